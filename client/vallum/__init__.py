@@ -1,0 +1,1 @@
+"""Verify and apply signed URL and hash lists."""

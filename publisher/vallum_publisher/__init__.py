@@ -1,0 +1,1 @@
+"""Build, sign and publish URL and hash lists."""
