@@ -1,0 +1,111 @@
+"""The one durable write: a file appears whole and stays, or does not appear at all.
+
+Everything that must survive a crash (a client's tables and state, a directory store's objects, key files) is
+written here. Locks, names and what the bytes mean are left to the callers.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vallum.errors import StorageError
+
+_HINTS = {
+    "ENOSPC": "free some space on that file system; nothing was left half written",
+    "EDQUOT": "raise the quota or free some space; nothing was left half written",
+    "EACCES": "run as the user who owns the folder, or give this user access to it",
+    "EPERM": "run as the user who owns the folder, or give this user access to it",
+    "EROFS": "the file system is mounted read-only",
+}
+
+
+@contextmanager
+def os_errors(path: Path, doing: str) -> Iterator[None]:
+    """Turn an ``OSError`` into a ``StorageError``: what was being done to which path, and why it failed."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        hint = _HINTS.get(errno.errorcode.get(error.errno or 0, ""), "")
+        raise StorageError(f"cannot {doing} {path}: {reason}", hint=hint) from error
+
+
+def write_durable(
+    path: Path,
+    chunks: Iterable[bytes | bytearray | memoryview],
+    mode: int = 0o644,
+    exclusive: bool = False,
+    scratch: Path | None = None,
+) -> bool:
+    """Write ``chunks`` to ``path`` so that a crash at any moment leaves the old file or the new one, whole.
+
+    The temporary file lies in ``scratch`` (a folder of the same file system), else beside ``path``, under a
+    name that begins with a dot. With ``exclusive`` an existing file is left alone and the answer is False;
+    else it is replaced. True means: written, and on disk. Raises ``StorageError`` (disk full, permissions,
+    ...), or whatever ``chunks`` raises; either way no temporary file stays.
+
+    System calls: open(temporary, O_EXCL), write ..., fchmod, fsync, close,
+    then rename(temporary, path), or link(temporary, path) and unlink(temporary) with ``exclusive``,
+    then fsync(folder of path), without which the new name itself may be lost.
+    """
+    with os_errors(path, "write"):
+        temporary = (scratch or path.parent) / f".{path.name[:64]}.{secrets.token_hex(8)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            try:
+                for chunk in chunks:
+                    _write_all(descriptor, chunk)
+                os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if exclusive:
+                try:
+                    os.link(temporary, path)
+                except FileExistsError:
+                    return False
+            else:
+                temporary.rename(path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        _fsync_folder(path.parent)
+    return True
+
+
+def make_folder(path: Path, mode: int = 0o755) -> None:
+    """Create ``path`` and its missing parents, durably; what exists stays as it is. ``StorageError``."""
+    with os_errors(path, "create the folder"):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode, exist_ok=True)
+            _fsync_folder(folder.parent)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "a file stands in its place")
+
+
+def sync_folder(path: Path) -> None:
+    """Make names that came to or went from a folder durable. Raises ``StorageError``."""
+    with os_errors(path, "sync the folder"):
+        _fsync_folder(path)
+
+
+def _write_all(descriptor: int, chunk: bytes | bytearray | memoryview) -> None:
+    # A write may be short (a full disk's last blocks, 2 GiB at a time on Linux).
+    rest = memoryview(chunk).cast("B")
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _fsync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

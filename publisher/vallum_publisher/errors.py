@@ -1,0 +1,19 @@
+"""What the publisher adds to the error tree of :mod:`vallum.errors`.
+
+::
+
+    UnavailableError
+    └── ConflictError         another publisher was here first: read again, then continue or report
+"""
+
+from __future__ import annotations
+
+from vallum.errors import UnavailableError
+
+
+class ConflictError(UnavailableError):
+    """The object ``key`` is not what was expected: another writer was here first. Nothing was changed."""
+
+    def __init__(self, key: str, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{key}: {message}", hint=hint)
+        self.key = key

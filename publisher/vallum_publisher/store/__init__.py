@@ -1,0 +1,18 @@
+"""Where a repository's objects lie: one protocol, and the backends behind it."""
+
+from vallum_publisher.store.kinds import METADATA, ROOT, RUN, TIMESTAMP, WRAP, Kind
+from vallum_publisher.store.open import open_store
+from vallum_publisher.store.protocol import Listed, ObjectStore, Stored
+
+__all__ = [
+    "METADATA",
+    "ROOT",
+    "RUN",
+    "TIMESTAMP",
+    "WRAP",
+    "Kind",
+    "Listed",
+    "ObjectStore",
+    "Stored",
+    "open_store",
+]
