@@ -1,0 +1,50 @@
+"""Every bound that a decoder holds, in one place (format.md §1.3). Bytes unless a name says otherwise.
+
+They are ours, not the sender's: a signed length can only lower them (DESIGN §4).
+"""
+
+from __future__ import annotations
+
+MAX_VERSION = 2**53 - 1
+"""Versions and generations' numbers stay exact in every JSON reader."""
+
+MAX_GENERATION = 2**32 - 1
+MAX_EPOCH = 2**32 - 1
+
+TIMESTAMP = 16 * 1024
+SNAPSHOT = 2_000_000
+LIST_ROLE = 1_000_000
+ROOT = 512_000
+WRAP = 4 * 1024
+RUN = 1 << 30
+
+RAW = 2**32 - 1
+"""A run's body, decompressed."""
+
+ZSTD_WINDOW = 8 << 20
+
+ROWS = 1 << 26
+"""Rows in one table or section."""
+
+LABEL_SETS = 1 << 20
+"""Sets in one dictionary."""
+
+TEXT = 32 * 1024
+"""One form; its length fits the u16 length column together with the tag byte."""
+
+HEAD_STRING = 256
+"""A string in a head or charter."""
+
+HEAD_RUNS = 512
+"""Runs that one head may list."""
+
+TABLES = 16
+EPOCHS = 1024
+CRITICAL = 32
+EDITIONS = 2
+
+MAX_AGE = 14 * 86_400
+"""Seconds; the largest ``max_age`` that a head may ask for."""
+
+MIN_POLL = 3_600
+"""Seconds; a larger ``min_poll`` is clamped: a list key must not switch polling off."""

@@ -1,0 +1,265 @@
+"""Rows of a table as columns, in bytewise order of their keys, and how changes are spliced in.
+
+A row is a key with its labels and, where the edition carries it, its value: one tag byte and the form's
+ASCII or the raw digest. A million tuples cost a gigabyte and seconds; columns cost what the file costs, can
+be views of a mapped file, and splice in C speed. Nothing here knows of files, runs or versions.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from vallum.errors import FormatError, StateError
+from vallum.expression import KEY_BYTES
+from vallum.labels import LabelSet
+
+
+def id_width(sets: int) -> int:
+    """Bytes of one label id: u8 up to 256 sets, u16 up to 65,536, else u32 (format.md §5.2)."""
+    return 1 if sets <= 256 else 2 if sets <= 65_536 else 4
+
+
+_CODES = {1: "B", 2: "H", 4: "I"}
+
+
+def id_column(ids: Sequence[int], sets: int) -> memoryview[int]:
+    """Make the label column of the width that ``sets`` asks for."""
+    return memoryview(array(_CODES[id_width(sets)], ids))
+
+
+def cast_ids(data: memoryview[int] | bytes | bytearray, sets: int) -> memoryview[int]:
+    """View bytes as a label column of the width that ``sets`` asks for."""
+    return memoryview(data).cast("B").cast(_CODES[id_width(sets)])  # type: ignore[call-overload,no-any-return]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Columns of equal length.
+
+    Attributes:
+        hi: first 8 key bytes as big-endian integers, ascending; u64.
+        lo: last 4 key bytes likewise; u32.
+        label_ids: index into ``dictionary``; u8, u16 or u32.
+        dictionary: exactly the label sets in use, ascending.
+        lengths: bytes of each value, u16; ``None`` where the edition carries no values.
+        values: the values one after another; empty where the edition carries none.
+    """
+
+    hi: memoryview[int]
+    lo: memoryview[int]
+    label_ids: memoryview[int]
+    dictionary: tuple[LabelSet, ...]
+    lengths: memoryview[int] | None
+    values: memoryview[int]
+
+    def __len__(self) -> int:
+        return len(self.hi)
+
+    def key(self, at: int) -> bytes:
+        """The 12-byte key of one row."""
+        return ((self.hi[at] << 32) | self.lo[at]).to_bytes(KEY_BYTES)
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys in order."""
+        return (((hi << 32) | lo).to_bytes(KEY_BYTES) for hi, lo in zip(self.hi, self.lo, strict=True))
+
+    def labels(self, at: int) -> LabelSet:
+        """The labels of one row."""
+        return self.dictionary[self.label_ids[at]]
+
+    def lower_bound(self, key: int) -> int:
+        """Index of the first row whose key, as a 96-bit integer, is not below ``key``."""
+        top, low = key >> 32, key & 0xFFFFFFFF
+        hi, lo, end = self.hi, self.lo, len(self.hi)
+        at = bisect_left(hi, top)
+        while at < end and hi[at] == top and lo[at] < low:
+            at += 1
+        return at
+
+    def find(self, key: bytes) -> int | None:
+        """Index of the row with this key, or ``None``."""
+        top = int.from_bytes(key[:8])
+        hi = self.hi
+        at = bisect_left(hi, top)
+        if at == len(hi) or hi[at] != top:
+            return None
+        low = int.from_bytes(key[8:])
+        while at < len(hi) and hi[at] == top:
+            if self.lo[at] == low:
+                return at
+            at += 1
+        return None
+
+    def iter_values(self) -> Iterator[bytes]:
+        """The values in order of their keys; nothing in an edition without values."""
+        if self.lengths is None:
+            return
+        whole, at = bytes(self.values), 0
+        for length in self.lengths:
+            yield whole[at : at + length]
+            at += length
+
+    @staticmethod
+    def empty(*, valued: bool) -> Rows:
+        """No rows."""
+        return Rows.build([], [], [] if valued else None)
+
+    @staticmethod
+    def build(keys: Sequence[bytes], labels: Sequence[LabelSet], values: Sequence[bytes] | None) -> Rows:
+        """Make columns of rows in any order; the keys differ."""
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        dictionary = tuple(sorted(set(labels)))
+        index = {set_: at for at, set_ in enumerate(dictionary)}
+        return Rows.of_ordered(
+            [keys[at] for at in order],
+            [index[labels[at]] for at in order],
+            dictionary,
+            None if values is None else [values[at] for at in order],
+        )
+
+    @staticmethod
+    def of_ordered(
+        keys: Sequence[bytes],
+        ids: Sequence[int],
+        dictionary: tuple[LabelSet, ...],
+        values: Sequence[bytes] | None,
+    ) -> Rows:
+        """Make columns of rows that are in the order of their keys already."""
+        lengths = None if values is None else memoryview(array("H", map(len, values)))
+        return Rows(
+            *split_keys(keys),
+            id_column(ids, len(dictionary)),
+            dictionary,
+            lengths,
+            memoryview(b"".join(values or ())),
+        )
+
+
+def split_keys(keys: Sequence[bytes]) -> tuple[memoryview[int], memoryview[int]]:
+    """Turn 12-byte keys into the two integer columns."""
+    joined = b"".join(keys)
+    hi, lo = array("Q"), array("I")
+    words = array("I")
+    words.frombytes(joined)
+    words.byteswap()
+    lo = words[2::3]
+    hi = array("Q", bytes(8 * len(keys)))
+    halves = memoryview(hi).cast("B").cast("I")
+    halves[1::2] = memoryview(words[0::3])
+    halves[0::2] = memoryview(words[1::3])
+    return memoryview(hi), memoryview(lo)
+
+
+def check_order(layer: str, hi: Sequence[int], lo: Sequence[int]) -> None:
+    """Refuse keys that do not strictly ascend."""
+    previous_hi, previous_lo = -1, -1
+    for top, low in zip(hi, lo, strict=True):
+        if top <= previous_hi and (top < previous_hi or low <= previous_lo):
+            raise FormatError(layer, "keys are not in strictly ascending order")
+        previous_hi, previous_lo = top, low
+
+
+def check_dictionary(layer: str, sets: Sequence[LabelSet], ids: memoryview[int]) -> None:
+    """Refuse a dictionary that is not ascending, or not exactly what the rows use."""
+    if any(not sets[at - 1] < sets[at] for at in range(1, len(sets))):
+        raise FormatError(layer, "label sets are not in strictly ascending order")
+    if set(ids) != set(range(len(sets))):
+        raise FormatError(layer, "the dictionary is not exactly the label sets in use")
+
+
+def splice(rows: Rows, adds: Rows, removals: Sequence[int]) -> Rows:
+    """Drop the rows at ``removals``, then insert or replace ``adds``.
+
+    Args:
+        rows: what is held.
+        adds: rows to insert; one whose key is held (and not dropped) replaces it.
+        removals: indices into ``rows``, in any order, each once.
+
+    Returns:
+        New columns; untouched stretches are copied as blocks.
+    """
+    edits: list[tuple[int, int, int]] = [(at, 1, -1) for at in removals]
+    for number in range(len(adds)):
+        key = (adds.hi[number] << 32) | adds.lo[number]
+        at = rows.lower_bound(key)
+        held = at < len(rows) and rows.hi[at] == adds.hi[number] and rows.lo[at] == adds.lo[number]
+        edits.append((at, int(held), number))
+    # At one index an insertion goes before the row that is dropped or replaced there: its key is smaller.
+    edits.sort()
+
+    if (rows.lengths is None) != (adds.lengths is None):
+        raise StateError("rows with and without values cannot be spliced")
+    offsets = list(accumulate(adds.lengths, initial=0)) if adds.lengths is not None else []
+    dictionary, held_map, added_map = _unite(rows, adds)
+    id_code = _CODES[id_width(len(dictionary))]
+    held_ids = _remap(rows.label_ids, held_map, id_code)
+    added_ids = _remap(adds.label_ids, added_map, id_code)
+
+    hi, lo, ids, lengths = array("Q"), array("I"), array(id_code), array("H")
+    values: list[memoryview[int]] = []
+    at = text_at = 0
+    for position, dropped, number in [*edits, (len(rows), 0, -1)]:
+        if position > at:
+            hi.frombytes(rows.hi[at:position].cast("B"))
+            lo.frombytes(rows.lo[at:position].cast("B"))
+            ids.frombytes(held_ids[at:position].cast("B"))
+            if rows.lengths is not None:
+                block = rows.lengths[at:position]
+                lengths.frombytes(block.cast("B"))
+                size = sum(block)
+                values.append(rows.values[text_at : text_at + size])
+                text_at += size
+            at = position
+        if number >= 0:
+            hi.append(adds.hi[number])
+            lo.append(adds.lo[number])
+            ids.append(added_ids[number])
+            if adds.lengths is not None:
+                lengths.append(adds.lengths[number])
+                values.append(adds.values[offsets[number] : offsets[number + 1]])
+        if dropped and at == position:
+            if rows.lengths is not None:
+                text_at += rows.lengths[at]
+            at += 1
+    merged = Rows(
+        memoryview(hi),
+        memoryview(lo),
+        memoryview(ids),
+        dictionary,
+        memoryview(lengths) if rows.lengths is not None else None,
+        memoryview(b"".join(values)),
+    )
+    return _narrow(merged)
+
+
+def _unite(rows: Rows, adds: Rows) -> tuple[tuple[LabelSet, ...], list[int], list[int]]:
+    """Merge two dictionaries; return the result and where each old id went."""
+    dictionary = tuple(sorted({*rows.dictionary, *adds.dictionary}))
+    index = {labels: at for at, labels in enumerate(dictionary)}
+    return dictionary, [index[s] for s in rows.dictionary], [index[s] for s in adds.dictionary]
+
+
+def _remap(ids: memoryview[int], mapping: Sequence[int], code: str) -> memoryview[int]:
+    """Rewrite a label column through ``mapping`` into an array of ``code``."""
+    if code == ids.format and all(at == new for at, new in enumerate(mapping)):
+        return ids
+    if code == "B" and ids.format == "B":
+        return memoryview(bytes(ids).translate(bytes(mapping).ljust(256, b"\0")))
+    return memoryview(array(code, map(mapping.__getitem__, ids)))
+
+
+def _narrow(rows: Rows) -> Rows:
+    """Drop label sets that no row uses any more."""
+    used = sorted(set(rows.label_ids))
+    if len(used) == len(rows.dictionary):
+        return rows
+    mapping = [0] * len(rows.dictionary)
+    for new, old in enumerate(used):
+        mapping[old] = new
+    dictionary = tuple(rows.dictionary[old] for old in used)
+    ids = _remap(rows.label_ids, mapping, _CODES[id_width(len(dictionary))])
+    return Rows(rows.hi, rows.lo, ids, dictionary, rows.lengths, rows.values)

@@ -1,0 +1,199 @@
+"""The run file: an immutable step from any version in ``[start, end)`` to ``end`` (format.md §4).
+
+A run with ``start = 0`` is a base: the whole state, which replaces what is held. The header is in clear and
+is the cipher's associated data; this module leaves opening a sealed body to its caller.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vallum.errors import FormatError, StateError
+from vallum.format import limits
+from vallum.format.columns import compress, decompress, pack, padme, unpack
+from vallum.format.removal import resolve_removals
+from vallum.format.rows import splice
+from vallum.format.section import Codec, Section, check_whole, decode_section, encode_section
+from vallum.format.table import EDITIONS, KINDS, SALT_BYTES, Table, check_counts
+
+MAGIC = b"VRUN"
+FORMAT = 1
+RUN_SALT_BYTES = 32
+_HEADER = struct.Struct("<4sBBBBIIQQI32s")
+HEADER_BYTES = _HEADER.size
+_LAYER = "run"
+_KIND_NAMES = {code: name for name, code in KINDS.items()}
+_EDITION_NAMES = {code: name for name, code in EDITIONS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RunHeader:
+    """What a stranger may read of a run.
+
+    Attributes:
+        kind, edition, generation, epoch: where it belongs; as in the charter, the head and the file's name.
+        start, end: it leads from any version in ``[start, end)`` to ``end``; a base has ``start = 0``.
+        raw_max: the body's decompressed size, rounded up by Padmé; bytes.
+        salt: 32 bytes that make the run's key; zeros in a public list.
+    """
+
+    kind: str
+    edition: str
+    generation: int
+    epoch: int
+    start: int
+    end: int
+    raw_max: int
+    salt: bytes
+
+    def format(self) -> bytes:
+        """The header's bytes (format.md §4.1)."""
+        return _HEADER.pack(
+            MAGIC,
+            FORMAT,
+            KINDS[self.kind],
+            EDITIONS[self.edition],
+            0,
+            self.generation,
+            self.epoch,
+            self.start,
+            self.end,
+            self.raw_max,
+            self.salt,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A run's header and what its body says: the version's table salt, and one section per table."""
+
+    header: RunHeader
+    table_salt: bytes
+    sections: tuple[Section, ...]
+
+    @property
+    def is_base(self) -> bool:
+        """Whether this is the whole state."""
+        return self.header.start == 0
+
+
+def parse_header(data: bytes) -> RunHeader:
+    """Read the first ``HEADER_BYTES`` of a run.
+
+    Raises:
+        FormatError: not a run of this format, or a value out of range.
+    """
+    if len(data) < HEADER_BYTES:
+        raise FormatError(_LAYER, f"{len(data)} bytes are too few for a header")
+    magic, version, kind, edition, zero, generation, epoch, start, end, raw_max, salt = _HEADER.unpack_from(
+        data
+    )
+    if magic != MAGIC:
+        raise FormatError(_LAYER, "not a run file")
+    if version != FORMAT:
+        raise FormatError(_LAYER, f"format {version} is unknown here", hint="upgrade vallum on this machine")
+    if kind not in _KIND_NAMES or edition not in _EDITION_NAMES or zero:
+        raise FormatError(_LAYER, "the header holds a value out of range")
+    if not start < end <= limits.MAX_VERSION or not generation or not epoch or padme(raw_max) != raw_max:
+        raise FormatError(_LAYER, "the header holds a value out of range")
+    return RunHeader(_KIND_NAMES[kind], _EDITION_NAMES[edition], generation, epoch, start, end, raw_max, salt)
+
+
+def parse_body(codec: Codec, header: RunHeader, frame: bytes) -> Run:
+    """Read the zstd frame of a run's body.
+
+    Raises:
+        FormatError: anything that :func:`format_body` would not have written.
+    """
+    if (header.kind, header.edition) != (codec.kind, codec.edition):
+        raise FormatError(_LAYER, "the run is of another kind or edition than its stream")
+    raw = decompress(_LAYER, frame, header.raw_max)
+    if padme(len(raw)) != header.raw_max:
+        raise FormatError(_LAYER, "raw_max is not the padded size of the body")
+    match unpack(_LAYER, raw, limits.LABEL_SETS):
+        case [bytes(table_salt), list(sections)] if len(table_salt) == SALT_BYTES:
+            pass
+        case _:
+            raise FormatError(_LAYER, "the body is malformed")
+    if len(sections) != len(codec.tables):
+        raise FormatError(_LAYER, "the body holds another number of tables than the charter names")
+    decoded = tuple(
+        decode_section(codec, name, section) for name, section in zip(codec.tables, sections, strict=True)
+    )
+    if header.start == 0:
+        for section in decoded:
+            check_whole(section)
+    return Run(header, table_salt, decoded)
+
+
+def parse_run(codec: Codec, data: bytes) -> Run:
+    """Read a run of a public list: the body is the zstd frame itself."""
+    return parse_body(codec, parse_header(data), data[HEADER_BYTES:])
+
+
+def format_body(codec: Codec, table_salt: bytes, sections: tuple[Section, ...]) -> bytes:
+    """Write the body before compression."""
+    return pack([table_salt, [encode_section(codec, section) for section in sections]])
+
+
+def format_run(codec: Codec, run: Run, level: int = 19) -> bytes:
+    """Write a run of a public list. ``run.header.raw_max`` is computed here and need not be right."""
+    raw = format_body(codec, run.table_salt, run.sections)
+    if len(raw) > limits.RAW:
+        raise FormatError(_LAYER, f"a body of {len(raw)} bytes is larger than {limits.RAW}")
+    given = run.header
+    header = RunHeader(
+        given.kind,
+        given.edition,
+        given.generation,
+        given.epoch,
+        given.start,
+        given.end,
+        padme(len(raw)),
+        given.salt,
+    )
+    return header.format() + compress(raw, level)
+
+
+def apply_run(run: Run, held: Mapping[str, Table], host_bits: int) -> dict[str, Table]:
+    """Lead tables to the run's end.
+
+    Args:
+        run: a verified run.
+        held: the stream's tables by name, all at one version; may be empty for a base.
+        host_bits: from the charter; written into the tables' headers.
+
+    Returns:
+        The tables at ``run.header.end``. That they are the signed ones is for the caller to check.
+
+    Raises:
+        StateError: the run does not begin at or before the version held, or cannot apply to it.
+    """
+    header = run.header
+    result: dict[str, Table] = {}
+    for section in run.sections:
+        if run.is_base:
+            rows = section.adds
+        else:
+            table = held.get(section.name)
+            if table is None or table.generation != header.generation:
+                raise StateError("the run is a step, and no table of its generation is held")
+            if not header.start <= table.version < header.end:
+                raise StateError(
+                    f"the run leads from {header.start} to {header.end}, version {table.version} is held"
+                )
+            rows = splice(table.rows, section.adds, resolve_removals(table.rows, section.removals))
+        check_counts(_LAYER, section.counts, len(rows))
+        result[section.name] = Table(
+            kind=header.kind,
+            edition=header.edition,
+            host_bits=host_bits,
+            generation=header.generation,
+            version=header.end,
+            salt=run.table_salt,
+            counts=section.counts,
+            rows=rows,
+        )
+    return result

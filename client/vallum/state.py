@@ -1,0 +1,204 @@
+"""``current.json``: which verified version of each list is in force on this machine (client.md §8).
+
+One atomic replace of this file activates all lists of a sync together. What was signed is kept as it was
+signed, and read back by the very parsers of the wire. Writing tables, floors and keys is
+:mod:`vallum.sync`'s business; looking things up in the tables is :mod:`vallum.match`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from vallum.errors import FormatError, StorageError, UnavailableError
+from vallum.format.charter import Charter, format_charter, is_list_name, parse_charter, split_stream
+from vallum.format.head import Head, format_head, format_time, parse_head, parse_time
+
+FORMAT = 1
+FILE = "current.json"
+_LAYER = "current.json"
+_MAX_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """One stream in force: what the offline keys and the list's keys said about it."""
+
+    charter: Charter
+    head: Head
+
+    def files(self, source: str, stream: str) -> dict[str, Path]:
+        """Table files by table name, relative to the state folder."""
+        folder = Path(source, "lists", stream)
+        head = self.head
+        return {
+            name: folder / f"{head.generation}-{head.version}-{digest[:16]}.{name}"
+            for name, digest in head.tables.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """One source as its last successful sync left it.
+
+    Attributes:
+        followed: streams that the configuration names, sorted.
+        streams: those of them that are in force.
+        verified_at: when a full run of the TUF workflow last succeeded.
+        root_version: of the root that this run ended with.
+        expires: the earliest expiry of the metadata that this run loaded.
+        timestamp_sha256, timestamp_etag: of the ``timestamp.json`` under which every followed list was
+            activated, unchanged, quarantined or absent; empty when that does not hold.
+        config: digest of the configuration, root file included, under which all this was verified.
+    """
+
+    followed: tuple[str, ...]
+    streams: Mapping[str, StreamState]
+    verified_at: datetime
+    root_version: int
+    expires: datetime
+    timestamp_sha256: str = ""
+    timestamp_etag: str = ""
+    config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Everything in force, by source. ``sources`` is empty before the first sync."""
+
+    sources: Mapping[str, SourceState] = field(default_factory=dict)
+
+    def streams(self) -> Iterator[tuple[str, str, StreamState]]:
+        """All streams in force as ``(source, stream, state)``."""
+        for source, state in self.sources.items():
+            for stream, stream_state in state.streams.items():
+                yield source, stream, stream_state
+
+    def missing(self) -> list[str]:
+        """Followed streams that have no verified version, as ``source/stream``."""
+        return [
+            f"{source}/{stream}"
+            for source, state in self.sources.items()
+            for stream in state.followed
+            if stream not in state.streams
+        ]
+
+
+def format_current(current: Current) -> bytes:
+    """Encode as JSON, UTF-8, keys sorted."""
+    sources = {
+        name: {
+            "followed": list(source.followed),
+            "streams": {
+                stream: {"charter": format_charter(state.charter), "head": format_head(state.head)}
+                for stream, state in source.streams.items()
+            },
+            "verified_at": format_time(source.verified_at),
+            "root_version": source.root_version,
+            "expires": format_time(source.expires),
+            "timestamp_sha256": source.timestamp_sha256,
+            "timestamp_etag": source.timestamp_etag,
+            "config": source.config,
+        }
+        for name, source in current.sources.items()
+    }
+    return json.dumps({"format": FORMAT, "sources": sources}, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def parse_current(data: bytes) -> Current:
+    """Read what :func:`format_current` wrote.
+
+    Raises:
+        FormatError: torn, foreign, or of another release's format.
+    """
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError):
+        raise FormatError(
+            _LAYER, "not JSON", hint="run `vallum sync`: it recovers from a damaged state"
+        ) from None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("sources"), dict):
+        raise FormatError(
+            _LAYER, "of another format", hint="the state folder was written by another release of vallum"
+        )
+    return Current({_source_name(name): _parse_source(source) for name, source in raw["sources"].items()})
+
+
+def read_current(state_dir: Path) -> Current:
+    """Read the file of a state folder.
+
+    Raises:
+        UnavailableError: there is none yet.
+        StorageError: it cannot be read.
+        FormatError: as of :func:`parse_current`.
+    """
+    path = state_dir / FILE
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise FormatError(_LAYER, f"larger than {_MAX_BYTES} bytes")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UnavailableError(
+            f"{state_dir}: no list has been verified here yet", hint="run `vallum sync` first"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from None
+    return parse_current(data)
+
+
+def _parse_source(raw: object) -> SourceState:
+    if not isinstance(raw, dict):
+        raise FormatError(_LAYER, "a source is not an object")
+    followed, streams = raw.get("followed"), raw.get("streams")
+    if not isinstance(followed, list) or not isinstance(streams, dict):
+        raise FormatError(_LAYER, "a source's lists are malformed")
+    for stream in (*followed, *streams):
+        if not isinstance(stream, str):
+            raise FormatError(_LAYER, "a source's lists are malformed")
+        split_stream(stream)
+    return SourceState(
+        followed=tuple(followed),
+        streams={stream: _parse_stream(state) for stream, state in streams.items()},
+        verified_at=parse_time(_LAYER, raw.get("verified_at")),
+        root_version=_integer(raw.get("root_version")),
+        expires=parse_time(_LAYER, raw.get("expires")),
+        timestamp_sha256=_hex(raw.get("timestamp_sha256")),
+        timestamp_etag=_string(raw.get("timestamp_etag")),
+        config=_hex(raw.get("config")),
+    )
+
+
+def _parse_stream(raw: object) -> StreamState:
+    if not isinstance(raw, dict):
+        raise FormatError(_LAYER, "a list is not an object")
+    return StreamState(parse_charter(raw.get("charter")), parse_head(raw.get("head")))
+
+
+def _source_name(name: Any) -> str:
+    # A source's name is a folder of the state: it must not lead out of it.
+    if not isinstance(name, str) or not is_list_name(name):
+        raise FormatError(_LAYER, "a source's name is malformed")
+    return name
+
+
+def _integer(value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise FormatError(_LAYER, "a number is malformed")
+    return value
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str) or len(value) > 1024 or not value.isprintable():
+        raise FormatError(_LAYER, "a string is malformed")
+    return value
+
+
+def _hex(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(?:[0-9a-f]{64})?", value):
+        raise FormatError(_LAYER, "a digest is malformed")
+    return value
