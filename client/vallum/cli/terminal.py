@@ -1,0 +1,129 @@
+"""How commands talk: tables and lines for people, JSON for programs, errors with hints, one clock.
+
+House rules of messages: lower case, no full stop at the end, what and where first; the way out stands in
+``hint:``. Both command lines, the client's and the publisher's, print through here. What a command does is
+the library's business.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from vallum.errors import ConfigError, DataError, UnavailableError, VallumError
+
+OK, NO, USAGE, DATA, UNAVAILABLE = 0, 1, 2, 3, 4
+EXIT_CODES = """\
+Exit codes: 0 done (or: listed), 1 no (not listed, or something is not in order), 2 the command, the
+configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again."""
+
+
+def clock() -> datetime:
+    """Now, in UTC. The only place where the command lines read the clock."""
+    return datetime.now(UTC)  # noqa: TID251 - the one clock of the command lines
+
+
+def exit_code(error: VallumError) -> int:
+    """The exit code that an error's family has."""
+    if isinstance(error, DataError):
+        return DATA
+    if isinstance(error, UnavailableError):
+        return UNAVAILABLE
+    return USAGE
+
+
+def say(line: str = "") -> None:
+    """Print one line of the result to standard output."""
+    click.echo(line)
+
+
+def note(line: str) -> None:
+    """Print one line about the work, not its result, to standard error."""
+    click.echo(line, err=True)
+
+
+def emit(value: Any) -> None:
+    """Print a result for programs: one JSON document."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table for people; columns of numbers are set right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(text) for text in column) for column in zip(headings, *cells, strict=True)]
+    right = [
+        bool(rows) and all(isinstance(row[at], int | float) for row in rows) for at in range(len(headings))
+    ]
+
+    def line(texts: Sequence[str]) -> str:
+        return "  ".join(
+            text.rjust(width) if flush else text.ljust(width)
+            for text, width, flush in zip(texts, widths, right, strict=True)
+        ).rstrip()
+
+    say(click.style(line(headings), bold=True))
+    for texts in cells:
+        say(line(texts))
+
+
+def progress(label: str, length: int | None = None) -> AbstractContextManager[Any]:
+    """A progress bar on a terminal, nothing elsewhere; ``.update(n)`` moves it."""
+    if not sys.stderr.isatty():
+        return nullcontext(_Still())
+    return click.progressbar(length=length or 1, label=label, file=sys.stderr)
+
+
+class _Still:
+    def update(self, steps: int) -> None:
+        """Stand still where nobody watches."""
+
+
+def show_error(error: VallumError) -> None:
+    """Print ``error:`` and, where there is one, ``hint:``."""
+    note(f"{click.style('error:', fg='red', bold=True)} {error}")
+    if error.hint:
+        note(f"{click.style('hint:', fg='yellow')} {error.hint}")
+
+
+def run(command: click.Command, errors: Callable[[VallumError], int] = exit_code) -> int:
+    """Run a command line to its exit code; whatever Vallum or click raises becomes ``error:`` and ``hint:``."""
+    try:
+        result = command.main(standalone_mode=False)
+    except VallumError as error:
+        show_error(error)
+        return errors(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message())
+        return USAGE
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "vallum"
+        show_error(ConfigError(error.format_message().rstrip("."), hint=f"see `{where} --help`"))
+        return USAGE
+    except click.ClickException as error:
+        show_error(ConfigError(error.format_message().rstrip(".")))
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        note("stopped")
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`| head`); that is no fault of ours.
+        return OK
+    return result if isinstance(result, int) else OK
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return str(value)
