@@ -1,0 +1,1 @@
+"""Stand-ins that hold their callers to the contract."""
