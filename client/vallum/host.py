@@ -1,0 +1,147 @@
+"""Hosts: one form per host, and which hosts are too wide or too private to list (canonicalization.md §4, §8).
+
+Pure. A host that the WHATWG parser rejects is read lexically and still gets a form: a parse failure must
+never mean "not listed". Where in a URL the host stands is :mod:`vallum.url`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Protocol
+
+from ada_url import URL
+
+from vallum.percent import escape, fit, unescape
+
+MAX_HOST = 512
+"""Characters of a host's form; longer ones are cut (§6)."""
+
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+PLAIN_HOST = rf"(?:(?:[a-z0-9_-]++\.)++(?=[a-z])[a-z0-9_-]++|(?:{_OCTET}\.){{3}}{_OCTET})"
+"""Hosts that every step leaves as they are, unless ``xn--`` is in them; for other patterns to hold.
+
+Quantifiers are possessive so that no text makes a pattern with it slow.
+"""
+
+_PLAIN = re.compile(PLAIN_HOST)
+_DOTS = re.compile(r"\.{2,}")
+_OTHER_DOTS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
+_NOT_A_NAME = re.compile(r"[\x00-\x20\x7f/?#@\\:\[\]]")
+_NOT_IN_BRACKETS = re.compile(r"[\x00-\x20\x7f/?#@\\]")
+_UNSAFE = re.compile(rb"[^\x21-\x7e]|[#%/?\\@:\[\]]")
+_MAPPED = re.compile(r"\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]")
+_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
+
+
+def host_form(text: str) -> str:
+    """Return the one form of a host as it stands in a URL, without port; empty if nothing is left of it."""
+    if len(text) <= MAX_HOST and _PLAIN.fullmatch(text) and "xn--" not in text:
+        return text
+    # Folding dots can make an address of what was none, hence again until it stands still. Three rounds do:
+    # one for escapes and dots, one for what the parser maps, one to see that nothing moves.
+    for _ in range(4):
+        data = unescape(text.encode("utf-8", "replace"))
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            return _lexical(data)
+        text = _DOTS.sub(".", text.translate(_OTHER_DOTS)).strip(".")
+        accepted = _parse(text)
+        if accepted is None:
+            return _lexical(text.encode("utf-8"))
+        if accepted == text:
+            break
+        text = accepted
+    return fit(text, text.encode("ascii"), MAX_HOST)
+
+
+def _parse(text: str) -> str | None:
+    in_brackets = text.startswith("[") and text.endswith("]")
+    if not text or (_NOT_IN_BRACKETS if in_brackets else _NOT_A_NAME).search(text):
+        return None
+    try:
+        name = str(URL(f"http://{text}/").hostname)
+    except ValueError:
+        return None
+    mapped = _MAPPED.fullmatch(name)
+    if mapped:
+        high, low = int(mapped[1], 16), int(mapped[2], 16)
+        return f"{high >> 8}.{high & 255}.{low >> 8}.{low & 255}"
+    return name
+
+
+def _lexical(data: bytes) -> str:
+    labels = [label for label in data.lower().split(b".") if label]
+    return escape(b".".join(labels), _UNSAFE, MAX_HOST)
+
+
+def is_address(host: str) -> bool:
+    """Say whether a form's host is an IP address, which has no names above it."""
+    return host.startswith("[") or _IPV4.fullmatch(host) is not None
+
+
+def suffixes(host: str) -> list[str]:
+    """List the names whose ``domain`` rows cover ``host``: itself first, then each name above it."""
+    names = [host]
+    if not is_address(host):
+        at = host.find(".")
+        while at >= 0:
+            names.append(host[at + 1 :])
+            at = host.find(".", at + 1)
+    return names
+
+
+# Spelled out, because the answers of `ipaddress` differ between Python versions and both ends must agree.
+# The ranges for documentation (192.0.2.0/24 and its like) are left out on purpose: nothing lives there that
+# could be over-blocked, and examples and test rows need addresses.
+_PRIVATE4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+        "192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+    )
+)  # fmt: skip
+_PRIVATE6 = tuple(
+    IPv6Network(text)
+    for text in ("::/96", "64:ff9b:1::/48", "100::/64", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8")
+)
+_EMBEDDED4 = ((IPv6Network("64:ff9b::/96"), 0), (IPv6Network("2002::/16"), 80))
+"""IPv6 networks with an IPv4 address inside, and how many bits stand to its right."""
+
+
+def private_range(host: str) -> str:
+    """Name the private, loopback or reserved range in which a form's host lies; empty if in none."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return "localhost"
+    if not is_address(host):
+        return ""
+    address = ip_address(host.strip("[]"))
+    if isinstance(address, IPv6Address):
+        for outer in _PRIVATE6:
+            if address in outer:
+                return str(outer)
+        for outer, right in _EMBEDDED4:
+            if address in outer:
+                inner = int(address) >> right & 0xFFFFFFFF
+                return private_range(f"{inner >> 24}.{inner >> 16 & 255}.{inner >> 8 & 255}.{inner & 255}")
+        return ""
+    return next((str(network) for network in _PRIVATE4 if address in network), "")
+
+
+class _Suffixes(Protocol):
+    def is_public(self, domain: str) -> bool: ...
+
+
+@cache
+def _suffix_list() -> _Suffixes:
+    from publicsuffixlist import PublicSuffixList  # half a megabyte that no look-up needs
+
+    found: _Suffixes = PublicSuffixList()
+    return found
+
+
+def is_public_suffix(host: str) -> bool:
+    """Say whether anyone may register names right below ``host`` (unknown top-level names count)."""
+    return not is_address(host) and _suffix_list().is_public(host)

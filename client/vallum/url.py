@@ -1,0 +1,277 @@
+"""URLs: the one canonical form of each, and what may stand in a list (canonicalization.md).
+
+Pure, never slower than linear. ``canonicalize`` reads whatever it is given and never raises;
+``entry_form`` is the strict door through which a hotline's entries come; ``check_form`` is asked by run
+decoders. Which expressions a look-up makes of a form is :mod:`vallum.match`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ada_url import URL
+
+from vallum.errors import InputError
+from vallum.expression import Scope
+from vallum.host import MAX_HOST, PLAIN_HOST, host_form, is_public_suffix, private_range
+from vallum.percent import escape, shorten, unescape
+
+MAX_INPUT = 1 << 18
+"""Characters that are read of a URL; the rest counts by its digest (§6)."""
+
+MAX_PATH = MAX_QUERY = 16_000
+"""Characters of a form's path and of its query; longer ones are cut (§6). A form stays below 32 KiB."""
+
+_CUT_MARGIN = 3
+"""By how much a cut part may fall short of its limit, because no escape is cut in two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """One URL in canonical form; ``str()`` gives the form, ``canonicalize`` of which gives this again.
+
+    ``host`` is empty if the text names none (then ``path`` is ``/``), and never holds ``/`` or ``?``.
+    ``path`` begins with ``/``. ``query`` is ``None`` if there is none. All are printable ASCII.
+    """
+
+    host: str
+    path: str
+    query: str | None
+
+    def __str__(self) -> str:
+        return f"{self.host}{self.path}" if self.query is None else f"{self.host}{self.path}?{self.query}"
+
+
+NO_HOST = Canonical("", "/", None)
+
+# A URL that every step would leave as it is. Proven against the full way in tests/url/test_shortcut.py.
+_KEPT_ESCAPE = r"%(?:[0189A-F][0-9A-F]|2[03]|7F)"
+_PCHAR = r"A-Za-z0-9_~!$&'()*+,;=:@^`{|}<>\"\[\]-"
+_PATH = rf"(?:/(?![./])(?:[.{_PCHAR}]++|{_KEPT_ESCAPE})*+)*+"
+_QUERY = rf"(?:[!-\"$&-~]++|{_KEPT_ESCAPE})++"
+_PLAIN = re.compile(rf"(?:https?://)?+({PLAIN_HOST})({_PATH})(?:\?({_QUERY}))?+")
+_PLAIN_LENGTH = MAX_HOST
+
+_PLAIN_FORMS = {
+    Scope.URL: re.compile(rf"(?:{PLAIN_HOST})(?=/){_PATH}(?:\?{_QUERY})?+"),
+    Scope.URL_ANY_QUERY: re.compile(rf"(?:{PLAIN_HOST})(?=/){_PATH}"),
+    Scope.PATH_PREFIX: re.compile(rf"(?:{PLAIN_HOST})(?=/.){_PATH}"),
+    Scope.HOST: re.compile(PLAIN_HOST),
+    Scope.DOMAIN: re.compile(PLAIN_HOST),
+}
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_PORT = re.compile(r"[0-9]+(?:[/\\?#]|\Z)")
+_AUTHORITY = re.compile(r"[^/\\?#]*")
+_HTTP = frozenset({"http", "https"})
+_LIKE_HTTP = _HTTP | {"ws", "wss", "ftp"}
+_BLANK = "".join(map(chr, range(0x21)))
+_BREAKS = str.maketrans("", "", "\t\n\r")
+_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
+_UNSAFE_IN_PATH = re.compile(rb"[^\x21-\x7e]|[#%?]")
+_UNSAFE_IN_QUERY = re.compile(rb"[^\x21-\x7e]|[#%]")
+
+
+def canonicalize(url: str | bytes) -> Canonical:
+    """Read a URL, with or without scheme, into its canonical form (§2).
+
+    Never raises, whatever the text; linear in its length. Bytes are read as UTF-8; what is none stays as
+    the bytes it is.
+    """
+    text = url if isinstance(url, str) else url.decode("utf-8", "surrogateescape")
+    if len(text) <= _PLAIN_LENGTH and (plain := _PLAIN.fullmatch(text)) and "xn--" not in plain[1]:
+        host, path, query = plain.groups()
+        return Canonical(host, path or "/", query)
+    return _read(text)
+
+
+def _read(text: str) -> Canonical:
+    rest = _after_scheme(_cleaned(text))[1]
+    try:
+        parsed = URL(f"http://{rest}")
+        host = host_form(parsed.hostname)
+    except ValueError:
+        authority = _authority(rest)
+        host = host_form(_host_in(authority))
+        parsed = URL(f"http://h{rest[len(authority) :]}")
+    if not host:
+        return NO_HOST
+    return Canonical(host, _path_form(parsed.pathname), _query_form(parsed.search[1:]))
+
+
+def _cleaned(text: str) -> str:
+    text = shorten(text, MAX_INPUT)
+    if not text.isascii():
+        text = _SURROGATES.sub(_scalar, text)
+    return text.strip(_BLANK).translate(_BREAKS)
+
+
+def _scalar(found: re.Match[str]) -> str:
+    """A pair is one character; U+DC80-DCFF stands for a byte that was no UTF-8; others are lost anyway."""
+    text = found[0]
+    if len(text) == 2:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    return f"%{ord(text) & 0xFF:02X}" if 0xDC80 <= ord(text) <= 0xDCFF else "\ufffd"
+
+
+def _after_scheme(text: str) -> tuple[str, str]:
+    """Split into the lower-case scheme, or none, and what begins with the authority; empty without one."""
+    found = _SCHEME.match(text)
+    if found is None:
+        rest = text.lstrip("/\\")
+        return "", "" if len(text) - len(rest) == 1 else rest
+    scheme, rest = found[1].lower(), text[found.end() :]
+    if scheme in _LIKE_HTTP:
+        return scheme, rest.lstrip("/\\")
+    if rest.startswith("//"):
+        return scheme, "" if scheme == "file" else rest[2:]
+    if "." in scheme or _PORT.match(rest):
+        return "", text  # example.com:8080 names no scheme
+    return scheme, ""
+
+
+def _authority(rest: str) -> str:
+    found = _AUTHORITY.match(rest)
+    return found[0] if found else ""
+
+
+def _host_in(authority: str) -> str:
+    host = authority.rpartition("@")[2]
+    if host.startswith("["):
+        inside, bracket, _ = host.partition("]")
+        return inside + bracket
+    return host.partition(":")[0]
+
+
+def _path_form(raw: str) -> str:
+    data = unescape(raw.encode("ascii")).replace(b"\\", b"/")
+    if b"//" in data or b"/." in data:
+        data = _resolved(data)
+    return escape(data, _UNSAFE_IN_PATH, MAX_PATH)
+
+
+def _resolved(path: bytes) -> bytes:
+    """Resolve dot segments that escapes had hidden from the parser, then fold empty segments."""
+    kept: list[bytes] = []
+    segments = path.split(b"/")[1:]
+    for segment in segments:
+        if segment == b"..":
+            if kept:
+                kept.pop()
+        elif segment != b".":
+            kept.append(segment)
+    if segments[-1] in (b".", b".."):
+        kept.append(b"")
+    closing = b"/" if kept and not kept[-1] else b""
+    inner = b"/".join(filter(None, kept))
+    return b"/" + inner + (closing if inner else b"")
+
+
+def _query_form(raw: str) -> str | None:
+    if not raw:
+        return None
+    return escape(unescape(raw.encode("ascii")), _UNSAFE_IN_QUERY, MAX_QUERY)
+
+
+def entry_form(text: str, scope: Scope) -> str:
+    """Return the form that a list stores for an entry's URL (§8).
+
+    ``url``: host, path and query; ``url_any_query`` and ``path_prefix``: host and path; ``host`` and
+    ``domain``: the bare host.
+
+    Raises:
+        InputError: the text cannot be meant with this scope, or would block what nobody may block. The
+            message never repeats the text.
+    """
+    cleaned = _cleaned(text)
+    scheme, rest = _after_scheme(cleaned)
+    if scheme and scheme not in _HTTP:
+        raise InputError(
+            f"the URL's scheme is {scheme[:32]!r}", hint="only http and https URLs can be listed"
+        )
+    if "@" in _authority(rest):
+        raise InputError(
+            "the URL carries credentials", hint="leave out what stands before the @; look-ups ignore it"
+        )
+    url = canonicalize(text)
+    if not url.host:
+        raise InputError("the URL names no host", hint="write it as https://host/path")
+    _refuse_length(url)
+    _refuse_shape(url, scope)
+    _refuse_reach(url.host, scope)
+    return _stored(url, scope)
+
+
+def _stored(url: Canonical, scope: Scope) -> str:
+    match scope:
+        case Scope.URL:
+            return str(url)
+        case Scope.URL_ANY_QUERY | Scope.PATH_PREFIX:
+            return url.host + url.path
+        case Scope.HOST | Scope.DOMAIN:
+            return url.host
+
+
+def _refuse_length(url: Canonical) -> None:
+    """Refuse forms that may have been cut."""
+    if (
+        max(len(url.host) - MAX_HOST, len(url.path) - MAX_PATH, len(url.query or "") - MAX_QUERY)
+        > -_CUT_MARGIN
+    ):
+        raise InputError("the URL is too long", hint=f"no server takes a path of {MAX_PATH} characters")
+
+
+def _refuse_shape(url: Canonical, scope: Scope) -> None:
+    """Refuse a text that says another reach than the scope does."""
+    if scope is Scope.URL:
+        return
+    if url.query is not None:
+        raise InputError(
+            f"scope {scope} with a query string",
+            hint="drop the query string, or use scope url for this one URL",
+        )
+    if scope in (Scope.HOST, Scope.DOMAIN) and url.path != "/":
+        raise InputError(
+            f"scope {scope} with a path", hint="use path_prefix, or give the host alone: scopes never widen"
+        )
+    if scope is Scope.PATH_PREFIX and url.path == "/":
+        raise InputError(
+            "scope path_prefix without a path would match everything on the host",
+            hint="say so with scope host",
+        )
+
+
+def _refuse_reach(host: str, scope: Scope) -> None:
+    """Refuse hosts that are nobody's, everybody's or the reader's own."""
+    if "*" in host:
+        raise InputError(
+            "the host holds a wildcard", hint="scope domain covers a name and all names below it"
+        )
+    network = private_range(host)
+    if network:
+        raise InputError(
+            f"the host lies in a private or reserved range ({network})",
+            hint="it is another one in every network",
+        )
+    if scope in (Scope.HOST, Scope.DOMAIN) and is_public_suffix(host):
+        raise InputError(
+            f"scope {scope} on a public suffix",
+            hint="below it are the names of strangers; name the one meant",
+        )
+
+
+def check_form(form: str, scope: Scope) -> None:
+    """Refuse any text but a canonical form for ``scope``; made for a million rows.
+
+    Raises:
+        InputError: it is not what ``entry_form`` could have returned (which hosts may be listed is a
+            question for guard rails, not for the format).
+    """
+    if len(form) <= _PLAIN_LENGTH and _PLAIN_FORMS[scope].fullmatch(form) and "xn--" not in form:
+        return
+    url = canonicalize(form)
+    if not url.host or _stored(url, scope) != form:
+        raise InputError(f"not a canonical form for scope {scope}")
+    if scope is Scope.PATH_PREFIX and url.path == "/":
+        raise InputError("a path prefix without a path")

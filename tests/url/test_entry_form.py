@@ -1,0 +1,166 @@
+"""entry_form: the strict door for listed URLs; check_form: the decoder's question."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from tests.url.urls import urls
+from vallum.errors import InputError
+from vallum.expression import Scope
+from vallum.url import MAX_PATH, canonicalize, check_form, entry_form
+
+
+@pytest.mark.parametrize(
+    ("text", "scope", "form"),
+    [
+        ("http://Example.com/a/../b?", Scope.URL, "example.com/b"),
+        ("example.com", Scope.URL, "example.com/"),
+        ("example.com/?q=1", Scope.URL, "example.com/?q=1"),
+        ("https://example.com/a#frag", Scope.URL_ANY_QUERY, "example.com/a"),
+        ("https://example.com/a/", Scope.PATH_PREFIX, "example.com/a/"),
+        ("https://example.com/a", Scope.PATH_PREFIX, "example.com/a"),
+        ("https://example.com/", Scope.HOST, "example.com"),
+        ("WWW.Example.com.", Scope.DOMAIN, "www.example.com"),
+        ("example.com:8443", Scope.HOST, "example.com"),
+        ("b\u00fccher.example", Scope.DOMAIN, "xn--bcher-kva.example"),
+        ("http://192.0.2.7/x", Scope.URL, "192.0.2.7/x"),
+        ("[2001:db8::7]", Scope.HOST, "[2001:db8::7]"),
+        ("http://com/x", Scope.URL, "com/x"),
+        ("http://github.io/x", Scope.PATH_PREFIX, "github.io/x"),
+    ],
+)
+def test_accepted(text: str, scope: Scope, form: str) -> None:
+    assert entry_form(text, scope) == form
+    check_form(form, scope)
+
+
+@pytest.mark.parametrize(
+    ("text", "scope", "reason"),
+    [
+        ("", Scope.URL, "no host"),
+        ("/path", Scope.URL, "no host"),
+        ("https:///", Scope.HOST, "no host"),
+        ("http://.../", Scope.DOMAIN, "no host"),
+        ("https://user:pw@example.com/", Scope.URL, "credentials"),
+        ("https://user@example.com/", Scope.HOST, "credentials"),
+        ("https://@example.com/", Scope.HOST, "credentials"),
+        ("ftp://example.com/x", Scope.URL, "scheme"),
+        ("ws://example.com/x", Scope.URL, "scheme"),
+        ("mailto:someone@example.com", Scope.URL, "scheme"),
+        ("javascript:alert(1)", Scope.URL, "scheme"),
+        ("com", Scope.DOMAIN, "public suffix"),
+        ("co.uk", Scope.DOMAIN, "public suffix"),
+        ("co.uk.", Scope.HOST, "public suffix"),
+        ("github.io", Scope.DOMAIN, "public suffix"),
+        ("example", Scope.DOMAIN, "public suffix"),
+        ("xn--p1ai", Scope.DOMAIN, "public suffix"),
+        ("\u0440\u0444", Scope.DOMAIN, "public suffix"),
+        ("*", Scope.DOMAIN, "wildcard"),
+        ("*.example.com", Scope.DOMAIN, "wildcard"),
+        ("http://*/", Scope.URL, "wildcard"),
+        ("http://10.1.2.3/x", Scope.URL, "private"),
+        ("http://0x7f.1/x", Scope.URL, "private"),
+        ("127.0.0.1", Scope.HOST, "private"),
+        ("192.168.1.1", Scope.DOMAIN, "private"),
+        ("172.31.255.255", Scope.HOST, "private"),
+        ("169.254.169.254", Scope.HOST, "private"),
+        ("100.64.0.1", Scope.HOST, "private"),
+        ("0.0.0.0", Scope.HOST, "private"),  # noqa: S104 - a URL, nothing is bound
+        ("224.0.0.1", Scope.HOST, "private"),
+        ("255.255.255.255", Scope.HOST, "private"),
+        ("[::1]", Scope.HOST, "private"),
+        ("[::]", Scope.HOST, "private"),
+        ("[fe80::1]", Scope.HOST, "private"),
+        ("[fd00::1]", Scope.HOST, "private"),
+        ("[::ffff:10.0.0.1]", Scope.HOST, "private"),
+        ("[64:ff9b::10.0.0.1]", Scope.HOST, "private"),
+        ("[2002:a00:1::]", Scope.HOST, "private"),
+        ("localhost", Scope.HOST, "private"),
+        ("http://a.localhost:8080/x", Scope.URL, "private"),
+        ("example.com/x", Scope.HOST, "path"),
+        ("example.com/x", Scope.DOMAIN, "path"),
+        ("example.com/?q", Scope.HOST, "query"),
+        ("example.com/x?q", Scope.URL_ANY_QUERY, "query"),
+        ("example.com/x?q", Scope.PATH_PREFIX, "query"),
+        ("example.com", Scope.PATH_PREFIX, "everything"),
+        ("example.com/a/..", Scope.PATH_PREFIX, "everything"),
+        ("example.com/" + "a" * 2 * MAX_PATH, Scope.URL, "too long"),
+        ("example.com/?" + "\u00e4" * MAX_PATH, Scope.URL, "too long"),
+    ],
+)
+def test_refused_with_a_reason_and_a_hint(text: str, scope: Scope, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as raised:
+        entry_form(text, scope)
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("ftp://secret.example", Scope.URL),
+        ("u:p@secret.example", Scope.URL),
+        ("*.secret.example", Scope.DOMAIN),
+        ("secret.example/?secret", Scope.PATH_PREFIX),
+        ("secret.example/secret", Scope.HOST),
+    ],
+)
+def test_a_refusal_never_repeats_the_entry(text: str, scope: Scope) -> None:
+    with pytest.raises(InputError) as raised:
+        entry_form(text, scope)
+    assert "secret" not in f"{raised.value} {raised.value.hint}"
+
+
+@settings(max_examples=200, deadline=None)
+@given(urls)
+def test_what_is_accepted_passes_the_decoder(text: str) -> None:
+    for scope in Scope:
+        try:
+            form = entry_form(text, scope)
+        except InputError:
+            continue
+        check_form(form, scope)
+        assert form.startswith(canonicalize(text).host)
+
+
+@pytest.mark.parametrize(
+    ("form", "scope"),
+    [
+        ("example.com", Scope.URL),
+        ("/", Scope.URL),
+        ("", Scope.HOST),
+        ("/", Scope.HOST),
+        ("example.com/", Scope.HOST),
+        ("Example.com", Scope.HOST),
+        ("example.com.", Scope.DOMAIN),
+        ("https://example.com/", Scope.URL),
+        ("example.com:80/", Scope.URL),
+        ("example.com/?", Scope.URL),
+        ("example.com/a//b", Scope.URL),
+        ("example.com/a/./b", Scope.URL),
+        ("example.com/%61", Scope.URL),
+        ("example.com/%e4", Scope.URL),
+        ("example.com/a b", Scope.URL),
+        ("example.com/a#b", Scope.URL),
+        ("example.com/a\n", Scope.URL),
+        ("example.com\n", Scope.HOST),
+        ("example.com/\u00e4", Scope.URL),
+        ("example.com/a?b", Scope.URL_ANY_QUERY),
+        ("example.com/a?b", Scope.PATH_PREFIX),
+        ("example.com/", Scope.PATH_PREFIX),
+        ("b\u00fccher.example", Scope.HOST),
+        ("1.2.3", Scope.HOST),
+        ("01.2.3.4", Scope.HOST),
+        ("[::ffff:1.2.3.4]", Scope.HOST),
+    ],
+)
+def test_decoder_refuses(form: str, scope: Scope) -> None:
+    with pytest.raises(InputError):
+        check_form(form, scope)
+
+
+def test_decoder_accepts_what_is_rare() -> None:
+    check_form("xn--bcher-kva.example", Scope.DOMAIN)
+    check_form("[2001:db8::1]/%3F?%23", Scope.URL)
+    check_form("w!eird<>ho$^.com/", Scope.URL)
+    check_form("%80.example/a", Scope.PATH_PREFIX)
