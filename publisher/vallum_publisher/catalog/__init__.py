@@ -1,0 +1,36 @@
+"""The catalog: what the publisher knows of its lists, in SQLite or PostgreSQL.
+
+It leaves to others what input looks like (:mod:`vallum_publisher.intake`) and what becomes of rows
+(:mod:`vallum_publisher.release`).
+"""
+
+from vallum_publisher.catalog.audit import AuditRecord
+from vallum_publisher.catalog.catalog import Catalog, open_catalog
+from vallum_publisher.catalog.changeset import Applied, KeyCollisionError, Mode
+from vallum_publisher.catalog.entry import TEST_REF, Classification, Entry, Record, Status, classify, unite
+from vallum_publisher.catalog.lists import ListInfo, ListSpec, test_record
+from vallum_publisher.catalog.rows import ListRow, ListStatus, RowChange
+from vallum_publisher.catalog.versions import Version
+
+__all__ = [
+    "TEST_REF",
+    "Applied",
+    "AuditRecord",
+    "Catalog",
+    "Classification",
+    "Entry",
+    "KeyCollisionError",
+    "ListInfo",
+    "ListRow",
+    "ListSpec",
+    "ListStatus",
+    "Mode",
+    "Record",
+    "RowChange",
+    "Status",
+    "Version",
+    "classify",
+    "open_catalog",
+    "test_record",
+    "unite",
+]

@@ -1,0 +1,284 @@
+"""The publisher's catalog: lists, entries, rows, versions, audit. One method, one transaction.
+
+What the methods do stands in the files beside this one; here is what they have in common: the transaction,
+the lock on the list, the audit record. Values go out frozen, errors are Vallum's own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine
+
+from vallum.errors import ConfigError
+from vallum.expression import Keyer
+from vallum_publisher.catalog import audit, changeset, lists, rows, versions
+from vallum_publisher.catalog.changeset import Applied, KeyCollisionError, Mode
+from vallum_publisher.catalog.engine import open_engine, reading, writing
+from vallum_publisher.catalog.entry import Entry, Record
+from vallum_publisher.catalog.lists import ListInfo, ListSpec
+from vallum_publisher.catalog.rows import ListRow, ListStatus, RowChange
+from vallum_publisher.catalog.staging import Progress
+from vallum_publisher.catalog.versions import Version
+
+
+def open_catalog(url: str | Path, *, create: bool = True, busy_seconds: float = 5.0) -> Catalog:
+    """Open a catalog, making or migrating it where needed.
+
+    Args:
+        url: a file's path, or an SQLAlchemy URL of SQLite or PostgreSQL.
+        create: make a missing file (mode 0600).
+        busy_seconds: how long a writer waits for another.
+
+    Raises:
+        ConfigError: not such a URL, a missing file, or a catalog newer than this program.
+        BusyError, StorageError: as named.
+    """
+    return Catalog(open_engine(url, create=create, busy_seconds=busy_seconds))
+
+
+def _silent(_done: int, _total: int | None) -> None:
+    pass
+
+
+class Catalog:
+    """An open catalog; a context manager. Every ``now`` is an aware time.
+
+    Methods that write raise :class:`BusyError` if another process is writing for longer than the wait, and
+    :class:`StorageError` if the database cannot; the catalog is then as it was. Methods that take a list's
+    name raise :class:`ConfigError` if there is no such list.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Lists
+
+    def create_list(self, spec: ListSpec, *, actor: str, now: datetime, pepper: bytes = b"") -> ListInfo:
+        """Record a list and put in its test row.
+
+        Raises:
+            ConfigError: the spec cannot be meant, the name is taken, or the pepper does not fit it.
+        """
+        if bool(pepper) == spec.public:
+            raise ConfigError("a public list has no pepper, any other list has one")
+        with writing(self._engine) as connection:
+            info = lists.insert_list(connection, spec, secrets.token_bytes(16), now)
+            changeset.insert_test_row(connection, info, Keyer(pepper, info.host_bits), now)
+            _record(connection, info, actor, "list create", now, kind=info.kind, public=info.public)
+            return info
+
+    def lists(self) -> list[ListInfo]:
+        """Return all lists by name."""
+        with reading(self._engine) as connection:
+            return lists.all_lists(connection)
+
+    def get_list(self, name: str) -> ListInfo:
+        """Return one list."""
+        with reading(self._engine) as connection:
+            return lists.find_list(connection, name)
+
+    def status(self, name: str) -> ListStatus:
+        """Return one list in numbers."""
+        with reading(self._engine) as connection:
+            return rows.count(connection, lists.find_list(connection, name))
+
+    def open_generation(self, name: str, *, actor: str, now: datetime) -> ListInfo:
+        """Open the list's next generation: version 0, every listed row to be published anew (DESIGN §4).
+
+        Raises:
+            BusyError: a version is under way.
+        """
+        with self._changing(name) as (connection, info):
+            generation = versions.open_generation(connection, info)
+            _record(connection, info, actor, "generation", now, generation=generation)
+            return lists.find_list(connection, name)
+
+    # Entries
+
+    def apply(
+        self,
+        name: str,
+        records: Iterable[Record],
+        *,
+        mode: Mode,
+        actor: str,
+        now: datetime,
+        pepper: bytes = b"",
+        progress: Progress = _silent,
+    ) -> Applied:
+        """Apply a batch, whole or not at all.
+
+        ``replace``: afterwards the list holds these and its test row. ``add``: these are added or take the
+        place of what has their identity. ``remove``: these go, with every report where they name none.
+
+        Raises:
+            InputError: a record cannot be in this list, or two contradict each other.
+            ConfigError: the pepper is not the list's.
+            KeyCollisionError: a key exists with another expression; audited as an alarm.
+        """
+        try:
+            with self._changing(name) as (connection, info):
+                keyer = Keyer(pepper, info.host_bits)
+                done = changeset.apply_records(connection, info, keyer, records, mode, now, progress)
+                if not done.is_empty:
+                    counts = {"added": done.added, "removed": done.removed, "changed": done.changed}
+                    _record(connection, info, actor, "ingest", now, mode=mode.value, **counts)
+                return done
+        except KeyCollisionError as error:
+            with self._changing(name) as (connection, info):
+                _record(connection, info, actor, "alarm: key collision", now, entry=error.entry_id)
+            raise
+
+    def expire(self, name: str, *, actor: str, now: datetime) -> int:
+        """Take entries whose time is over off the list; return how many."""
+        with self._changing(name) as (connection, info):
+            expired = changeset.expire_entries(connection, info, now)
+            if expired:
+                _record(connection, info, actor, "expire", now, expired=expired)
+            return expired
+
+    def entries(self, name: str, key: bytes | None = None) -> Iterator[Entry]:
+        """Yield the entries of one key, or of the whole list, by table, key and report number."""
+        with reading(self._engine) as connection:
+            yield from rows.entries_of(connection, lists.find_list(connection, name).id, key)
+
+    # Rows
+
+    def pending_changes(self, name: str) -> list[RowChange]:
+        """Return what a version begun now would change, by table and key."""
+        with reading(self._engine) as connection:
+            return rows.unpublished(connection, lists.find_list(connection, name).id)
+
+    def touched_rows(self, name: str, table: str, after_version: int) -> Iterator[ListRow]:
+        """Yield all rows that versions after ``after_version`` touched, the one under way included, by key.
+
+        ``labels`` are those at the version under way, else at the newest.
+        """
+        with reading(self._engine) as connection:
+            yield from rows.touched(connection, lists.find_list(connection, name).id, table, after_version)
+
+    def listed_rows(self, name: str, table: str) -> Iterator[ListRow]:
+        """Yield all rows listed at the version under way, else at the newest, by key."""
+        with reading(self._engine) as connection:
+            yield from rows.listed(connection, lists.find_list(connection, name).id, table)
+
+    # Versions
+
+    def begin_version(
+        self, name: str, *, salt: bytes, actor: str, now: datetime, epoch: int | None = None
+    ) -> Version | None:
+        """Freeze the pending changes as the next version; ``None`` if there are none.
+
+        Raises:
+            BusyError: another version is under way.
+        """
+        with self._changing(name) as (connection, info):
+            version = versions.begin(connection, info, salt, epoch, now)
+            if version is not None:
+                _record(connection, info, actor, "begin version", now, **_numbers(version))
+            return version
+
+    def version_changes(self, name: str) -> list[RowChange]:
+        """Return what the version under way changes, by table and key."""
+        with reading(self._engine) as connection:
+            return rows.frozen(connection, lists.find_list(connection, name).id)
+
+    def seal_version(
+        self,
+        name: str,
+        *,
+        state: str,
+        tables: Mapping[str, str],
+        details: Mapping[str, Any] | None = None,
+    ) -> Version:
+        """Record the state computed of the version under way, before anything of it is uploaded.
+
+        Raises:
+            StateError: nothing is under way, or it was sealed with another state.
+        """
+        with self._changing(name) as (connection, info):
+            return versions.seal(connection, info, state, tables, details or {})
+
+    def finish_version(self, name: str, version: int, *, actor: str, now: datetime) -> Version:
+        """Say that the version under way is public; again for one that is, nothing happens.
+
+        Raises:
+            StateError: that version is not under way, or was not sealed.
+        """
+        with self._changing(name) as (connection, info):
+            done = versions.finish(connection, info, version, now)
+            if info.version < done.version:
+                _record(connection, info, actor, "publish", now, **_numbers(done), state=done.state)
+            return done
+
+    def abandon_version(self, name: str, *, actor: str, now: datetime) -> Version | None:
+        """Forget the version under way, of which nothing may have been signed; return it."""
+        with self._changing(name) as (connection, info):
+            version = versions.abandon(connection, info)
+            if version is not None:
+                _record(connection, info, actor, "abandon version", now, **_numbers(version))
+            return version
+
+    def pending_version(self, name: str) -> Version | None:
+        """Return the version under way, exactly as it was begun and sealed."""
+        with reading(self._engine) as connection:
+            return versions.under_way(connection, lists.find_list(connection, name))
+
+    def versions(self, name: str, after_version: int = 0) -> list[Version]:
+        """Return this generation's published versions after ``after_version``, oldest first."""
+        with reading(self._engine) as connection:
+            return versions.history(connection, lists.find_list(connection, name), after_version)
+
+    # Audit
+
+    def audit(self) -> list[audit.AuditRecord]:
+        """Return the audit log from its start, its chain checked.
+
+        Raises:
+            DataError: a record is missing or was altered.
+        """
+        with reading(self._engine) as connection:
+            return list(audit.read(connection))
+
+    def record(
+        self, *, actor: str, action: str, list_name: str, now: datetime, details: Mapping[str, object]
+    ) -> None:
+        """Append a step that happened outside the catalog. ``details`` must not hold entries' values."""
+        with writing(self._engine) as connection:
+            audit.append(
+                connection, actor=actor, action=action, list_name=list_name, now=now, details=details
+            )
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[tuple[Connection, ListInfo]]:
+        with writing(self._engine) as connection:
+            yield connection, lists.find_list(connection, name, lock=True)
+
+
+def _record(
+    connection: Connection, info: ListInfo, actor: str, action: str, now: datetime, **details: object
+) -> None:
+    audit.append(connection, actor=actor, action=action, list_name=info.name, now=now, details=details)
+
+
+def _numbers(version: Version) -> dict[str, object]:
+    return {"generation": version.generation, "version": version.version, "changes": version.changes}

@@ -1,0 +1,218 @@
+"""The database under the catalog: opening it, bringing it up to date, transactions, and its errors as ours.
+
+SQLite in a file by default: write-ahead log, every commit on disk when it returns, one writer at a time.
+PostgreSQL by URL. Nothing above this file knows which of them it talks to, but for :mod:`.staging`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from vallum.errors import BusyError, ConfigError, StorageError, VallumError
+from vallum_publisher.catalog.tables import REVISION
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA temp_store = MEMORY",  # staged values must not lie about in temporary files
+    "PRAGMA cache_size = -131072",  # 128 MiB: what a million rows' indexes touch in one change
+    "PRAGMA journal_size_limit = 67108864",
+)
+_BUSY_STATES = {"55P03", "40P01", "40001"}
+"""PostgreSQL: lock not available, deadlock, serialization failure."""
+_FULL_STATES = {"53100", "53200", "25006"}
+"""PostgreSQL: disk full, out of memory, read-only."""
+
+
+def open_engine(url: str | Path, *, create: bool, busy_seconds: float) -> Engine:
+    """Open the database and run what migrations it lacks.
+
+    Args:
+        url: a file's path, or an SQLAlchemy URL of SQLite or PostgreSQL.
+        create: make a missing SQLite file (mode 0600).
+        busy_seconds: how long a writer waits for another before :class:`BusyError`.
+
+    Raises:
+        ConfigError: not such a URL, a missing file, or a catalog newer than this code.
+        StorageError, BusyError: as named.
+    """
+    parsed = _parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        _ensure_file(parsed, create=create)
+        engine = create_engine(
+            parsed,
+            hide_parameters=True,
+            connect_args={"timeout": busy_seconds, "check_same_thread": False},
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        try:
+            engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        except ModuleNotFoundError:
+            raise ConfigError(
+                "the driver for PostgreSQL is not installed",
+                hint="install vallum-publisher[postgresql]",
+            ) from None
+        event.listen(engine, "connect", _PreparePostgresql(busy_seconds))
+    try:
+        with converted():
+            _migrate(engine)
+    except VallumError:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees one moment of the catalog and is not held up by a writer."""
+    with converted(), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that is whole or not at all."""
+    with converted(), engine.connect() as connection:
+        connection = connection.execution_options(vallum_writes=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def converted() -> Iterator[None]:
+    """Turn the database's errors into ours, without what they say of values."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _convert(error.orig) from None
+    except sqlite3.Error as error:
+        raise _convert(error) from None
+
+
+def _convert(error: BaseException | None) -> VallumError:
+    if isinstance(error, sqlite3.Error):
+        # SQLite's messages name tables and columns, never values.
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return _busy()
+        if code == sqlite3.SQLITE_FULL:
+            return StorageError("the disk that holds the catalog is full", hint="free space, then try again")
+        return StorageError(f"the catalog cannot be used: {error}", hint="check the file and its permissions")
+    state = getattr(error, "sqlstate", None)
+    if state in _BUSY_STATES:
+        return _busy()
+    if state in _FULL_STATES:
+        return StorageError(f"the catalog's server cannot write (SQLSTATE {state})", hint="check its disk")
+    # PostgreSQL's messages quote values; its SQLSTATE says what to look up.
+    return StorageError(
+        f"the catalog's server failed ({type(error).__name__}, SQLSTATE {state or 'none'})",
+        hint="check the catalog's URL and that the server runs",
+    )
+
+
+def _busy() -> BusyError:
+    return BusyError(
+        "another process is writing to the catalog",
+        hint="wait for it to end, then try again; several publishers at once need PostgreSQL",
+    )
+
+
+def _parse_url(url: str | Path) -> URL:
+    if isinstance(url, Path) or "://" not in url:
+        return URL.create("sqlite", database=str(url))
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError):
+        raise ConfigError("the catalog's URL cannot be read") from None
+    if backend not in ("sqlite", "postgresql"):
+        raise ConfigError(f"no catalog in {backend!r}", hint="sqlite:///FILE or postgresql://…")
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _ensure_file(url: URL, *, create: bool) -> None:
+    if not url.database or url.database == ":memory:":
+        raise ConfigError("a catalog lives in a file", hint="give a path")
+    path = Path(url.database)
+    try:
+        if create:
+            path.touch(mode=0o600)
+        elif not path.exists():
+            raise ConfigError(f"no catalog at {path}", hint="run vallum-publisher init first")
+    except OSError as error:
+        raise StorageError(f"cannot make the catalog {path}: {error.strerror}") from None
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy's documented way to BEGIN by ourselves
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("vallum_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class _PreparePostgresql:
+    """Sets how long a statement waits for another's lock."""
+
+    def __init__(self, busy_seconds: float) -> None:
+        self._milliseconds = max(1, int(busy_seconds * 1000))
+
+    def __call__(self, connection: Any, _record: object) -> None:
+        connection.execute(f"SET lock_timeout = {self._milliseconds}")
+        connection.commit()
+
+
+def _migrate(engine: Engine) -> None:
+    with reading(engine) as connection:
+        if _revision(connection) == REVISION:
+            return
+    # Only now: importing alembic costs more than most commands.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util.exc import CommandError
+
+    folder = resources.files("vallum_publisher.catalog") / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(7598470152)"))
+        held = _revision(connection)
+        try:
+            if held is not None:
+                ScriptDirectory.from_config(config).get_revision(held)
+        except CommandError:
+            raise ConfigError(
+                f"the catalog has form {held}, which is newer than this program knows ({REVISION})",
+                hint="upgrade vallum-publisher",
+            ) from None
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,0 +1,176 @@
+"""Rows as the release reads them: what is to be published, what was touched since a version, what is listed.
+
+While a version is under way, rows are read as they will stand when it is published; what is ingested
+meanwhile shows in :func:`unpublished` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from vallum.labels import LabelSet
+from vallum_publisher.catalog.classes import known_sets
+from vallum_publisher.catalog.entry import Entry, Status, classify, from_seconds
+from vallum_publisher.catalog.lists import ListInfo
+from vallum_publisher.catalog.tables import TABLE_IDS, TABLE_NAMES
+
+_BLOCK = 10_000
+
+
+class ListRow(NamedTuple):
+    """One key of one table. ``value`` is one tag byte and the form's ASCII or the raw digest, as in
+    :mod:`vallum.format.rows`; ``labels`` is ``None`` where the row is not listed.
+    """
+
+    key: bytes
+    value: bytes
+    labels: LabelSet | None
+
+    def __repr__(self) -> str:
+        return "<ListRow>"  # values must not reach logs
+
+
+class RowChange(NamedTuple):
+    """One row that differs from what is published; ``None`` means not listed."""
+
+    table: str
+    key: bytes
+    value: bytes
+    labels: LabelSet | None
+    before: LabelSet | None
+
+    @property
+    def tag(self) -> int:
+        """Code of the row's tag."""
+        return self.value[0]
+
+    def __repr__(self) -> str:
+        return f"<RowChange in {self.table}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ListStatus:
+    """A list in numbers. ``rows`` as published, ``unpublished`` rows that differ from that."""
+
+    info: ListInfo
+    entries: dict[Status, int]
+    rows: dict[str, int]
+    unpublished: int
+
+
+def unpublished(connection: Connection, list_id: int) -> list[RowChange]:
+    """Return what a version begun now would change, by table and key."""
+    return _changes(connection, list_id, "wanted", "wanted <> published")
+
+
+def frozen(connection: Connection, list_id: int) -> list[RowChange]:
+    """Return what the version under way changes, by table and key."""
+    return _changes(connection, list_id, "pending", "pending IS NOT NULL")
+
+
+def touched(connection: Connection, list_id: int, table: str, after: int) -> Iterator[ListRow]:
+    """Yield all rows that a version after ``after`` touched (the one under way too), by key."""
+    return _rows(
+        connection,
+        """SELECT key, value, COALESCE(pending, published) FROM list_rows
+        WHERE list_id = :list AND tbl = :tbl AND touched > 0 AND touched > :after
+        UNION ALL
+        SELECT key, value, pending FROM list_rows
+        WHERE list_id = :list AND tbl = :tbl AND pending IS NOT NULL AND touched <= :after
+        ORDER BY 1""",
+        list=list_id,
+        tbl=TABLE_IDS[table],
+        after=after,
+    )
+
+
+def listed(connection: Connection, list_id: int, table: str) -> Iterator[ListRow]:
+    """Yield all listed rows, by key."""
+    return _rows(
+        connection,
+        """SELECT key, value, COALESCE(pending, published) FROM list_rows
+        WHERE list_id = :list AND tbl = :tbl AND COALESCE(pending, published) <> 0 ORDER BY key""",
+        list=list_id,
+        tbl=TABLE_IDS[table],
+    )
+
+
+def entries_of(connection: Connection, list_id: int, key: bytes | None) -> Iterator[Entry]:
+    """Yield the entries of one key, or all of the list, by table, key and report number."""
+    sets = {number: (labels, classify(labels)) for number, labels in known_sets(connection).items()}
+    only = "" if key is None else "AND e.key = :key"
+    result = _stream(
+        connection,
+        f"""SELECT e.*, r.value, r.touched FROM entries e
+        JOIN list_rows r ON r.list_id = e.list_id AND r.tbl = e.tbl AND r.key = e.key
+        WHERE e.list_id = :list {only} ORDER BY e.tbl, e.key, e.ref""",
+        {"list": list_id, "key": key} if only else {"list": list_id},
+    )
+    for row in result:
+        labels, classification = sets[row.labels]
+        yield Entry(
+            key=bytes(row.key),
+            tag=row.value[0],
+            ref=row.ref,
+            content_id=row.content_id,
+            labels=labels,
+            classification=classification,
+            status=Status(row.status),
+            listed=bool(row.active),
+            added_at=from_seconds(row.added_at),
+            updated_at=from_seconds(row.updated_at),
+            verified_at=from_seconds(row.verified_at) if row.verified_at else None,
+            expires_at=from_seconds(row.expires_at) if row.expires_at else None,
+            changed_version=row.touched,
+        )
+
+
+def count(connection: Connection, info: ListInfo) -> ListStatus:
+    """Count a list's entries and rows."""
+
+    def numbers(sql: str) -> dict[Any, int]:
+        return {what: number for what, number in connection.execute(text(sql), {"list": info.id})}
+
+    by_status = numbers("SELECT status, count(*) FROM entries WHERE list_id = :list GROUP BY status")
+    by_table = numbers(
+        "SELECT tbl, count(*) FROM list_rows WHERE list_id = :list AND published <> 0 GROUP BY tbl"
+    )
+    waiting = "SELECT 0, count(*) FROM list_rows WHERE list_id = :list AND wanted <> published"
+    return ListStatus(
+        info,
+        {Status(status): number for status, number in by_status.items()},
+        {name: by_table.get(TABLE_IDS[name], 0) for name in info.tables},
+        numbers(waiting)[0],
+    )
+
+
+def _changes(connection: Connection, list_id: int, state: str, where: str) -> list[RowChange]:
+    sets: dict[int, LabelSet | None] = {**known_sets(connection), 0: None}
+    result = _stream(
+        connection,
+        f"""SELECT tbl, key, value, {state}, published FROM list_rows
+        WHERE list_id = :list AND {where} ORDER BY tbl, key""",
+        {"list": list_id},
+    )
+    return [
+        RowChange(TABLE_NAMES[tbl], bytes(key), bytes(value), sets[labels], sets[before])
+        for tbl, key, value, labels, before in result
+    ]
+
+
+def _rows(connection: Connection, sql: str, **parameters: object) -> Iterator[ListRow]:
+    sets: dict[int, LabelSet | None] = {**known_sets(connection), 0: None}
+    for key, value, labels in _stream(connection, sql, parameters):
+        yield ListRow(bytes(key), bytes(value), sets[labels])
+
+
+def _stream(connection: Connection, sql: str, parameters: dict[str, object]) -> Iterator[Any]:
+    result = connection.execute(
+        text(sql), parameters, execution_options={"stream_results": True, "max_row_buffer": _BLOCK}
+    )
+    for block in result.partitions(_BLOCK):
+        yield from block
