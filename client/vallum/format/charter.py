@@ -13,17 +13,17 @@ from typing import Any
 from vallum.errors import FormatError, TrustError
 from vallum.expression import Keyer
 from vallum.format import limits
-from vallum.format.head import integer, text
+from vallum.format.head import FORMAT, check_format, integer, text
 from vallum.format.section import Codec
 from vallum.format.table import EDITIONS, KINDS
 
-FORMAT = 1
 CANON = "v1"
 WIDE_PER_WEEK = 50
 TABLES = {"url": (("exact",),), "hash": (("exact",), ("exact", "pdq"))}
 """Which sets of tables a kind may have."""
 
 _LAYER = "charter"
+_HTTPS = re.compile(r"https://[!-~]+")
 _LIST = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -91,14 +91,13 @@ def parse_charter(raw: object) -> Charter:
     """
     if not isinstance(raw, Mapping):
         raise FormatError(_LAYER, "not an object")
-    if raw.get("format") != FORMAT or raw.get("canon") != CANON:
-        raise FormatError(
-            _LAYER, "an unknown format or canonicalization", hint="upgrade vallum on this machine"
-        )
+    check_format(_LAYER, raw)
+    if raw.get("canon") != CANON:
+        raise FormatError(_LAYER, "an unknown canonicalization", hint="upgrade vallum on this machine")
     uid, pepper, kind = raw.get("uid"), raw.get("pepper"), raw.get("kind")
     if not (isinstance(uid, str) and re.fullmatch(r"[0-9a-f]{32}", uid)):
         raise FormatError(_LAYER, "uid is not 32 hex digits")
-    if pepper is not None and not (isinstance(pepper, str) and re.fullmatch(r"[0-9a-f]{64}", pepper)):
+    if "pepper" in raw and not (isinstance(pepper, str) and re.fullmatch(r"[0-9a-f]{64}", pepper)):
         raise FormatError(_LAYER, "pepper is not 64 hex digits")
     if not (isinstance(kind, str) and kind in KINDS):
         raise FormatError(_LAYER, "an unknown kind", hint="upgrade vallum on this machine")
@@ -112,8 +111,8 @@ def parse_charter(raw: object) -> Charter:
     if pepper is None and editions != ("full",):
         raise FormatError(_LAYER, "a public list has the full edition only")
     appeal_url = text(_LAYER, raw, "appeal_url")
-    if appeal_url and not appeal_url.startswith("https://"):
-        raise FormatError(_LAYER, "appeal_url is not https")
+    if appeal_url and not _HTTPS.fullmatch(appeal_url):
+        raise FormatError(_LAYER, "appeal_url is not an https URL in ASCII")
     return Charter(
         uid=bytes.fromhex(uid),
         generation=integer(_LAYER, raw, "generation", 1, limits.MAX_GENERATION),

@@ -18,7 +18,8 @@ import zstandard
 from vallum.errors import FormatError
 from vallum.format import limits
 
-U64_MAX = 2**64 - 1
+_WINDOW_LOG = limits.ZSTD_WINDOW.bit_length() - 1
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def pack(value: object) -> bytes:
@@ -27,63 +28,112 @@ def pack(value: object) -> bytes:
     return packed
 
 
-def unpack(layer: str, data: bytes, max_items: int) -> Any:
-    """Decode canonical msgpack whose arrays hold at most ``max_items``; strings and bins fit in ``data``.
+def unpack(layer: str, data: bytes | memoryview[int], max_values: int) -> Any:
+    """Decode what :func:`pack` writes: nested lists of ``str``, ``int`` and ``bytes``.
+
+    The format uses so little of msgpack that its one spelling is checked while it is read: a library would
+    take other spellings, and would have to be asked for the same bytes again, which costs the body twice.
 
     Raises:
-        FormatError: malformed, out of bounds, or another spelling than :func:`pack` would give (msgpack
-            itself accepts duplicate keys and long integers).
+        FormatError: malformed, of another type, not the shortest spelling, or over ``max_values``.
     """
-    try:
-        value = msgpack.unpackb(
-            data,
-            raw=False,
-            use_list=True,
-            max_array_len=max_items,
-            max_bin_len=len(data),
-            max_str_len=min(len(data), limits.TEXT),
-            max_map_len=0,
-            max_ext_len=0,
-        )
-    except (ValueError, msgpack.UnpackException, RecursionError) as error:
-        raise FormatError(layer, f"not msgpack within bounds ({type(error).__name__})") from None
-    try:
-        same = pack(value) == data
-    except (ValueError, TypeError, OverflowError):
-        same = False
-    if not same:
-        raise FormatError(layer, "not the canonical msgpack encoding")
-    if not _is_plain(value):
-        raise FormatError(layer, "a value is not an array, string, integer or bin")
+    reader = _Reader(layer, data, max_values)
+    value = reader.value(_DEPTH)
+    if reader.at != len(data):
+        raise FormatError(layer, "msgpack: bytes are left over")
     return value
 
 
-def _is_plain(value: object) -> bool:
-    """Leave no bool that would pass for an integer, no float, no nil."""
-    if type(value) is list:
-        return all(map(_is_plain, value))
-    return type(value) in (str, int, bytes)
+_DEPTH = 8
+"""Arrays within arrays; the format nests five deep."""
+
+_LONG = {
+    0xC4: ("bin", 1, 0), 0xC5: ("bin", 2, 1 << 8), 0xC6: ("bin", 4, 1 << 16),
+    0xCC: ("int", 1, 1 << 7), 0xCD: ("int", 2, 1 << 8), 0xCE: ("int", 4, 1 << 16), 0xCF: ("int", 8, 1 << 32),
+    0xD9: ("str", 1, 1 << 5), 0xDA: ("str", 2, 1 << 8), 0xDB: ("str", 4, 1 << 16),
+    0xDC: ("array", 2, 1 << 4), 0xDD: ("array", 4, 1 << 16),
+}  # fmt: skip
+"""First byte: type, bytes of the number that follows, and the least number that needs so many."""
+
+
+class _Reader:
+    """A position in canonical msgpack, and how many values may still come."""
+
+    __slots__ = ("_data", "_layer", "_left", "at")
+
+    def __init__(self, layer: str, data: bytes | memoryview[int], max_values: int) -> None:
+        self.at = 0
+        self._layer, self._data, self._left = layer, memoryview(data), max_values
+
+    def value(self, depth: int) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise FormatError(self._layer, "msgpack: more values than the limit")
+        first = self._take(1)[0]
+        if first < 0x80:
+            return first
+        if 0x90 <= first <= 0x9F:
+            return self._array(first & 0x0F, depth)
+        if 0xA0 <= first <= 0xBF:
+            return self._text(first & 0x1F)
+        if first not in _LONG:
+            raise FormatError(self._layer, "msgpack: not an array, string, natural number or bin")
+        kind, size, least = _LONG[first]
+        number = int.from_bytes(self._take(size))
+        if number < least:
+            raise FormatError(self._layer, "msgpack: not the shortest spelling")
+        if kind == "int":
+            return number
+        if kind == "bin":
+            return bytes(self._take(number))
+        return self._text(number) if kind == "str" else self._array(number, depth)
+
+    def _array(self, length: int, depth: int) -> list[Any]:
+        if not depth:
+            raise FormatError(self._layer, "msgpack: arrays are nested too deep")
+        if length > self._left:
+            raise FormatError(self._layer, "msgpack: more values than the limit")
+        return [self.value(depth - 1) for _ in range(length)]
+
+    def _text(self, length: int) -> str:
+        try:
+            return str(self._take(length), "utf-8")
+        except UnicodeDecodeError:
+            raise FormatError(self._layer, "msgpack: a string is not UTF-8") from None
+
+    def _take(self, size: int) -> memoryview[int]:
+        end = self.at + size
+        if end > len(self._data):
+            raise FormatError(self._layer, "msgpack: cut short")
+        taken = self._data[self.at : end]
+        self.at = end
+        return taken
 
 
 def compress(raw: bytes, level: int) -> bytes:
     """Make one zstd frame that declares its size and stays within the window limit."""
+    best = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(raw))
     parameters = zstandard.ZstdCompressionParameters.from_level(
-        level, source_size=len(raw), write_content_size=True, write_checksum=False, write_dict_id=False
+        level,
+        source_size=len(raw),
+        window_log=min(best.window_log, _WINDOW_LOG),
+        write_content_size=True,
+        write_checksum=False,
+        write_dict_id=False,
     )
-    if parameters.window_log > 23:
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            level, source_size=len(raw), window_log=23, write_content_size=True, write_checksum=False
-        )
     return zstandard.ZstdCompressor(compression_params=parameters).compress(raw)
 
 
-def decompress(layer: str, frame: bytes, raw_max: int) -> bytes:
+def decompress(layer: str, frame: bytes | memoryview[int], raw_max: int) -> bytes:
     """Open one zstd frame that declares at most ``raw_max`` bytes.
 
     The declared size is checked first: python-zstandard ignores ``max_output_size`` when a frame declares its
     size (50 MB came out under a limit of 1,000 bytes, DESIGN §5).
     """
     try:
+        if frame[:4] != _ZSTD_MAGIC:
+            # Skippable frames and dictionaries have magic numbers of their own.
+            raise FormatError(layer, "not a zstd frame")
         declared = zstandard.get_frame_parameters(frame)
     except zstandard.ZstdError:
         raise FormatError(layer, "not a zstd frame") from None
@@ -104,8 +154,6 @@ def decompress(layer: str, frame: bytes, raw_max: int) -> bytes:
         )
     except (zstandard.ZstdError, MemoryError) as error:
         raise FormatError(layer, f"the zstd frame does not decompress ({type(error).__name__})") from None
-    if len(raw) != declared.content_size:
-        raise FormatError(layer, "the zstd frame holds another size than it declares")
     return raw
 
 
@@ -118,12 +166,12 @@ def padme(size: int) -> int:
     return (size + mask) & ~mask
 
 
-def shuffle(data: bytes | memoryview, width: int) -> bytes:
+def shuffle(data: bytes | memoryview[int], width: int) -> bytes:
     """Put all first bytes of fixed-width records together, then all second ones, and so on."""
     return b"".join(bytes(data[plane::width]) for plane in range(width))
 
 
-def unshuffle(data: bytes, width: int) -> bytearray:
+def unshuffle(data: bytes | memoryview[int], width: int) -> bytearray:
     """Undo :func:`shuffle`; ``len(data)`` is a multiple of ``width``."""
     count = len(data) // width
     out = bytearray(len(data))
@@ -142,20 +190,95 @@ def encode_sorted(values: Sequence[int], width: int) -> bytes:
     return shuffle(b"".join(delta.to_bytes(width, "little") for delta in deltas), width)
 
 
-def decode_sorted(layer: str, data: bytes, width: int, bits: int) -> list[int]:
-    """Decode what :func:`encode_sorted` wrote; every value fits in ``bits`` bits.
+def decode_sorted(layer: str, data: bytes | memoryview[int], width: int, bits: int) -> array[int] | list[int]:
+    """Decode what :func:`encode_sorted` wrote; every value fits in ``bits`` bits, at most 8 * ``width``.
 
     Equal neighbours are allowed here; the caller knows whether they are.
     """
-    if len(data) % width:
-        raise FormatError(layer, f"a column of {len(data)} bytes does not hold values of {width}")
+    if len(data) % width or len(data) // width > limits.ROWS:
+        raise FormatError(
+            layer, f"a column of {len(data)} bytes does not hold values of {width} within bounds"
+        )
     raw = unshuffle(data, width)
-    deltas: Iterable[int]
-    if width == 8:
-        deltas = memoryview(raw).cast("Q")
-    else:
-        deltas = (int.from_bytes(raw[at : at + width], "little") for at in range(0, len(raw), width))
-    values = list(accumulate(deltas))
+    values: array[int] | list[int]
+    try:
+        if width == 8:
+            values = array("Q", accumulate(memoryview(raw).cast("Q")))
+        else:
+            values = list(
+                accumulate(int.from_bytes(raw[at : at + width], "little") for at in range(0, len(raw), width))
+            )
+    except OverflowError:
+        raise FormatError(layer, f"a column of sorted values runs over {bits} bits") from None
     if values and values[-1] >> bits:
         raise FormatError(layer, f"a column of sorted values runs over {bits} bits")
     return values
+
+
+def encode_rice(values: Sequence[int], bits: int) -> bytes:
+    """Rice-code strictly ascending integers below ``2**bits``: gaps less one, in unary and binary parts.
+
+    The binary part has ``bits - n.bit_length()`` bits (at least none), which follows from what the reader
+    knows, so there is one encoding only. Padded with zero bits to whole bytes.
+    """
+    low = max(0, bits - len(values).bit_length())
+    mask, previous = (1 << low) - 1, -1
+    parts: list[str] = []
+    for value in values:
+        gap = value - previous - 1
+        parts.append("1" * (gap >> low) + (f"0{gap & mask:0{low}b}" if low else "0"))
+        previous = value
+    text = "".join(parts)
+    text += "0" * (-len(text) % 8)
+    return int(text or "0", 2).to_bytes(len(text) // 8)
+
+
+def decode_rice(layer: str, data: bytes, count: int, bits: int) -> list[int]:
+    """Decode ``count`` integers that :func:`encode_rice` wrote.
+
+    Raises:
+        FormatError: cut short, left over, padding that is not zero, or a value of more than ``bits`` bits.
+    """
+    if count > 8 * len(data):
+        raise FormatError(layer, "a Rice-coded column is cut short")
+    low = max(0, bits - count.bit_length())
+    text = f"{int.from_bytes(data):0{8 * len(data)}b}"
+    values: list[int] = []
+    at, previous = 0, -1
+    for _ in range(count):
+        end = text.find("0", at)
+        if end < 0 or end + low >= len(text):
+            raise FormatError(layer, "a Rice-coded column is cut short")
+        gap = ((end - at) << low) | int(text[end + 1 : end + 1 + low] or "0", 2)
+        at, previous = end + 1 + low, previous + gap + 1
+        values.append(previous)
+    if len(text) - at >= 8 or "1" in text[at:]:
+        raise FormatError(layer, "a Rice-coded column has bits left over")
+    if previous >> bits > 0:
+        raise FormatError(layer, f"a Rice-coded column runs over {bits} bits")
+    return values
+
+
+def encode_varint(value: int) -> bytes:
+    """LEB128 of an unsigned integer, in its shortest form."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(0x80 | (value & 0x7F))
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def decode_varint(layer: str, data: bytes, at: int) -> tuple[int, int]:
+    """Read one LEB128 integer of at most 64 bits; return it and where it ends."""
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if (byte == 0 and shift) or value >> 64:
+                break
+            return value, at
+        shift += 7
+    raise FormatError(layer, "an integer of the header is cut short, too long or not in its shortest form")

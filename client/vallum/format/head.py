@@ -23,7 +23,11 @@ KNOWN_CRITICAL: frozenset[str] = frozenset()
 
 _LAYER = "head"
 _HEX64 = re.compile(r"[0-9a-f]{64}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line ends and changes of direction: named one by one, since what Python calls printable
+changes with each edition of Unicode, and a head must not be good here and bad there."""
+_YEARS = range(1970, 9000)
+"""Years of a moment: sums with ``max_age`` and the like stay within every calendar."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -81,16 +85,17 @@ def state_of(tables: Mapping[str, str]) -> str:
 
 def format_time(moment: datetime) -> str:
     """Write a moment as RFC 3339 in UTC with whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def parse_time(layer: str, text: object) -> datetime:
     """Read what :func:`format_time` writes, nothing else."""
-    if isinstance(text, str) and _TIME.fullmatch(text):
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            pass
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+        if moment and moment.tzinfo and moment.year in _YEARS and format_time(moment) == text:
+            return moment
+    except (ValueError, OverflowError):
+        pass  # foreign errors end here; the one below says it all
     raise FormatError(layer, "a time is not RFC 3339 in UTC with whole seconds")
 
 
@@ -121,8 +126,7 @@ def parse_head(raw: object) -> Head:
     """
     if not isinstance(raw, Mapping):
         raise FormatError(_LAYER, "not an object")
-    if raw.get("format") != FORMAT:
-        raise FormatError(_LAYER, "an unknown format", hint="upgrade vallum on this machine")
+    check_format(_LAYER, raw)
     critical = _strings(raw.get("critical"), limits.CRITICAL)
     if unknown := sorted(set(critical) - KNOWN_CRITICAL):
         raise FormatError(
@@ -142,6 +146,8 @@ def parse_head(raw: object) -> Head:
         runs=_runs(raw.get("runs"), version),
         critical=critical,
     )
+    if head.epochs and not {run.epoch for run in head.runs} <= set(head.epochs):
+        raise FormatError(_LAYER, "a run's epoch has no commitment")
     if raw.get("state") != head.state:
         raise FormatError(_LAYER, "state is not that of its tables")
     return head
@@ -150,6 +156,12 @@ def parse_head(raw: object) -> Head:
 def stale_after(head: Head) -> datetime:
     """The moment from which the list counts as stale (DESIGN §4)."""
     return head.as_of + timedelta(seconds=head.max_age)
+
+
+def check_format(layer: str, raw: Mapping[str, Any]) -> None:
+    """Require the format of this release; ``True == 1`` in Python and is none."""
+    if type(raw.get("format")) is not int or raw["format"] != FORMAT:
+        raise FormatError(layer, "an unknown format", hint="upgrade vallum on this machine")
 
 
 def integer(layer: str, raw: Mapping[str, Any], name: str, low: int, high: int) -> int:
@@ -161,14 +173,12 @@ def integer(layer: str, raw: Mapping[str, Any], name: str, low: int, high: int) 
 
 
 def text(layer: str, raw: Mapping[str, Any], name: str) -> str:
-    """Read one string field: at most 256 bytes, no control characters."""
+    """Read one string field: at most 256 bytes of UTF-8, no control characters (format.md §1.3)."""
     value = raw.get(name)
-    if (
-        not isinstance(value, str)
-        or len(value.encode("utf-8", "replace")) > limits.HEAD_STRING
-        or not value.isprintable()
-    ):
-        raise FormatError(layer, f"{name} is not a string of at most {limits.HEAD_STRING} printable bytes")
+    if not isinstance(value, str) or _NO_TEXT.search(value) or len(value.encode()) > limits.HEAD_STRING:
+        raise FormatError(
+            layer, f"{name} is not a string of at most {limits.HEAD_STRING} bytes without control characters"
+        )
     return value
 
 
@@ -198,8 +208,10 @@ def _epochs(raw: object) -> dict[int, str]:
             raise FormatError(_LAYER, "an epoch's number is malformed")
         if not (isinstance(commitment, str) and _HEX64.fullmatch(commitment)):
             raise FormatError(_LAYER, "an epoch's commitment is malformed")
+        if int(number) > limits.MAX_EPOCH:
+            raise FormatError(_LAYER, "an epoch's number is out of bounds")
         epochs[int(number)] = commitment
-    return epochs
+    return dict(sorted(epochs.items()))
 
 
 def _runs(raw: object, version: int) -> tuple[RunRef, ...]:

@@ -18,13 +18,16 @@ ROOT = 512_000
 WRAP = 4 * 1024
 RUN = 1 << 30
 
-RAW = 2**32 - 1
-"""A run's body, decompressed."""
+RAW = 1 << 31
+"""A run's body, decompressed; a Padmé size, so that every body within it can be declared."""
 
 ZSTD_WINDOW = 8 << 20
 
 ROWS = 1 << 26
 """Rows in one table or section."""
+
+VALUES = 1 << 22
+"""Values in one msgpack structure, arrays counted: one costs up to 64 bytes of memory for one of the wire."""
 
 LABEL_SETS = 1 << 20
 """Sets in one dictionary."""

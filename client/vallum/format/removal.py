@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from vallum.errors import FormatError, StateError
 from vallum.format import limits
-from vallum.format.columns import decode_sorted, encode_sorted
+from vallum.format.columns import decode_rice, encode_rice
 from vallum.format.rows import Rows
 
 KEY_BITS = 96
@@ -56,8 +56,8 @@ def choose_removals(removed: Sequence[tuple[int, int]]) -> Removals:
 
 
 def encode_removals(removals: Removals) -> list[list[object]]:
-    """Write the groups as ``[bits, column]``."""
-    return [[bits, encode_sorted(prefixes, (bits + 7) // 8)] for bits, prefixes in removals]
+    """Write the groups as ``[bits, number, Rice-coded prefixes]``."""
+    return [[bits, len(prefixes), encode_rice(prefixes, bits)] for bits, prefixes in removals]
 
 
 def decode_removals(raw: object) -> Removals:
@@ -71,15 +71,12 @@ def decode_removals(raw: object) -> Removals:
     groups: list[tuple[int, tuple[int, ...]]] = []
     for group in raw:
         match group:
-            case [int(bits), bytes(column)] if 1 <= bits <= KEY_BITS and column:
-                prefixes = decode_sorted(_LAYER, column, (bits + 7) // 8, bits)
+            case [int(bits), int(count), bytes(column)] if (
+                1 <= bits <= KEY_BITS and 1 <= count <= limits.ROWS
+            ):
+                groups.append((bits, tuple(decode_rice(_LAYER, column, count, bits))))
             case _:
                 raise FormatError(_LAYER, "a group of removals is malformed")
-        if len(prefixes) > limits.ROWS or any(
-            prefixes[at - 1] >= prefixes[at] for at in range(1, len(prefixes))
-        ):
-            raise FormatError(_LAYER, "removals are not in strictly ascending order")
-        groups.append((bits, tuple(prefixes)))
     if len(groups) == 2 and groups[0][0] >= groups[1][0]:
         raise FormatError(_LAYER, "groups of removals are not in ascending order of length")
     return tuple(groups)

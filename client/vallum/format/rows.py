@@ -8,7 +8,7 @@ be views of a mapped file, and splice in C speed. Nothing here knows of files, r
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -73,34 +73,33 @@ class Rows:
 
     def lower_bound(self, key: int) -> int:
         """Index of the first row whose key, as a 96-bit integer, is not below ``key``."""
-        top, low = key >> 32, key & 0xFFFFFFFF
-        hi, lo, end = self.hi, self.lo, len(self.hi)
-        at = bisect_left(hi, top)
-        while at < end and hi[at] == top and lo[at] < low:
-            at += 1
-        return at
+        top = key >> 32
+        at = bisect_left(self.hi, top)
+        if at == len(self.hi) or self.hi[at] != top:
+            return at
+        # A list's keys may crowd under one half on purpose: no walk.
+        return bisect_left(self.lo, key & 0xFFFFFFFF, at, bisect_right(self.hi, top, at))
 
     def find(self, key: bytes) -> int | None:
         """Index of the row with this key, or ``None``."""
-        top = int.from_bytes(key[:8])
-        hi = self.hi
+        top, low = int.from_bytes(key[:8]), int.from_bytes(key[8:])
+        hi, lo = self.hi, self.lo
         at = bisect_left(hi, top)
         if at == len(hi) or hi[at] != top:
             return None
-        low = int.from_bytes(key[8:])
-        while at < len(hi) and hi[at] == top:
-            if self.lo[at] == low:
-                return at
-            at += 1
-        return None
+        if lo[at] == low:
+            return at
+        end = bisect_right(hi, top, at)
+        at = bisect_left(lo, low, at, end)
+        return at if at < end and lo[at] == low else None
 
     def iter_values(self) -> Iterator[bytes]:
         """The values in order of their keys; nothing in an edition without values."""
         if self.lengths is None:
             return
-        whole, at = bytes(self.values), 0
+        at = 0
         for length in self.lengths:
-            yield whole[at : at + length]
+            yield self.values[at : at + length].tobytes()
             at += length
 
     @staticmethod
@@ -142,7 +141,6 @@ class Rows:
 def split_keys(keys: Sequence[bytes]) -> tuple[memoryview[int], memoryview[int]]:
     """Turn 12-byte keys into the two integer columns."""
     joined = b"".join(keys)
-    hi, lo = array("Q"), array("I")
     words = array("I")
     words.frombytes(joined)
     words.byteswap()

@@ -6,23 +6,31 @@ is the cipher's associated data; this module leaves opening a sealed body to its
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vallum.errors import FormatError, StateError
 from vallum.format import limits
-from vallum.format.columns import compress, decompress, pack, padme, unpack
+from vallum.format.columns import (
+    compress,
+    decode_varint,
+    decompress,
+    encode_varint,
+    pack,
+    padme,
+    unpack,
+)
 from vallum.format.removal import resolve_removals
 from vallum.format.rows import splice
 from vallum.format.section import Codec, Section, check_whole, decode_section, encode_section
 from vallum.format.table import EDITIONS, KINDS, SALT_BYTES, Table, check_counts
 
-MAGIC = b"VRUN"
-FORMAT = 1
+MAGIC = b"VRN\x01"
+"""Three letters and the format's number."""
+
 RUN_SALT_BYTES = 32
-_HEADER = struct.Struct("<4sBBBBIIQQI32s")
-HEADER_BYTES = _HEADER.size
+_SEALED = 0x80
+_NO_SALT = bytes(SALT_BYTES)
 _LAYER = "run"
 _KIND_NAMES = {code: name for name, code in KINDS.items()}
 _EDITION_NAMES = {code: name for name, code in EDITIONS.items()}
@@ -36,7 +44,7 @@ class RunHeader:
         kind, edition, generation, epoch: where it belongs; as in the charter, the head and the file's name.
         start, end: it leads from any version in ``[start, end)`` to ``end``; a base has ``start = 0``.
         raw_max: the body's decompressed size, rounded up by Padmé; bytes.
-        salt: 32 bytes that make the run's key; zeros in a public list.
+        salt: 32 bytes that make the run's key; empty in a public list, whose body is not sealed.
     """
 
     kind: str
@@ -46,22 +54,19 @@ class RunHeader:
     start: int
     end: int
     raw_max: int
-    salt: bytes
+    salt: bytes = b""
 
     def format(self) -> bytes:
         """The header's bytes (format.md §4.1)."""
-        return _HEADER.pack(
-            MAGIC,
-            FORMAT,
-            KINDS[self.kind],
-            EDITIONS[self.edition],
-            0,
-            self.generation,
-            self.epoch,
-            self.start,
-            self.end,
-            self.raw_max,
-            self.salt,
+        sealed = _SEALED if self.salt else 0
+        numbers = (self.generation, self.epoch, self.start, self.end, self.raw_max)
+        return b"".join(
+            (
+                MAGIC,
+                bytes((sealed | EDITIONS[self.edition] << 4 | KINDS[self.kind],)),
+                *map(encode_varint, numbers),
+                self.salt,
+            )
         )
 
 
@@ -79,26 +84,40 @@ class Run:
         return self.header.start == 0
 
 
-def parse_header(data: bytes) -> RunHeader:
-    """Read the first ``HEADER_BYTES`` of a run.
+def parse_header(data: bytes) -> tuple[RunHeader, int]:
+    """Read a run's header; return it and where the body begins.
 
     Raises:
         FormatError: not a run of this format, or a value out of range.
     """
-    if len(data) < HEADER_BYTES:
-        raise FormatError(_LAYER, f"{len(data)} bytes are too few for a header")
-    magic, version, kind, edition, zero, generation, epoch, start, end, raw_max, salt = _HEADER.unpack_from(
-        data
-    )
-    if magic != MAGIC:
+    if data[:3] != MAGIC[:3] or len(data) < 5:
         raise FormatError(_LAYER, "not a run file")
-    if version != FORMAT:
-        raise FormatError(_LAYER, f"format {version} is unknown here", hint="upgrade vallum on this machine")
-    if kind not in _KIND_NAMES or edition not in _EDITION_NAMES or zero:
+    if data[3] != MAGIC[3]:
+        raise FormatError(_LAYER, f"format {data[3]} is unknown here", hint="upgrade vallum on this machine")
+    facts, at = data[4], 5
+    kind, edition = facts & 0x0F, facts >> 4 & 0x07
+    numbers: list[int] = []
+    for _ in range(5):
+        number, at = decode_varint(_LAYER, data, at)
+        numbers.append(number)
+    generation, epoch, start, end, raw_max = numbers
+    salt = data[at : at + RUN_SALT_BYTES] if facts & _SEALED else b""
+    if facts & _SEALED and len(salt) != RUN_SALT_BYTES:
+        raise FormatError(_LAYER, "the header is cut short")
+    if (
+        kind not in _KIND_NAMES
+        or edition not in _EDITION_NAMES
+        or not 1 <= generation <= limits.MAX_GENERATION
+        or not 1 <= epoch <= limits.MAX_EPOCH
+        or not start < end <= limits.MAX_VERSION
+        or raw_max > limits.RAW
+        or padme(raw_max) != raw_max
+    ):
         raise FormatError(_LAYER, "the header holds a value out of range")
-    if not start < end <= limits.MAX_VERSION or not generation or not epoch or padme(raw_max) != raw_max:
-        raise FormatError(_LAYER, "the header holds a value out of range")
-    return RunHeader(_KIND_NAMES[kind], _EDITION_NAMES[edition], generation, epoch, start, end, raw_max, salt)
+    header = RunHeader(
+        _KIND_NAMES[kind], _EDITION_NAMES[edition], generation, epoch, start, end, raw_max, bytes(salt)
+    )
+    return header, at + len(salt)
 
 
 def parse_body(codec: Codec, header: RunHeader, frame: bytes) -> Run:
@@ -113,8 +132,9 @@ def parse_body(codec: Codec, header: RunHeader, frame: bytes) -> Run:
     if padme(len(raw)) != header.raw_max:
         raise FormatError(_LAYER, "raw_max is not the padded size of the body")
     match unpack(_LAYER, raw, limits.LABEL_SETS):
-        case [bytes(table_salt), list(sections)] if len(table_salt) == SALT_BYTES:
-            pass
+        case [bytes(table_salt), list(sections)] if len(table_salt) in (0, SALT_BYTES):
+            if table_salt == _NO_SALT:
+                raise FormatError(_LAYER, "a salt of zeros is written out")
         case _:
             raise FormatError(_LAYER, "the body is malformed")
     if len(sections) != len(codec.tables):
@@ -125,17 +145,21 @@ def parse_body(codec: Codec, header: RunHeader, frame: bytes) -> Run:
     if header.start == 0:
         for section in decoded:
             check_whole(section)
-    return Run(header, table_salt, decoded)
+    return Run(header, table_salt or _NO_SALT, decoded)
 
 
 def parse_run(codec: Codec, data: bytes) -> Run:
     """Read a run of a public list: the body is the zstd frame itself."""
-    return parse_body(codec, parse_header(data), data[HEADER_BYTES:])
+    header, at = parse_header(data)
+    if header.salt:
+        raise FormatError(_LAYER, "the run is sealed, its list is public")
+    return parse_body(codec, header, data[at:])
 
 
 def format_body(codec: Codec, table_salt: bytes, sections: tuple[Section, ...]) -> bytes:
     """Write the body before compression."""
-    return pack([table_salt, [encode_section(codec, section) for section in sections]])
+    salt = b"" if table_salt == _NO_SALT else table_salt
+    return pack([salt, [encode_section(codec, section) for section in sections]])
 
 
 def format_run(codec: Codec, run: Run, level: int = 19) -> bytes:
@@ -143,17 +167,7 @@ def format_run(codec: Codec, run: Run, level: int = 19) -> bytes:
     raw = format_body(codec, run.table_salt, run.sections)
     if len(raw) > limits.RAW:
         raise FormatError(_LAYER, f"a body of {len(raw)} bytes is larger than {limits.RAW}")
-    given = run.header
-    header = RunHeader(
-        given.kind,
-        given.edition,
-        given.generation,
-        given.epoch,
-        given.start,
-        given.end,
-        padme(len(raw)),
-        given.salt,
-    )
+    header = replace(run.header, raw_max=padme(len(raw)))
     return header.format() + compress(raw, level)
 
 

@@ -12,8 +12,8 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
-from operator import lt
+from itertools import compress, repeat
+from operator import lt, ne
 
 from vallum.errors import FormatError, InputError
 from vallum.expression import TAGS, Keyer, Scope, Tag, host_of
@@ -27,6 +27,7 @@ from vallum.url import check_form
 
 _LAYER = "run"
 _PRINTABLE_LINES = re.compile(r"[\x21-\x7e\n]*")
+_BARE = frozenset({Scope.HOST, Scope.DOMAIN})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +64,7 @@ def encode_section(codec: Codec, section: Section) -> list[object]:
     sets = [list(labels) for labels in rows.dictionary]
     columns: list[object]
     if not is_valued(codec.edition, section.name):
-        columns = [rows.label_ids.tobytes(), encode_sorted(rows.hi, 8), rows.lo.tobytes()]
+        columns = [_encode_ids(rows, rows.label_ids), encode_sorted(rows.hi, 8), rows.lo.tobytes()]
     elif codec.kind == "url":
         columns = _encode_forms(rows)
     else:
@@ -124,8 +125,15 @@ def _decode_counts(raw: list[object]) -> Counts:
     return tuple(counts)
 
 
-def _ids(dictionary: Sequence[LabelSet], data: bytes, length: int) -> memoryview[int]:
-    if len(data) != length * id_width(len(dictionary)) or length > limits.ROWS:
+def _encode_ids(rows: Rows, ids: Sequence[int]) -> bytes:
+    """The label column; left out where there is one set only."""
+    return id_column(ids, len(rows.dictionary)).tobytes() if len(rows.dictionary) > 1 else b""
+
+
+def _decode_ids(dictionary: Sequence[LabelSet], data: bytes, length: int) -> memoryview[int]:
+    if len(dictionary) == 1 and length and not data:
+        return memoryview(bytes(length))
+    if len(data) != length * id_width(len(dictionary)) or len(dictionary) == 1 or length > limits.ROWS:
         raise FormatError(_LAYER, "the label column has another length than the rows")
     ids = cast_ids(data, len(dictionary))
     check_dictionary(_LAYER, dictionary, ids)
@@ -138,7 +146,7 @@ def _decode_keys(dictionary: tuple[LabelSet, ...], ids: bytes, columns: Sequence
             pass
         case _:
             raise FormatError(_LAYER, "a section of keys is malformed")
-    label_ids = _ids(dictionary, ids, len(lo) // 4)
+    label_ids = _decode_ids(dictionary, ids, len(lo) // 4)
     high = memoryview(array("Q", decode_sorted(_LAYER, hi, 8, 64)))
     low = memoryview(lo).cast("I")
     check_order(_LAYER, high, low)
@@ -148,51 +156,102 @@ def _decode_keys(dictionary: tuple[LabelSet, ...], ids: bytes, columns: Sequence
 def _encode_forms(rows: Rows) -> list[object]:
     values = [(value[0], value[1:].decode("ascii")) for value in rows.iter_values()]
     order = sorted(range(len(values)), key=lambda at: form_order(values[at][1], values[at][0]))
-    ids = id_column([rows.label_ids[at] for at in order], len(rows.dictionary))
     tags = bytes(values[at][0] for at in order)
-    text = "\n".join(values[at][1] for at in order)
-    return [ids.tobytes(), tags, text.encode("ascii")]
+    shared, rests, paths = bytearray(), [], []
+    previous = ""
+    for at in order:
+        form = values[at][1]
+        host = host_of(form)
+        backwards = _reversed_host(host)
+        common = _shared(previous, backwards)
+        shared.append(common)
+        rests.append(backwards[common:])
+        paths.append(form[len(host) + 1 :])
+        previous = backwards
+    return [
+        _encode_ids(rows, [rows.label_ids[at] for at in order]),
+        tags[:1] if len(set(tags)) == 1 else tags,
+        bytes(shared),
+        "\n".join(rests).encode("ascii"),
+        "\n".join(paths).encode("ascii"),
+    ]
 
 
 def _decode_forms(
     codec: Codec, dictionary: tuple[LabelSet, ...], ids: bytes, columns: Sequence[object]
 ) -> Rows:
     match columns:
-        case [bytes(tags), bytes(text)]:
-            pass
+        case [bytes(tags), bytes(shared), bytes(rests), bytes(paths)]:
+            length = len(shared)
         case _:
             raise FormatError(_LAYER, "a section of forms is malformed")
-    label_ids = _ids(dictionary, ids, len(tags))
-    try:
-        whole = text.decode("ascii")
-    except UnicodeDecodeError:
-        raise FormatError(_LAYER, "forms are not ASCII") from None
-    if not _PRINTABLE_LINES.fullmatch(whole):
-        raise FormatError(_LAYER, "forms are not printable")
-    forms = whole.split("\n") if tags else []
-    if len(forms) != len(tags) or (whole and not tags):
-        raise FormatError(_LAYER, "there are not as many forms as tags")
+    if len(set(tags)) == 1 and length > 1:
+        # One tag stands for all; written out it would be a second encoding of the same rows.
+        tags *= length if len(tags) == 1 else 0
+    if len(tags) != length:
+        raise FormatError(_LAYER, "there are not as many tags as forms")
     known = {code: tag.scope for code, tag in TAGS.items() if tag.scope is not None}
     if not set(tags) <= set(known):
         raise FormatError(_LAYER, "a tag is not one of URLs", hint="upgrade vallum on this machine")
-    keys = _form_keys(codec.keyer, [known[code] for code in tags], forms)
+    hosts = _decode_hosts(shared, _lines(rests, length))
+    scopes = [known[code] for code in tags]
+    forms = [
+        host if scope in _BARE else f"{host}/{path}"
+        for host, scope, path in zip(hosts, scopes, _lines(paths, length), strict=True)
+    ]
+    if any(path and scope in _BARE for scope, path in zip(scopes, _lines(paths, length), strict=True)):
+        raise FormatError(_LAYER, "an entry of a whole host has a path")
     ordering = list(map(form_order, forms, tags))
     if not all(map(lt, ordering, ordering[1:])):
         raise FormatError(_LAYER, "forms are not in strictly ascending order")
+    keys = _form_keys(codec.keyer, scopes, hosts, forms)
     values = [bytes((code,)) + form.encode("ascii") for code, form in zip(tags, forms, strict=True)]
-    return _keyed(dictionary, label_ids, keys, values)
+    return _keyed(dictionary, _decode_ids(dictionary, ids, length), keys, values)
 
 
-def _form_keys(keyer: Keyer, scopes: Iterable[Scope], forms: Iterable[str]) -> list[bytes]:
+def _shared(a: str, b: str) -> int:
+    """Leading characters that two hosts have in common, as far as one byte can say."""
+    most = min(len(a), len(b), 255)
+    return next(compress(range(most), map(ne, a[:most], b[:most])), most)
+
+
+def _lines(data: bytes, length: int) -> list[str]:
+    """Split a column of text into ``length`` lines of printable ASCII."""
+    try:
+        text = data.decode("ascii")
+    except UnicodeDecodeError:
+        raise FormatError(_LAYER, "text is not ASCII") from None
+    lines = text.split("\n") if length else []
+    if len(lines) != length or (data and not length) or not _PRINTABLE_LINES.fullmatch(text):
+        raise FormatError(_LAYER, "a column of text is malformed")
+    return lines
+
+
+def _decode_hosts(shared: bytes, rests: Sequence[str]) -> list[str]:
+    """Undo the front coding of reversed hosts; as much must be shared as can be."""
+    hosts: list[str] = []
+    previous = host = ""
+    for common, rest in zip(shared, rests, strict=True):
+        if common > len(previous) or (common < 255 and rest[:1] and rest[0] == previous[common : common + 1]):
+            raise FormatError(_LAYER, "a host is not front-coded against the one before it")
+        if rest or common < len(previous):
+            previous = previous[:common] + rest
+            host = ".".join(reversed(previous.split(".")))
+        hosts.append(host)
+    return hosts
+
+
+def _form_keys(
+    keyer: Keyer, scopes: Iterable[Scope], hosts: Iterable[str], forms: Iterable[str]
+) -> list[bytes]:
     keys: list[bytes] = []
     held_host, part = "", -1
-    for scope, form in zip(scopes, forms, strict=True):
+    for scope, host, form in zip(scopes, hosts, forms, strict=True):
         try:
             check_form(form, scope)
         except InputError:
             # Exports and look-ups are built from it; the form itself is nobody's business in a log.
             raise FormatError(_LAYER, f"a form is not canonical for its scope {scope}") from None
-        host = host_of(form)
         if host != held_host or part < 0:
             # Forms are sorted by host: one host hash serves all of its rows.
             held_host, part = host, keyer.host_part(host)
@@ -211,7 +270,7 @@ def _encode_digests(rows: Rows) -> list[object]:
         heads = encode_sorted([int.from_bytes(digest[:8]) for digest, _ in digests], 8)
         groups.append([code, heads, b"".join(digest[8:] for digest, _ in digests)])
         ids.extend(label for _, label in digests)
-    return [id_column(ids, len(rows.dictionary)).tobytes(), groups]
+    return [_encode_ids(rows, ids), groups]
 
 
 def _decode_digests(
@@ -235,7 +294,7 @@ def _decode_digests(
         digests = _decode_digest_group(tag, heads, rests)
         keys += map(codec.keyer.digest_key, repeat(tag.signal), digests)
         values += [bytes((code,)) + digest for digest in digests]
-    return _keyed(dictionary, _ids(dictionary, ids, len(keys)), keys, values)
+    return _keyed(dictionary, _decode_ids(dictionary, ids, len(keys)), keys, values)
 
 
 def _digest_tag(code: int, name: str) -> Tag:
