@@ -92,7 +92,7 @@ def show_error(error: VallumError) -> None:
 
 
 def run(command: click.Command, errors: Callable[[VallumError], int] = exit_code) -> int:
-    """Run a command line to its exit code; whatever Vallum or click raises becomes ``error:`` and ``hint:``."""
+    """Run a command line to its exit code; what Vallum or click raises becomes ``error:`` and ``hint:``."""
     try:
         result = command.main(standalone_mode=False)
     except VallumError as error:
