@@ -7,7 +7,7 @@ whatever its encoder would not have written (format.md §4).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, chain
 from operator import sub
 from typing import Any
@@ -180,39 +180,26 @@ def unshuffle(data: bytes | memoryview[int], width: int) -> bytearray:
     return out
 
 
-def encode_sorted(values: Sequence[int], width: int) -> bytes:
-    """Encode ascending integers of ``width`` bytes: differences, little-endian, byte-shuffled."""
+def encode_u64(values: Sequence[int]) -> bytes:
+    """Encode ascending 64-bit integers: differences, little-endian, byte-shuffled."""
     if not values:
         return b""
-    deltas: Iterable[int] = chain((values[0],), map(sub, values[1:], values))
-    if width == 8:
-        return shuffle(memoryview(array("Q", deltas)).cast("B"), 8)
-    return shuffle(b"".join(delta.to_bytes(width, "little") for delta in deltas), width)
+    deltas = array("Q", chain((values[0],), map(sub, values[1:], values)))
+    return shuffle(memoryview(deltas).cast("B"), 8)
 
 
-def decode_sorted(layer: str, data: bytes | memoryview[int], width: int, bits: int) -> array[int] | list[int]:
-    """Decode what :func:`encode_sorted` wrote; every value fits in ``bits`` bits, at most 8 * ``width``.
+def decode_u64(layer: str, data: bytes) -> memoryview[int]:
+    """Decode what :func:`encode_u64` wrote. Equal neighbours are allowed here; the caller knows better.
 
-    Equal neighbours are allowed here; the caller knows whether they are.
+    Raises:
+        FormatError: not whole integers, more than a table's rows, or a sum of more than 64 bits.
     """
-    if len(data) % width or len(data) // width > limits.ROWS:
-        raise FormatError(
-            layer, f"a column of {len(data)} bytes does not hold values of {width} within bounds"
-        )
-    raw = unshuffle(data, width)
-    values: array[int] | list[int]
+    if len(data) % 8 or len(data) // 8 > limits.ROWS:
+        raise FormatError(layer, f"a column of {len(data)} bytes does not hold 64-bit integers within bounds")
     try:
-        if width == 8:
-            values = array("Q", accumulate(memoryview(raw).cast("Q")))
-        else:
-            values = list(
-                accumulate(int.from_bytes(raw[at : at + width], "little") for at in range(0, len(raw), width))
-            )
+        return memoryview(array("Q", accumulate(memoryview(unshuffle(data, 8)).cast("Q"))))
     except OverflowError:
-        raise FormatError(layer, f"a column of sorted values runs over {bits} bits") from None
-    if values and values[-1] >> bits:
-        raise FormatError(layer, f"a column of sorted values runs over {bits} bits")
-    return values
+        raise FormatError(layer, "a column of sorted integers runs over 64 bits") from None
 
 
 def encode_rice(values: Sequence[int], bits: int) -> bytes:
@@ -239,9 +226,10 @@ def decode_rice(layer: str, data: bytes, count: int, bits: int) -> list[int]:
     Raises:
         FormatError: cut short, left over, padding that is not zero, or a value of more than ``bits`` bits.
     """
-    if count > 8 * len(data):
-        raise FormatError(layer, "a Rice-coded column is cut short")
     low = max(0, bits - count.bit_length())
+    if not count * (low + 1) <= 8 * len(data) <= count * (low + 3) + 7:
+        # The unary parts of gaps below 2**bits add up to less than 2 * count.
+        raise FormatError(layer, "a Rice-coded column is cut short or too long")
     text = f"{int.from_bytes(data):0{8 * len(data)}b}"
     values: list[int] = []
     at, previous = 0, -1

@@ -82,6 +82,19 @@ def decode_removals(raw: object) -> Removals:
     return tuple(groups)
 
 
+def names_any(rows: Rows, removals: Removals) -> bool:
+    """Whether any prefix begins the key of one of ``rows``."""
+    return any(
+        _begins(rows, rows.lower_bound(prefix << KEY_BITS - bits), prefix, bits)
+        for bits, prefixes in removals
+        for prefix in prefixes
+    )
+
+
+def _begins(rows: Rows, at: int, prefix: int, bits: int) -> bool:
+    return at < len(rows) and ((rows.hi[at] << 32) | rows.lo[at]) >> KEY_BITS - bits == prefix
+
+
 def resolve_removals(rows: Rows, removals: Removals) -> list[int]:
     """Find the row that each prefix names; a prefix that names none is fine (format.md §4.5).
 
@@ -90,17 +103,14 @@ def resolve_removals(rows: Rows, removals: Removals) -> list[int]:
     """
     found: list[int] = []
     for bits, prefixes in removals:
-        rest = KEY_BITS - bits
         for prefix in prefixes:
-            first = rows.lower_bound(prefix << rest)
-            for at in range(first, min(first + 2, len(rows))):
-                if ((rows.hi[at] << 32) | rows.lo[at]) >> rest != prefix:
-                    break
-                if at > first:
+            at = rows.lower_bound(prefix << KEY_BITS - bits)
+            if _begins(rows, at, prefix, bits):
+                found.append(at)
+                if _begins(rows, at + 1, prefix, bits):
                     raise StateError(
                         "a removal names two rows", hint="the publisher's run is wrong; tell them"
                     )
-                found.append(at)
     if len(set(found)) != len(found):
         raise StateError("two removals name one row", hint="the publisher's run is wrong; tell them")
     return found

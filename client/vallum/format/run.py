@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vallum.errors import FormatError, StateError
 from vallum.format import limits
@@ -21,9 +22,9 @@ from vallum.format.columns import (
     unpack,
 )
 from vallum.format.removal import resolve_removals
-from vallum.format.rows import splice
+from vallum.format.rows import Rows, splice
 from vallum.format.section import Codec, Section, check_whole, decode_section, encode_section
-from vallum.format.table import EDITIONS, KINDS, SALT_BYTES, Table, check_counts
+from vallum.format.table import EDITIONS, KINDS, SALT_BYTES, Table, recount
 
 MAGIC = b"VRN\x01"
 """Three letters and the format's number."""
@@ -120,7 +121,7 @@ def parse_header(data: bytes) -> tuple[RunHeader, int]:
     return header, at + len(salt)
 
 
-def parse_body(codec: Codec, header: RunHeader, frame: bytes) -> Run:
+def parse_body(codec: Codec, header: RunHeader, frame: bytes | memoryview[int]) -> Run:
     """Read the zstd frame of a run's body.
 
     Raises:
@@ -128,13 +129,10 @@ def parse_body(codec: Codec, header: RunHeader, frame: bytes) -> Run:
     """
     if (header.kind, header.edition) != (codec.kind, codec.edition):
         raise FormatError(_LAYER, "the run is of another kind or edition than its stream")
-    raw = decompress(_LAYER, frame, header.raw_max)
-    if padme(len(raw)) != header.raw_max:
-        raise FormatError(_LAYER, "raw_max is not the padded size of the body")
-    match unpack(_LAYER, raw, limits.LABEL_SETS):
+    match _open(header, frame):
         case [bytes(table_salt), list(sections)] if len(table_salt) in (0, SALT_BYTES):
-            if table_salt == _NO_SALT:
-                raise FormatError(_LAYER, "a salt of zeros is written out")
+            if table_salt == _NO_SALT or bool(table_salt) != bool(header.salt):
+                raise FormatError(_LAYER, "a sealed run has a table salt, an open one has none")
         case _:
             raise FormatError(_LAYER, "the body is malformed")
     if len(sections) != len(codec.tables):
@@ -148,12 +146,20 @@ def parse_body(codec: Codec, header: RunHeader, frame: bytes) -> Run:
     return Run(header, table_salt or _NO_SALT, decoded)
 
 
+def _open(header: RunHeader, frame: bytes | memoryview[int]) -> Any:
+    # A function of its own, so that the body's bytes are gone before rows are made of its columns.
+    raw = decompress(_LAYER, frame, header.raw_max)
+    if padme(len(raw)) != header.raw_max:
+        raise FormatError(_LAYER, "raw_max is not the padded size of the body")
+    return unpack(_LAYER, raw, limits.VALUES)
+
+
 def parse_run(codec: Codec, data: bytes) -> Run:
     """Read a run of a public list: the body is the zstd frame itself."""
     header, at = parse_header(data)
     if header.salt:
         raise FormatError(_LAYER, "the run is sealed, its list is public")
-    return parse_body(codec, header, data[at:])
+    return parse_body(codec, header, memoryview(data)[at:])
 
 
 def format_body(codec: Codec, table_salt: bytes, sections: tuple[Section, ...]) -> bytes:
@@ -198,8 +204,14 @@ def apply_run(run: Run, held: Mapping[str, Table], host_bits: int) -> dict[str, 
                 raise StateError(
                     f"the run leads from {header.start} to {header.end}, version {table.version} is held"
                 )
-            rows = splice(table.rows, section.adds, resolve_removals(table.rows, section.removals))
-        check_counts(_LAYER, section.counts, len(rows))
+            rows = _step(table, section)
+        if sum(count for _, count in section.counts) != len(rows):
+            raise StateError("the rows do not add up to the run's counts")
+        if (
+            len(rows) > limits.ROWS
+            or 1 + sum(map(len, rows.dictionary)) + len(rows.dictionary) > limits.VALUES
+        ):
+            raise StateError("the run leads to a table that is too large to be opened")
         result[section.name] = Table(
             kind=header.kind,
             edition=header.edition,
@@ -211,3 +223,15 @@ def apply_run(run: Run, held: Mapping[str, Table], host_bits: int) -> dict[str, 
             rows=rows,
         )
     return result
+
+
+def _step(table: Table, section: Section) -> Rows:
+    """The rows after one section of a run that is no base."""
+    rows, adds = table.rows, section.adds
+    removed = resolve_removals(rows, section.removals)
+    if rows.lengths is not None:
+        # The counts of an edition without values are the publisher's word; here they can be known.
+        replaced = [at for at in map(rows.find, adds.keys()) if at is not None]
+        if recount(table.counts, rows, removed + replaced, adds) != section.counts:
+            raise StateError("the counts are not those of the values")
+    return splice(rows, adds, removed)

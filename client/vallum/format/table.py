@@ -9,15 +9,17 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import accumulate
 
 from vallum.errors import FormatError
 from vallum.expression import TAGS, VECTOR_TABLES
 from vallum.format import limits
 from vallum.format.columns import pack, unpack
-from vallum.format.rows import Rows, cast_ids, check_dictionary, check_order, id_width
+from vallum.format.rows import Rows, ascends, cast_ids, check_dictionary, id_width
 from vallum.labels import MAX_LABELS, LabelSet, is_label
 
 MAGIC = b"VTAB"
@@ -34,6 +36,13 @@ _LAYER = "table"
 
 Counts = tuple[tuple[int, int], ...]
 """``(tag code, rows)``, ascending by code, no zeros."""
+
+
+def table_tags(kind: str, name: str) -> frozenset[int]:
+    """The tags whose rows a table may hold."""
+    return frozenset(
+        code for code, tag in TAGS.items() if tag.table == name and (tag.scope is not None) == (kind == "url")
+    )
 
 
 def is_valued(edition: str, name: str) -> bool:
@@ -149,7 +158,7 @@ def parse_table(data: bytes | memoryview[int]) -> Table:
         )
     if kind not in _KIND_NAMES or edition not in _EDITION_NAMES or valued > 1 or zero or host_bits > 32:
         raise FormatError(_LAYER, "the header holds a value out of range")
-    if version > limits.MAX_VERSION or length > limits.ROWS:
+    if not generation or not 1 <= version <= limits.MAX_VERSION or length > limits.ROWS:
         raise FormatError(_LAYER, "the header holds a value out of range")
     at = _HEADER.size
     counts = _parse_counts(view[at : at + _COUNT.size * count_of_counts], count_of_counts, length)
@@ -166,11 +175,13 @@ def parse_table(data: bytes | memoryview[int]) -> Table:
         return column
 
     hi, lo, ids = take(8 * length), take(4 * length), take(width * length)
-    sets = parse_label_sets(_LAYER, unpack(_LAYER, bytes(take(dictionary_length)), limits.LABEL_SETS))
+    sets = parse_label_sets(_LAYER, unpack(_LAYER, take(dictionary_length), limits.VALUES))
     lengths = take(2 * length).cast("H") if valued else None
     values = take(values_length) if valued else memoryview(b"")
     if at != len(view) or (not valued and values_length):
         raise FormatError(_LAYER, "bytes are left over")
+    if not _is_coherent(_KIND_NAMES[kind], _EDITION_NAMES[edition], bool(valued), counts):
+        raise FormatError(_LAYER, "the counts are not those of one table of this kind and edition")
     if width != id_width(len(sets)):
         raise FormatError(_LAYER, "the label column has another width than its dictionary asks for")
     return Table(
@@ -185,6 +196,16 @@ def parse_table(data: bytes | memoryview[int]) -> Table:
     )
 
 
+def _is_coherent(kind: str, edition: str, valued: bool, counts: Counts) -> bool:
+    """Whether some table of this kind and edition carries values as said, and may hold these tags."""
+    codes = {code for code, _ in counts}
+    return any(
+        is_valued(edition, name) == valued and codes <= table_tags(kind, name)
+        for name in {tag.table for tag in TAGS.values()}
+        if table_tags(kind, name)
+    )
+
+
 def check_table(table: Table) -> None:
     """Check what :func:`parse_table` leaves to the digest: order, dictionary, values.
 
@@ -192,11 +213,12 @@ def check_table(table: Table) -> None:
         FormatError: the table is not the canonical one of its rows.
     """
     rows = table.rows
-    check_order(_LAYER, rows.hi, rows.lo)
+    if not ascends(rows.hi, rows.lo):
+        raise FormatError(_LAYER, "keys are not in strictly ascending order")
     check_dictionary(_LAYER, rows.dictionary, rows.label_ids)
     if rows.lengths is None:
         return
-    if sum(rows.lengths) != len(rows.values):
+    if sum(rows.lengths) != len(rows.values) or 0 in rows.lengths:
         raise FormatError(_LAYER, "the values' lengths do not add up")
     if count_tags(rows) != table.counts:
         raise FormatError(_LAYER, "the counts are not those of the values")
@@ -204,13 +226,20 @@ def check_table(table: Table) -> None:
 
 def count_tags(rows: Rows) -> Counts:
     """Count rows per tag, of rows that carry values."""
-    tally: dict[int, int] = {}
-    at = 0
-    for length in rows.lengths or ():
-        code = rows.values[at] if length else -1
-        tally[code] = tally.get(code, 0) + 1
-        at += length
-    return tuple(sorted(tally.items()))
+    starts = accumulate(rows.lengths[:-1], initial=0) if rows.lengths else ()
+    return tuple(sorted(Counter(map(rows.values.__getitem__, starts)).items()))
+
+
+def recount(counts: Counts, rows: Rows, dropped: Sequence[int], adds: Rows) -> Counts:
+    """Counts after ``dropped`` rows have gone and ``adds`` have come; for rows that carry values."""
+    tally = Counter(dict(counts))
+    at = start = 0
+    for row in sorted(dropped):
+        start += sum((rows.lengths or ())[at:row])
+        at = row
+        tally[rows.values[start]] -= 1
+    tally.update(dict(count_tags(adds)))
+    return tuple(sorted((code, count) for code, count in tally.items() if count))
 
 
 def parse_label_sets(layer: str, raw: object) -> tuple[LabelSet, ...]:
@@ -226,8 +255,8 @@ def parse_label_sets(layer: str, raw: object) -> tuple[LabelSet, ...]:
         if any(not labels[at - 1] < labels[at] for at in range(1, len(labels))):
             raise FormatError(layer, "the labels of a set are not in strictly ascending order")
         sets.append(tuple(labels))
-    if any(not sets[at - 1] < sets[at] for at in range(1, len(sets))):
-        raise FormatError(layer, "label sets are not in strictly ascending order")
+    if len(sets) > limits.LABEL_SETS or any(not sets[at - 1] < sets[at] for at in range(1, len(sets))):
+        raise FormatError(layer, "label sets are not in strictly ascending order, or too many")
     return tuple(sets)
 
 

@@ -1,0 +1,77 @@
+"""The added rows of a digest section: raw digests, sorted within each signal (format.md §4.4.3).
+
+The first eight bytes of each are sent as differences, the rest as they are: they are random. Keys are derived
+by whoever reads.
+"""
+
+from __future__ import annotations
+
+from vallum.errors import FormatError
+from vallum.expression import TAGS, Keyer, Tag
+from vallum.format import limits
+from vallum.format.columns import decode_u64, encode_u64
+from vallum.format.rows import Rows, Unordered
+
+_LAYER = "run"
+_HEAD = 8
+"""Leading bytes of a digest that are delta-coded."""
+
+
+def encode_digests(rows: Rows) -> tuple[list[int], list[object]]:
+    """Write the rows' values; return their label ids in that order, and the columns of format.md §4.4.3."""
+    per_tag: dict[int, list[tuple[bytes, int]]] = {}
+    for at, value in enumerate(rows.iter_values()):
+        per_tag.setdefault(value[0], []).append((value[1:], rows.label_ids[at]))
+    groups: list[list[object]] = []
+    ids: list[int] = []
+    for code in sorted(per_tag):
+        digests = sorted(per_tag[code])
+        heads = encode_u64([int.from_bytes(digest[:_HEAD]) for digest, _ in digests])
+        groups.append([code, heads, b"".join(digest[_HEAD:] for digest, _ in digests)])
+        ids.extend(label for _, label in digests)
+    return ids, [groups]
+
+
+def decode_digests(keyer: Keyer, table: str, columns: list[object]) -> Unordered:
+    """Read the columns of format.md §4.4.3 and derive the keys.
+
+    Raises:
+        FormatError: anything that :func:`encode_digests` would not have written.
+    """
+    match columns:
+        case [list(groups)]:
+            pass
+        case _:
+            raise FormatError(_LAYER, "a section of digests is malformed")
+    rows = Unordered()
+    previous = -1
+    for group in groups:
+        match group:
+            case [int(code), bytes(heads), bytes(rests)] if heads and code > previous:
+                _decode_group(keyer, _digest_tag(code, table), heads, rests, rows)
+            case _:
+                raise FormatError(_LAYER, "a group of digests is malformed")
+        previous = code
+    return rows
+
+
+def _digest_tag(code: int, table: str) -> Tag:
+    tag = TAGS.get(code)
+    if tag is None or tag.scope is not None or tag.table != table:
+        raise FormatError(_LAYER, "a tag is not one of this table", hint="upgrade vallum on this machine")
+    return tag
+
+
+def _decode_group(keyer: Keyer, tag: Tag, heads: bytes, rests: bytes, rows: Unordered) -> None:
+    size = tag.size - _HEAD
+    firsts = decode_u64(_LAYER, heads)
+    if len(rests) != size * len(firsts) or len(rows) + len(firsts) > limits.ROWS:
+        raise FormatError(_LAYER, "a column of digests has another length than its heads, or is too long")
+    signal, last, at = tag.signal, b"", 0
+    for first in firsts:
+        digest = first.to_bytes(_HEAD) + rests[at : at + size]
+        if digest <= last:
+            raise FormatError(_LAYER, "digests are not in strictly ascending order")
+        rows.add(keyer.digest_key(signal, digest), tag.code, digest)
+        last = digest
+        at += size
