@@ -13,8 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
+from math import log2
 
 from vallum.errors import InputError
+
+Hash = blake2b
+"""The type of a hash state."""
 
 KEY_BYTES = 12
 ID_BYTES = 8
@@ -87,7 +91,9 @@ def parse_digest(signal: str, digest: str | bytes) -> bytes:
     else:
         raw = digest
     if len(raw) != tag.size:
-        raise InputError(f"a {signal} digest has {tag.size} bytes ({2 * tag.size} hex digits), not {len(raw)}")
+        raise InputError(
+            f"a {signal} digest has {tag.size} bytes ({2 * tag.size} hex digits), not {len(raw)}"
+        )
     return raw
 
 
@@ -111,11 +117,18 @@ class Keyer:
         self.host_bits = host_bits
         self._mask = ((1 << 96) - 1) >> host_bits
 
+    def begin(self, start: bytes) -> Hash:
+        """A hash state that has taken ``start``: copy it, update the copy, and ``digest()`` is ``H``.
+
+        For look-ups, which hash many expressions with equal beginnings.
+        """
+        state = self._base.copy()
+        state.update(start)
+        return state
+
     def hash(self, expression: bytes) -> bytes:
         """``H(x)`` of format.md §3.1: BLAKE2b with 12 bytes of output, keyed with the pepper."""
-        state = self._base.copy()
-        state.update(expression)
-        return state.digest()
+        return self.begin(expression).digest()
 
     def host_part(self, host: str) -> int:
         """The first ``host_bits`` bits of ``H("host|" + host)``, in place in a 96-bit integer, rest zero."""
@@ -142,3 +155,18 @@ class Keyer:
         state = self._id.copy()
         state.update(key)
         return state.hexdigest()
+
+
+_FILL = 64
+"""A filter over the host bits is at most one ``_FILL``-th full."""
+
+
+def propose_host_bits(expected_hosts: int) -> int:
+    """Return as few host bits as keep the pre-filter about 1/64 full, between 0 and 32 (DESIGN §5).
+
+    Fewer bits tell the holder of a ``match`` edition less about a guessed host; more let fewer innocent
+    hosts through to the full look-up.
+    """
+    if expected_hosts < 1:
+        return 0
+    return min(32, max(0, round(log2(expected_hosts * _FILL))))

@@ -19,10 +19,12 @@ MAX_HOST = 512
 """Characters of a host's form; longer ones are cut (§6)."""
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-PLAIN_HOST = rf"(?:(?:[a-z0-9_-]++\.)++(?=[a-z])[a-z0-9_-]++|(?:{_OCTET}\.){{3}}{_OCTET})"
+_IPV4_TEXT = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
+PLAIN_NAME = r"(?:[a-z0-9_-]++\.)++(?=[a-z])[a-z0-9_-]++"
+PLAIN_HOST = rf"(?:{PLAIN_NAME}|{_IPV4_TEXT})"
 """Hosts that every step leaves as they are, unless ``xn--`` is in them; for other patterns to hold.
 
-Quantifiers are possessive so that no text makes a pattern with it slow.
+Quantifiers are possessive so that no text makes a pattern with them slow.
 """
 
 _PLAIN = re.compile(PLAIN_HOST)
@@ -32,7 +34,7 @@ _NOT_A_NAME = re.compile(r"[\x00-\x20\x7f/?#@\\:\[\]]")
 _NOT_IN_BRACKETS = re.compile(r"[\x00-\x20\x7f/?#@\\]")
 _UNSAFE = re.compile(rb"[^\x21-\x7e]|[#%/?\\@:\[\]]")
 _MAPPED = re.compile(r"\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]")
-_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
+_IPV4 = re.compile(_IPV4_TEXT)
 
 
 def host_form(text: str) -> str:

@@ -14,7 +14,7 @@ from ada_url import URL
 
 from vallum.errors import InputError
 from vallum.expression import Scope
-from vallum.host import MAX_HOST, PLAIN_HOST, host_form, is_public_suffix, private_range
+from vallum.host import MAX_HOST, PLAIN_HOST, PLAIN_NAME, host_form, is_public_suffix, private_range
 from vallum.percent import escape, shorten, unescape
 
 MAX_INPUT = 1 << 18
@@ -52,11 +52,12 @@ _PATH = rf"(?:/(?![./])(?:[.{_PCHAR}]++|{_KEPT_ESCAPE})*+)*+"
 _QUERY = rf"(?:[!-\"$&-~]++|{_KEPT_ESCAPE})++"
 _PLAIN = re.compile(rf"(?:https?://)?+({PLAIN_HOST})({_PATH})(?:\?({_QUERY}))?+")
 _PLAIN_LENGTH = MAX_HOST
+_PLAIN_HOST_OF = re.compile(rf"https?://({PLAIN_NAME})(?::[0-9]{{1,4}})?+(?:[/?#]|\Z)")
 
 _PLAIN_FORMS = {
-    Scope.URL: re.compile(rf"(?:{PLAIN_HOST})(?=/){_PATH}(?:\?{_QUERY})?+"),
-    Scope.URL_ANY_QUERY: re.compile(rf"(?:{PLAIN_HOST})(?=/){_PATH}"),
-    Scope.PATH_PREFIX: re.compile(rf"(?:{PLAIN_HOST})(?=/.){_PATH}"),
+    Scope.URL: re.compile(rf"{PLAIN_HOST}(?=/){_PATH}(?:\?{_QUERY})?+"),
+    Scope.URL_ANY_QUERY: re.compile(rf"{PLAIN_HOST}(?=/){_PATH}"),
+    Scope.PATH_PREFIX: re.compile(rf"{PLAIN_HOST}(?=/.){_PATH}"),
     Scope.HOST: re.compile(PLAIN_HOST),
     Scope.DOMAIN: re.compile(PLAIN_HOST),
 }
@@ -84,6 +85,15 @@ def canonicalize(url: str | bytes) -> Canonical:
         host, path, query = plain.groups()
         return Canonical(host, path or "/", query)
     return _read(text)
+
+
+def plain_host(text: str) -> str | None:
+    """Return the form's host where one expression can tell it, without reading what comes after it.
+
+    ``None`` says nothing; what is returned equals ``canonicalize(text).host``.
+    """
+    found = _PLAIN_HOST_OF.match(text)
+    return None if found is None or len(found[1]) > _PLAIN_LENGTH or "xn--" in found[1] else found[1]
 
 
 def _read(text: str) -> Canonical:
@@ -172,6 +182,20 @@ def _query_form(raw: str) -> str | None:
     if not raw:
         return None
     return escape(unescape(raw.encode("ascii")), _UNSAFE_IN_QUERY, MAX_QUERY)
+
+
+def readings(url: str | bytes) -> tuple[tuple[str, str], ...]:
+    """Say step by step how a URL is read, as ``(what was done, text after it)``, for people (§2)."""
+    text = url if isinstance(url, str) else url.decode("utf-8", "surrogateescape")
+    cleaned = _cleaned(text)
+    _, rest = _after_scheme(cleaned)
+    steps = [("as given", text), ("blanks and line breaks dropped", cleaned), ("from the host on", rest)]
+    try:
+        steps.append(("as a browser reads it", str(URL(f"http://{rest}").href)))
+    except ValueError:
+        steps.append(("no browser reads it; host taken as written", _host_in(_authority(rest))))
+    steps.append(("canonical form", str(canonicalize(url))))
+    return tuple(steps)
 
 
 def entry_form(text: str, scope: Scope) -> str:

@@ -1,0 +1,113 @@
+"""How a URL was read, what was looked up for it, and what hit: for people who must explain a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from vallum.match.answer import Match
+from vallum.match.exact import Matcher, Probe
+from vallum.match.policy import most_severe_first
+from vallum.url import Canonical, canonicalize, readings
+
+
+@dataclass(frozen=True, slots=True)
+class ListProbes:
+    """What was tried in one list."""
+
+    source: str
+    list: str
+    version: int
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A verdict with its reasons.
+
+    Attributes:
+        readings: the URL step by step, as ``(what was done, text after it)``; the last one is the form.
+        url: the canonical form, in parts; without a host nothing is looked up.
+        lists: per list every expression that could list this URL, with key and match.
+        matches: what ``match_url`` returns, most severe first.
+    """
+
+    readings: tuple[tuple[str, str], ...]
+    url: Canonical
+    lists: tuple[ListProbes, ...]
+    matches: tuple[Match, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole as JSON values."""
+        return {
+            "readings": [{"step": step, "text": text} for step, text in self.readings],
+            "form": str(self.url),
+            "host": self.url.host,
+            "path": self.url.path,
+            "query": self.url.query,
+            "lists": [
+                {
+                    "source": tried.source,
+                    "list": tried.list,
+                    "version": tried.version,
+                    "probes": [
+                        {
+                            "scope": str(probe.scope),
+                            "expression": probe.expression,
+                            "key": probe.key,
+                            "hit": probe.match.id if probe.match else None,
+                        }
+                        for probe in tried.probes
+                    ],
+                }
+                for tried in self.lists
+            ],
+            "matches": [match.to_dict() for match in self.matches],
+        }
+
+    def rows(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """Yield ``(source/list, scope, expression, key, id of the hit or "")`` per probe, for a table."""
+        for tried in self.lists:
+            for probe in tried.probes:
+                hit = probe.match.id if probe.match else ""
+                yield f"{tried.source}/{tried.list}", str(probe.scope), probe.expression, probe.key, hit
+
+    def lines(self) -> list[str]:
+        """The whole as plain text: verdict first, then the reading, then every probe."""
+        lines = [self._verdict(), "", "How the URL was read:"]
+        width = max(len(step) for step, _ in self.readings)
+        lines += [f"  {step:<{width}}  {_printable(text)}" for step, text in self.readings]
+        for tried in self.lists:
+            lines += ["", f"Tried in {tried.source}/{tried.list}, version {tried.version}:"]
+            for probe in tried.probes:
+                mark = f"HIT  id {probe.match.id}" if probe.match else "-"
+                lines.append(f"  {probe.key}  {mark:<24}  {probe.expression}")
+        return lines
+
+    def _verdict(self) -> str:
+        if not self.url.host:
+            return "Not looked up: the URL names no host."
+        if not self.matches:
+            return f"Not listed in {len(self.lists)} list(s)."
+        worst = self.matches[0]
+        labels = ", ".join(worst.labels) or "no labels"
+        return f"LISTED by {worst.source}/{worst.list} as {worst.scope}, id {worst.id} ({labels})."
+
+
+def explain(url: str | bytes, matchers: Iterable[Matcher]) -> Explanation:
+    """Read a URL and try everything that could list it; slower than a look-up, same matches."""
+    form = canonicalize(url)
+    lists = tuple(
+        ListProbes(matcher.source, matcher.list, matcher.table.version, tuple(matcher.explain_url(form)))
+        for matcher in matchers
+        if form.host and matcher.scopes
+    )
+    found = [probe.match for tried in lists for probe in tried.probes if probe.match]
+    return Explanation(readings(url), form, lists, tuple(most_severe_first(found)))
+
+
+def _printable(text: str) -> str:
+    """Keep control characters of a hostile URL off the terminal, and long ones in bounds."""
+    shown = text if len(text) <= 400 else text[:400] + "…"
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in shown)

@@ -1,0 +1,296 @@
+"""The lists in force on this machine, opened for look-ups: ``vallum.open(state_dir)``.
+
+Read-only. Any number of processes may read while one syncs: tables are mapped, not copied, and a new
+version is taken up by replacing one reference. Who writes the state is :mod:`vallum.sync`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from vallum.errors import InputError, StateError, StorageError, UnavailableError, VallumError
+from vallum.expression import Keyer
+from vallum.format.charter import Charter, split_stream
+from vallum.format.head import format_time
+from vallum.format.table import parse_table
+from vallum.match.answer import Decision, Match
+from vallum.match.digests import Hasher, feed
+from vallum.match.exact import Matcher
+from vallum.match.explain import Explanation, explain
+from vallum.match.policy import Policy
+from vallum.match.snapshot import Snapshot
+from vallum.state import FILE, Current, StreamState, read_current
+
+_RECHECK_SECONDS = 1.0
+_READY_STEP_SECONDS = 0.05
+_EXACT = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class ListStatus:
+    """One list in force. Whether it is fresh is for those to say who have a clock (DESIGN §4).
+
+    Attributes:
+        state: digest over all its tables, for recipients to compare.
+        as_of, max_age: when its keys last vouched for it, and for how many seconds that is good.
+        verified_at, expires: of the source's metadata.
+    """
+
+    source: str
+    list: str
+    edition: str
+    kind: str
+    generation: int
+    version: int
+    state: str
+    rows: int
+    as_of: datetime
+    max_age: int
+    verified_at: datetime
+    expires: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            "source": self.source,
+            "list": self.list,
+            "edition": self.edition,
+            "kind": self.kind,
+            "generation": self.generation,
+            "version": self.version,
+            "state": self.state,
+            "rows": self.rows,
+            "as_of": format_time(self.as_of),
+            "max_age": self.max_age,
+            "verified_at": format_time(self.verified_at),
+            "expires": format_time(self.expires),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What is looked up in, what it was made of, and the file that said so."""
+
+    snapshot: Snapshot
+    current: Current
+    tables: dict[Path, tuple[Charter, Matcher]]
+    seen: tuple[int, int, int]
+
+
+class Lists:
+    """Looks up in all lists of all sources. Thread-safe, and safe in any number of processes.
+
+    The state is re-checked at most once a second, by whichever look-up comes first. A new state that cannot
+    be opened leaves the old one in force; ``problem`` then says why.
+    """
+
+    def __init__(self, state_dir: Path | str, policy: Policy | None = None) -> None:
+        """Open what is in force.
+
+        Raises:
+            UnavailableError: nothing has been verified here, or a configured list has not.
+            StorageError: a table cannot be read.
+            DataError: a table is not the one that was signed.
+        """
+        self._dir = Path(state_dir)
+        self._policy = policy or Policy()
+        self._reloading = Lock()
+        self.problem = ""
+        self._loaded: _Loaded | None = self._load({})
+        self._due = time.monotonic() + _RECHECK_SECONDS
+
+    def match_url(self, url: str | bytes) -> list[Match]:
+        """Look a URL up; most severe first. Empty means: looked up in every list and not listed.
+
+        Raises:
+            InputError: the URL names no host, so that nothing could be looked up.
+        """
+        return self._now().match_url(url)
+
+    def match_urls(self, urls: Iterable[str | bytes]) -> Iterator[list[Match]]:
+        """Look many URLs up, in order, all in the lists that are in force at the first; see ``match_url``."""
+        return map(self._now().match_url, urls)
+
+    def match_digest(self, signal: str, digest: str | bytes) -> list[Match]:
+        """Look an exact digest up, given as bytes or hex; most severe first.
+
+        Raises:
+            InputError: unknown signal, not hex, or of another length than the algorithm's.
+        """
+        return self._now().match_digest(signal, digest)
+
+    def match_file(self, path: Path | str) -> list[Match]:
+        """Look a file's digests up, all that occur in the lists and can be made of its bytes.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        hasher = self.hasher()
+        feed(hasher, Path(path))
+        return hasher.finish()
+
+    def hasher(self) -> Hasher:
+        """Begin a file that comes in pieces: ``update(bytes)`` …, then ``finish()`` gives the matches."""
+        snapshot = self._now()
+        return Hasher(snapshot.signals, snapshot.match_digest)
+
+    def decide_url(self, url: str | bytes) -> Decision:
+        """Look a URL up and say what to do. A URL without a host is ``unchecked``, never ``clean``."""
+        return self._decide(self._now(), url)
+
+    def decide_urls(self, urls: Iterable[str | bytes]) -> Iterator[Decision]:
+        """Decide on many URLs, in order; see ``match_urls``."""
+        snapshot = self._now()
+        return (self._decide(snapshot, url) for url in urls)
+
+    def explain_url(self, url: str | bytes) -> Explanation:
+        """Show how a URL is read, every key that is tried for it, and what hits."""
+        return explain(url, self._now().matchers)
+
+    def status(self) -> list[ListStatus]:
+        """Say what is in force, sorted by source and list."""
+        self._now()
+        loaded = self._require()
+        rows = {(matcher.source, matcher.list): 0 for matcher in loaded.snapshot.matchers}
+        for matcher in loaded.snapshot.matchers:
+            rows[matcher.source, matcher.list] += len(matcher.table.rows)
+        found = []
+        for source, stream, state in loaded.current.streams():
+            name, edition = split_stream(stream)
+            about = loaded.current.sources[source]
+            found.append(
+                ListStatus(
+                    source=source,
+                    list=name,
+                    edition=edition,
+                    kind=state.charter.kind,
+                    generation=state.head.generation,
+                    version=state.head.version,
+                    state=state.head.state,
+                    rows=rows.get((source, name), 0),
+                    as_of=state.head.as_of,
+                    max_age=state.head.max_age,
+                    verified_at=about.verified_at,
+                    expires=about.expires,
+                )
+            )
+        return sorted(found, key=lambda status: (status.source, status.list, status.edition))
+
+    def ready(self, timeout: float = 0.0) -> bool:
+        """Wait up to ``timeout`` seconds until the newest state is open; say whether it is."""
+        end = time.monotonic() + timeout
+        while True:
+            self._reload()
+            if not self.problem:
+                return True
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_READY_STEP_SECONDS)
+
+    def close(self) -> None:
+        """Let go of the tables; look-ups raise from now on."""
+        self._loaded = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _decide(self, snapshot: Snapshot, url: str | bytes) -> Decision:
+        try:
+            return self._policy.decide(snapshot.match_url(url))
+        except InputError as error:
+            return self._policy.undecided(str(error))
+
+    def _now(self) -> Snapshot:
+        if time.monotonic() >= self._due:
+            self._reload()
+        return self._require().snapshot
+
+    def _require(self) -> _Loaded:
+        loaded = self._loaded
+        if loaded is None:
+            raise UnavailableError("these lists have been closed", hint="open the state folder again")
+        return loaded
+
+    def _reload(self) -> None:
+        """Take up a new state, if there is one. One thread does; the others go on with the old."""
+        if not self._reloading.acquire(blocking=False):
+            return
+        try:
+            self._due = time.monotonic() + _RECHECK_SECONDS
+            loaded = self._loaded
+            if loaded is None or (self._seen() == loaded.seen and not self.problem):
+                return
+            self._loaded = self._load(loaded.tables)
+            self.problem = ""
+        except VallumError as error:
+            self.problem = str(error)
+        finally:
+            self._reloading.release()
+
+    def _seen(self) -> tuple[int, int, int]:
+        try:
+            about = (self._dir / FILE).stat()
+        except OSError as error:
+            raise StorageError(f"{self._dir / FILE}: {error.strerror}") from None
+        return about.st_ino, about.st_mtime_ns, about.st_size
+
+    def _load(self, held: dict[Path, tuple[Charter, Matcher]]) -> _Loaded:
+        # A sync may replace the state and remove the old tables between two steps of ours.
+        with suppress(StorageError):
+            return self._load_once(held)
+        return self._load_once(held)
+
+    def _load_once(self, held: dict[Path, tuple[Charter, Matcher]]) -> _Loaded:
+        current = read_current(self._dir)
+        seen = self._seen()
+        missing = current.missing()
+        if missing or not any(current.streams()):
+            raise UnavailableError(
+                f"no verified version of {', '.join(missing) or 'any list'}", hint="run `vallum sync` first"
+            )
+        tables: dict[Path, tuple[Charter, Matcher]] = {}
+        for source, stream, state in current.streams():
+            path = state.files(source, stream)[_EXACT]
+            kept = held.get(path)
+            if kept is None or kept[0] != state.charter:
+                kept = state.charter, self._open(source, stream, state, self._dir / path)
+            tables[path] = kept
+        return _Loaded(Snapshot(matcher for _, matcher in tables.values()), current, tables, seen)
+
+    def _open(self, source: str, stream: str, state: StreamState, path: Path) -> Matcher:
+        name, _ = split_stream(stream)
+        if state.charter.pepper is not None:
+            raise UnavailableError(f"{source}/{stream} is encrypted, and there is no pepper for it here")
+        try:
+            with path.open("rb") as file:
+                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "empty"
+            raise StorageError(
+                f"{path}: {reason}", hint="run `vallum sync`: it fetches what is missing"
+            ) from None
+        if sha256(view).hexdigest() != state.head.tables[_EXACT]:
+            raise StateError(
+                f"{path}: not the table that was signed", hint="run `vallum sync`: it fetches the list anew"
+            )
+        return Matcher(source, name, parse_table(view), Keyer(b"", state.charter.host_bits))
+
+
+def open_lists(state_dir: Path | str, policy: Policy | None = None) -> Lists:
+    """Open the lists of a state folder for look-ups; known as ``vallum.open``. See :class:`Lists`."""
+    return Lists(state_dir, policy)
