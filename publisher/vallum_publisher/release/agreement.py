@@ -1,0 +1,62 @@
+"""Do catalog and store tell one story? Asked before each publication: to go on otherwise forks the history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vallum.errors import StateError
+from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.release.version import StreamHead, streams_of
+
+
+def public_version(
+    catalog: Catalog, info: ListInfo, pending: Version | None, public: Mapping[str, StreamHead | None]
+) -> int:
+    """Return the version of the list's generation that the store shows, 0 for none.
+
+    Args:
+        catalog: where past versions are recorded.
+        info: the list.
+        pending: its version under way.
+        public: what each stream's role says.
+
+    Raises:
+        StateError: the catalog is older than the store, or the store older than the catalog, or they hold
+            different states of one version.
+    """
+    found = {(held.head.generation, held.head.version) if held else (0, 0) for held in public.values()}
+    if len(found) != 1:
+        raise StateError(
+            f"{info.name}: its editions are not at one version", hint="somebody else signs for this list"
+        )
+    generation, version = found.pop()
+    if generation < info.generation:
+        return 0
+    under_way = pending.version if pending else 0
+    if generation > info.generation or (version > info.version and version != under_way):
+        raise StateError(
+            f"{info.name}: the store is at version {version}, the catalog at {info.version}",
+            hint="the catalog is older than the store (a restored backup?): open a new generation first",
+        )
+    if version < info.version:
+        raise StateError(
+            f"{info.name}: the store is at version {version}, the catalog at {info.version}",
+            hint="the store went back: restore it, or open a new generation",
+        )
+    if version:
+        recorded = (
+            pending if pending and version == under_way else catalog.versions(info.name, version - 1)[0]
+        )
+        for stream in streams_of(info):
+            _compare(info, stream, recorded, public[stream])
+    return version
+
+
+def _compare(info: ListInfo, stream: str, recorded: Version, held: StreamHead | None) -> None:
+    edition = stream.rpartition(".")[2]
+    expected = {table: recorded.tables.get(f"{edition}.{table}") for table in info.tables}
+    if held is None or dict(held.head.tables) != expected:
+        raise StateError(
+            f"{stream}: version {recorded.version} in the store is not the one in the catalog",
+            hint="two catalogs publish this list: keep one, and open a new generation from it",
+        )

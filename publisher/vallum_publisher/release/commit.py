@@ -1,0 +1,113 @@
+"""The order of publication, and its commit point (DESIGN §5).
+
+One publication uploads, in this order: runs (by its caller), then the list roles (and the targets role where
+it changed), the snapshot, and ``timestamp.json`` last, by compare-and-swap. **The swap is the commit point.**
+Before it, readers hold to the old timestamp, whose snapshot names only files that are still there: what was
+uploaded so far is invisible. After it they see everything new at once. Nothing has to be undone at any point,
+and nothing that was uploaded is ever changed.
+
+What a crash leaves are files that nobody names. The next attempt, the same code as every attempt, signs under
+numbers that are free (in the store) and were never signed (in the ledger), and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Targets
+
+from vallum_publisher.errors import ConflictError
+from vallum_publisher.keys import Keyring
+from vallum_publisher.release.metadata import (
+    check_keys,
+    make_snapshot,
+    make_timestamp,
+    meta_file,
+    open_role,
+    role_keys,
+)
+from vallum_publisher.release.repository import TIMESTAMP_KEY, Tip, metadata_key
+from vallum_publisher.store import METADATA, TIMESTAMP, ObjectStore
+from vallum_publisher.workspace import Ledger, Lifetimes
+
+
+@dataclass
+class Committer:
+    """Moves the head of one repository.
+
+    Attributes:
+        store, keyring, ledger, lifetimes: of the workspace.
+        uploaded: list roles that lie in the store already, by role and by the number that they follow, so
+            that losing a race costs a snapshot and a timestamp only.
+    """
+
+    store: ObjectStore
+    keyring: Keyring
+    ledger: Ledger
+    lifetimes: Lifetimes
+    uploaded: dict[tuple[str, int], MetaFile] = field(default_factory=dict)
+
+    def commit(self, tip: Tip, roles: Mapping[str, Targets], now: datetime) -> None:
+        """Publish ``roles`` on top of ``tip``; with none, renew snapshot and timestamp.
+
+        Args:
+            tip: what the roles were made from.
+            roles: new content of ``targets`` and of streams, by role; numbers are given here.
+            now: when they are signed.
+
+        Raises:
+            ConflictError: another publisher moved the head since ``tip`` was read. Nothing of ours is
+                visible; read again.
+            UnavailableError: the store did not answer. It may or may not have happened; run it again.
+        """
+        targets = roles.get("targets", tip.targets)
+        if targets is not None:
+            check_keys(tip.root, targets)
+        meta = dict(tip.meta)
+        for role, content in roles.items():
+            delegator = tip.root if role == "targets" else targets
+            if delegator is None:
+                raise ValueError("a list role needs a targets role")
+            meta[f"{role}.json"] = self._upload_role(tip, delegator, role, content, now)
+        snapshot = make_snapshot(1, now + self.lifetimes.of("snapshot"), meta)
+        self.move(tip, self._upload(tip.root, "snapshot", snapshot, tip.number("snapshot")), now)
+
+    def move(self, tip: Tip, snapshot: MetaFile, now: datetime) -> None:
+        """Point ``timestamp.json`` to ``snapshot``: the commit point. Raises as :meth:`commit`."""
+        timestamp = make_timestamp(1, now + self.lifetimes.of("timestamp"), snapshot)
+        timestamp.version = self.ledger.reserve({"timestamp": tip.number("timestamp")})["timestamp"]
+        data = self._sign(tip.root, "timestamp", timestamp)
+        self.store.replace(TIMESTAMP_KEY, data, TIMESTAMP, tip.tag)
+
+    def _upload_role(
+        self, tip: Tip, delegator: Root | Targets, role: str, content: Targets, now: datetime
+    ) -> MetaFile:
+        place = (role, tip.number(role))
+        if place not in self.uploaded:
+            content.expires = now + self.lifetimes.of(role)
+            self.uploaded[place] = self._upload(delegator, role, content, place[1])
+        return self.uploaded[place]
+
+    def _upload(self, delegator: Root | Targets, role: str, content: Signed, after: int) -> MetaFile:
+        """Sign ``content`` under the next free number and upload it."""
+        number = after
+        while True:
+            number = self.ledger.reserve({role: number})[role]
+            if self.store.get(metadata_key(role, number)) is not None:
+                continue  # an orphan of a crash elsewhere; signing it again with other bytes would be a fork
+            content.version = number
+            data = self._sign(delegator, role, content)
+            try:
+                self.store.create(metadata_key(role, number), data, METADATA)
+            except ConflictError:
+                continue  # somebody took the number between our look and our write
+            return meta_file(number, data)
+
+    def _sign(self, delegator: Root | Targets, role: str, content: Signed) -> bytes:
+        keys, threshold = role_keys(delegator, role)
+        data = self.keyring.sign(Metadata(content), role, keys, threshold)
+        # A signer that answers with rubbish must not reach the store.
+        open_role(delegator, role, data, type(content))
+        return data

@@ -1,0 +1,221 @@
+"""What the repository's TUF metadata says: roles, keys, delegations, list roles (DESIGN §4).
+
+Values of ``tuf.api.metadata`` in and out; what a list says stands in ``custom.vallum`` of zero-length targets.
+Signing is :mod:`vallum_publisher.keys`'s business, the order of uploads :mod:`.commit`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from securesystemslib.signer import Key
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import (
+    SPECIFICATION_VERSION,
+    TOP_LEVEL_ROLE_NAMES,
+    DelegatedRole,
+    Delegations,
+    Metadata,
+    MetaFile,
+    Role,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+
+from vallum.errors import ConfigError, DataError, TrustError
+from vallum.format.charter import Charter, format_charter, parse_charter
+from vallum.format.head import Head, RunRef, format_head, parse_head
+
+_SPEC = ".".join(SPECIFICATION_VERSION)
+_EMPTY = sha256(b"").hexdigest()
+
+
+def make_root(offline: Sequence[Key], threshold: int, online: Key, expires: datetime) -> Root:
+    """The first root: root and targets by the offline keys, snapshot and timestamp by the online one.
+
+    Raises:
+        ConfigError: more keys must sign than there are.
+    """
+    if not 1 <= threshold <= len(offline):
+        raise ConfigError(f"{threshold} of {len(offline)} keys cannot sign")
+    ids = [key.keyid for key in offline]
+    roles = {
+        "root": Role(ids, threshold),
+        "targets": Role(ids, threshold),
+        "snapshot": Role([online.keyid], 1),
+        "timestamp": Role([online.keyid], 1),
+    }
+    keys = {key.keyid: key for key in (*offline, online)}
+    return Root(1, _SPEC, expires, keys, roles, consistent_snapshot=True)
+
+
+def make_targets(expires: datetime) -> Targets:
+    """A targets role that delegates nothing yet, or a list role without targets."""
+    return Targets(1, _SPEC, expires, {})
+
+
+def make_snapshot(version: int, expires: datetime, meta: Mapping[str, MetaFile]) -> Snapshot:
+    """A snapshot of ``meta`` (by file name)."""
+    return Snapshot(version, _SPEC, expires, dict(meta))
+
+
+def make_timestamp(version: int, expires: datetime, snapshot: MetaFile) -> Timestamp:
+    """A timestamp that points to ``snapshot``."""
+    return Timestamp(version, _SPEC, expires, snapshot)
+
+
+def meta_file(version: int, data: bytes) -> MetaFile:
+    """How a metadata file is named to its readers: with length *and* hash, both optional in TUF."""
+    return MetaFile(version, len(data), {"sha256": sha256(data).hexdigest()})
+
+
+def add_list(
+    targets: Targets, name: str, charter: Charter, keys: Mapping[str, Sequence[Key]], threshold: int
+) -> Targets:
+    """A targets role that also delegates a list: its charter, and one terminating role per stream.
+
+    Args:
+        targets: the role as it stands; left alone.
+        name: the list.
+        charter: what the offline keys say about it.
+        keys: the keys of each stream.
+        threshold: how many of them must sign.
+    """
+    new = deepcopy(targets)
+    new.targets[f"charters/{name}"] = _note(f"charters/{name}", format_charter(charter))
+    if new.delegations is None:
+        new.delegations = Delegations({}, {})
+    roles = new.delegations.roles
+    if roles is None:
+        raise TrustError("the targets role delegates by hash bins", hint="this repository is not Vallum's")
+    for stream, its_keys in keys.items():
+        if not 1 <= threshold <= len(its_keys):
+            raise ConfigError(f"{stream}: {threshold} of {len(its_keys)} keys cannot sign")
+        roles[stream] = DelegatedRole(stream, [], threshold, True, [f"{stream}/*"])
+        for key in its_keys:
+            new.add_key(key, stream)
+    return new
+
+
+def list_role(stream: str, head: Head, runs: Mapping[RunRef, TargetFile], expires: datetime) -> Targets:
+    """A list role: the head, and the runs that it lists."""
+    role = make_targets(expires)
+    for run in head.runs:
+        role.targets[run.target(stream, head.generation)] = runs[run]
+    role.targets[f"{stream}/head"] = _note(f"{stream}/head", format_head(head))
+    return role
+
+
+def run_file(stream: str, generation: int, run: RunRef, data: bytes) -> TargetFile:
+    """How a run is named to its readers."""
+    return TargetFile(len(data), {"sha256": sha256(data).hexdigest()}, run.target(stream, generation))
+
+
+def run_key(file: TargetFile) -> str:
+    """The key of a run in the store: its name is unguessable before it exists, for its hash leads it."""
+    folder, _, name = file.path.rpartition("/")
+    return f"targets/{folder}/{file.hashes['sha256']}.{name}"
+
+
+def head_of(stream: str, role: Targets) -> tuple[Head, dict[RunRef, TargetFile]] | None:
+    """Read a list role: its head and the listed runs' files; ``None`` before the first publication.
+
+    Raises:
+        FormatError: the head is malformed.
+        DataError: it lists a run that is no target.
+    """
+    target = role.targets.get(f"{stream}/head")
+    if target is None:
+        return None
+    head = parse_head(_custom(target))
+    runs: dict[RunRef, TargetFile] = {}
+    for run in head.runs:
+        file = role.targets.get(run.target(stream, head.generation))
+        if file is None:
+            raise DataError(f"{stream}: the head lists a run that is no target")
+        runs[run] = file
+    return head, runs
+
+
+def charter_of(name: str, targets: Targets) -> Charter | None:
+    """Read a list's charter; ``None`` if it is not delegated."""
+    target = targets.targets.get(f"charters/{name}")
+    return None if target is None else parse_charter(_custom(target))
+
+
+def delegated_streams(targets: Targets) -> list[str]:
+    """The streams that the targets role delegates, sorted."""
+    delegations = targets.delegations
+    return sorted(delegations.roles or {}) if delegations else []
+
+
+def role_keys(delegator: Root | Targets, role: str) -> tuple[list[Key], int]:
+    """The keys and the threshold of a role."""
+    delegated = delegator.get_delegated_role(role)
+    return [delegator.get_key(keyid) for keyid in delegated.keyids], delegated.threshold
+
+
+def check_keys(root: Root, targets: Targets) -> None:
+    """Refuse roles whose thresholds do not mean what they say (DESIGN §4).
+
+    TUF counts key *ids*: one key value under two ids signs twice. And a list or offline role that the online
+    key may sign for is no more than the online key.
+
+    Raises:
+        TrustError: naming the role.
+    """
+    online = {_value(key) for role in ("snapshot", "timestamp") for key in role_keys(root, role)[0]}
+    top_level = [(role, role_keys(root, role)[0]) for role in sorted(TOP_LEVEL_ROLE_NAMES)]
+    lists = [(stream, role_keys(targets, stream)[0]) for stream in delegated_streams(targets)]
+    for role, keys in (*top_level, *lists):
+        values = [_value(key) for key in keys]
+        if len(set(values)) != len(values):
+            raise TrustError(f"{role} has the same key under two ids")
+        if role not in ("snapshot", "timestamp") and online & set(values):
+            raise TrustError(
+                f"{role} may be signed by the online key",
+                hint="offline and list roles need keys of their own",
+            )
+
+
+def open_role(delegator: Root | Targets, role: str, data: bytes, kind: type[Any]) -> Any:
+    """Verify a role's file by its delegator and return what was signed. Its expiry is not looked at.
+
+    Raises:
+        TrustError: malformed, too few signatures, or of another kind.
+    """
+    try:
+        metadata = Metadata.from_bytes(data)
+        if not isinstance(metadata.signed, kind):
+            raise TrustError(f"{role}: the file is of another type")
+        delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+    except (RepositoryError, ValueError) as error:
+        raise TrustError(f"{role}: {error}", hint="somebody else wrote to the store; compare") from error
+    return metadata.signed
+
+
+def _note(path: str, said: Mapping[str, Any]) -> TargetFile:
+    # Nobody downloads it; what it says is verified with the role itself.
+    return TargetFile(0, {"sha256": _EMPTY}, path, {"custom": {"vallum": said}})
+
+
+def _custom(target: TargetFile) -> object:
+    return target.custom.get("vallum") if isinstance(target.custom, dict) else None
+
+
+def _value(key: Key) -> str:
+    # A key object carries its value in one of several spellings; PEM may differ in white space.
+    text = str(key.keyval.get("public", ""))
+    return "".join(text.split()).lower() if key.keytype == "ed25519" else "".join(text.split())
+
+
+def expiring(roles: Iterable[tuple[str, datetime]], before: datetime) -> list[str]:
+    """The roles that expire before a moment."""
+    return [role for role, expires in roles if expires < before]

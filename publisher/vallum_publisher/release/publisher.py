@@ -1,0 +1,262 @@
+"""A publisher at work: lists, versions, renewals. Each method is whole or not at all, and may be run again.
+
+Every publication runs the same steps, whatever happened before: read the store's head, compare it with the
+catalog, take the version under way (or begin one), compute and seal its state, upload, move the head, read it
+back, say so. There is no recovery code: a crash is an attempt that stopped, and the next one goes on from what
+the catalog and the store say.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from random import SystemRandom
+
+from securesystemslib.signer import Key
+from tuf.api.metadata import Targets
+
+from vallum.errors import BusyError, ConfigError
+from vallum.format.table import SALT_BYTES
+from vallum_publisher.catalog import Catalog, ListInfo, ListSpec, Version
+from vallum_publisher.errors import ConflictError
+from vallum_publisher.keys import make_key
+from vallum_publisher.release.agreement import public_version
+from vallum_publisher.release.commit import Committer
+from vallum_publisher.release.metadata import add_list, charter_of, head_of, list_role, make_targets
+from vallum_publisher.release.readback import check_published
+from vallum_publisher.release.repository import TIMESTAMP_KEY, Repository, Tip
+from vallum_publisher.release.tables import TableCache
+from vallum_publisher.release.version import Release, StreamHead, charter_for, make_release, streams_of
+from vallum_publisher.store import RUN, ObjectStore
+from vallum_publisher.workspace import SignerEntry, Workspace
+
+ATTEMPTS = 64
+"""Races for the head that one command runs before it gives up; in each of them somebody else publishes."""
+_LONGEST_PAUSE = 0.25
+"""Seconds after a lost race, drawn evenly from none to all of it."""
+_RANDOM = SystemRandom()
+
+Progress = Callable[[str], None]
+"""Told what is done next, such as ``"hashes: signing version 7"``."""
+
+
+def _silent(_doing: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What one ``publish`` did.
+
+    Attributes:
+        list, generation, version, state: what is public now; ``state`` is that of the list's first stream.
+        versions: what became public by this call, oldest first; empty if nothing had changed.
+        rows: rows listed now, by table.
+        changes: rows changed by ``versions``.
+        uploaded: bytes of runs; metadata not counted.
+    """
+
+    list: str
+    generation: int
+    version: int
+    state: str
+    versions: tuple[int, ...]
+    rows: Mapping[str, int]
+    changes: int
+    uploaded: int
+
+
+class Publisher:
+    """Publishes the lists of one workspace. One command at a time holds the workspace's lock."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        catalog: Catalog,
+        store: ObjectStore,
+        actor: str = "publisher",
+        progress: Progress = _silent,
+    ) -> None:
+        self.workspace = workspace
+        self.catalog = catalog
+        self.store = store
+        self.repository = Repository(store, workspace.root_bytes())
+        self._actor = actor
+        self._progress = progress
+        self._cache = TableCache(workspace.cache)
+
+    def create_list(
+        self,
+        spec: ListSpec,
+        *,
+        now: datetime,
+        keys: int = 1,
+        threshold: int = 1,
+        passphrase: str | None = None,
+    ) -> ListInfo:
+        """Create a list: charter and delegation signed offline, its roles published without targets.
+
+        Args:
+            spec: what it is created with.
+            now: the time.
+            keys, threshold: of each of its streams. Keys that ``keys/signers.toml`` names for a stream are
+                used; key files are made for the rest.
+            passphrase: encrypts the new key files.
+
+        Raises:
+            ConfigError: the list exists, the spec cannot be meant, or the offline keys cannot be reached.
+        """
+        if not spec.public:
+            raise ConfigError("only public lists can be published yet", hint="create the list as public")
+        if not 1 <= threshold <= keys:
+            raise ConfigError(f"{threshold} of {keys} keys cannot sign")
+        with self.workspace.lock():
+            committer = self._committer()
+            info: ListInfo | None = None
+            for tip in self._tips():
+                targets = tip.required_targets()
+                if charter_of(spec.name, targets) is not None:
+                    if info is None:
+                        raise ConfigError(f"there is a list {spec.name!r} already")
+                    return info
+                if info is None:
+                    info = self._catalog_list(spec, now)
+                    signers = {stream: self._keys(stream, keys, passphrase) for stream in streams_of(info)}
+                self._progress(f"{info.name}: signing and publishing its charter")
+                roles = {"targets": add_list(targets, info.name, charter_for(info), signers, threshold)}
+                # Delegated but absent from the snapshot would stop every client: both in one snapshot.
+                roles |= {stream: make_targets(now) for stream in signers}
+                self._try(committer, tip, roles, now)
+            raise self._beaten()
+
+    def publish(self, name: str, *, now: datetime) -> Published:
+        """Publish what waits in the catalog as a new version; finish first what an earlier call began.
+
+        Raises:
+            ConfigError: no such list; the keys cannot be reached.
+            StateError: catalog and store disagree (a restored backup, somebody else's writes).
+            ConflictError: other publishers were faster each time.
+            UnavailableError: store or catalog do not answer; run it again.
+        """
+        with self.workspace.lock():
+            return self._publish(name, now)
+
+    def _publish(self, name: str, now: datetime) -> Published:
+        committer = self._committer()
+        made: dict[tuple[int, ...], Release] = {}
+        versions: list[int] = []
+        changes = uploaded = 0
+        self.catalog.expire(name, actor=self._actor, now=now)
+        for info, pending, tip in self._looks(name):
+            public = self.public(tip, info)
+            at = public_version(self.catalog, info, pending, public)
+            if pending is not None and at == pending.version:
+                # It is public: by us just now, by us before we were stopped, or by another publisher.
+                self._confirm(name, public, pending, now)
+                versions.append(pending.version)
+                changes += pending.changes
+                continue
+            if pending is None:
+                pending = self._begin(info, now)
+                if pending is None:
+                    state = next((held.head.state for held in public.values() if held), "")
+                    rows = self.catalog.status(name).rows
+                    return Published(
+                        name, info.generation, at, state, tuple(versions), rows, changes, uploaded
+                    )
+            if pending.version != at + 1:
+                continue  # somebody published between our look and now
+            which = (pending.version, *(tip.number(stream) for stream in public))
+            if which not in made:
+                self._progress(f"{name}: computing version {pending.version}")
+                made[which] = make_release(self.catalog, self._cache, info, pending, public, now)
+            release = made[which]
+            # From here on this version is this state, whoever finishes it.
+            self.catalog.seal_version(name, state=release.state, tables=release.digests)
+            for key, data in release.files.items():
+                self._progress(f"{name}: uploading {len(data):,} bytes")
+                self.store.create(key, data, RUN)
+                uploaded += len(data)
+            self._progress(f"{name}: signing version {pending.version}")
+            roles = {
+                stream: list_role(stream, new.head, new.listed, now)
+                for stream, new in release.streams.items()
+            }
+            # Whether we moved the head or were beaten, the next look tells.
+            self._try(committer, tip, roles, now)
+        raise self._beaten()
+
+    def public(self, tip: Tip, info: ListInfo) -> dict[str, StreamHead | None]:
+        """What the roles of a list's streams say under ``tip``; ``None`` before the first publication."""
+        found: dict[str, StreamHead | None] = {}
+        for stream in streams_of(info):
+            said = head_of(stream, self.repository.list_role(tip, stream))
+            found[stream] = StreamHead(*said) if said else None
+        return found
+
+    def _begin(self, info: ListInfo, now: datetime) -> Version | None:
+        salt = bytes(SALT_BYTES)
+        try:
+            return self.catalog.begin_version(info.name, salt=salt, actor=self._actor, now=now)
+        except BusyError:
+            # Another publisher of this catalog began one just now: it is ours to finish as well.
+            pending = self.catalog.pending_version(info.name)
+            if pending is None:
+                raise
+            return pending
+
+    def _confirm(
+        self, name: str, public: Mapping[str, StreamHead | None], version: Version, now: datetime
+    ) -> None:
+        self._progress(f"{name}: reading version {version.version} back")
+        heads = {stream: held.head for stream, held in public.items() if held}
+        check_published(self.store, self.repository.root_bytes, heads)
+        self.catalog.finish_version(name, version.version, actor=self._actor, now=now)
+        self._cache.prune(name, version.version, version.generation)
+
+    def _catalog_list(self, spec: ListSpec, now: datetime) -> ListInfo:
+        for info in self.catalog.lists():
+            if info.name == spec.name:
+                return info  # an earlier attempt came as far as the catalog
+        return self.catalog.create_list(spec, actor=self._actor, now=now)
+
+    def _keys(self, stream: str, number: int, passphrase: str | None) -> list[Key]:
+        known: list[Key] = [entry.key for entry in self.workspace.signers() if entry.role == stream]
+        for at in range(len(known) + 1, number + 1):
+            path = f"keys/{stream}-{at}.pem"
+            key = make_key(self.workspace.folder / path, passphrase)
+            self.workspace.add_signers([SignerEntry(stream, f"file:{path}", key)])
+            known.append(key)
+        return known[:number]
+
+    def _looks(self, name: str) -> Iterator[tuple[ListInfo, Version | None, Tip]]:
+        """Catalog and store as they were at one moment, again for each attempt."""
+        for _ in range(ATTEMPTS):
+            info, pending = self.catalog.get_list(name), self.catalog.pending_version(name)
+            tip = self.repository.tip()
+            if (info, pending) == (self.catalog.get_list(name), self.catalog.pending_version(name)):
+                yield info, pending, tip
+
+    def _tips(self) -> Iterator[Tip]:
+        for _ in range(ATTEMPTS):
+            yield self.repository.tip()
+
+    def _committer(self) -> Committer:
+        workspace = self.workspace
+        return Committer(self.store, workspace.keyring, workspace.ledger, workspace.settings.lifetimes)
+
+    def _try(self, committer: Committer, tip: Tip, roles: Mapping[str, Targets], now: datetime) -> None:
+        try:
+            committer.commit(tip, roles, now)
+        except ConflictError:
+            time.sleep(_RANDOM.uniform(0, _LONGEST_PAUSE))
+
+    def _beaten(self) -> ConflictError:
+        return ConflictError(
+            TIMESTAMP_KEY,
+            f"other publishers were faster {ATTEMPTS} times",
+            hint="run it again; what was begun is finished first",
+        )

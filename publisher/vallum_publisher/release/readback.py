@@ -1,0 +1,113 @@
+"""Reading the repository back with the code that clients run (:mod:`vallum.sync`), before anybody is told.
+
+The store's own API is the transport, so what is proved is what lies in the store; what a CDN makes of it is
+for monitoring to watch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vallum.errors import DataError
+from vallum.format.head import Head, RunRef
+from vallum.sync.fetch import Fetcher
+from vallum.sync.transport import Answer
+from vallum.sync.trust import Repository as ClientRepository
+from vallum_publisher.store import ObjectStore
+
+_DEADLINE = 600.0
+"""Seconds for one reading; the largest base over a slow line."""
+_CHUNK = 1 << 20
+
+
+class StoreTransport:
+    """What a client's :class:`vallum.sync.transport.Transport` asks for, out of an object store."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def get(self, name: str, *, etag: str = "", fresh: bool = False) -> Answer:
+        """See ``Transport``."""
+        stored = self._store.get(name)
+        if stored is None:
+            return Answer(404)
+        data = stored.data
+        return Answer(200, (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)))
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class Reading:
+    """One client's view of the repository, from the root of trust on."""
+
+    def __init__(self, store: ObjectStore, root: bytes, folder: Path) -> None:
+        self._folder = folder
+        self.client = ClientRepository(folder / "trust", root, Fetcher(StoreTransport(store), _DEADLINE))
+        self.client.refresh()
+
+    def head(self, stream: str) -> Head:
+        """The head of a stream.
+
+        Raises:
+            DataError: it has none.
+        """
+        head = self.client.head(stream)
+        if head is None:
+            raise DataError(f"{stream}: no head where one was published")
+        return head
+
+    def run(self, stream: str, generation: int, ref: RunRef) -> bytes:
+        """Fetch a listed run, its length and hash checked against signed metadata.
+
+        Raises:
+            DataError: it is not listed, missing or altered.
+        """
+        file = self.client.run(stream, generation, ref)
+        if file is None:
+            raise DataError(f"{stream}: the head lists a run that is no target")
+        path = self._folder / "run"
+        self.client.download(file, path)
+        data = path.read_bytes()
+        path.unlink()
+        return data
+
+
+@contextmanager
+def reading(store: ObjectStore, root: bytes) -> Iterator[Reading]:
+    """Read a repository like a new client that was given ``root``.
+
+    Raises:
+        VallumError: as a client would.
+    """
+    with TemporaryDirectory(prefix="vallum-") as folder:
+        yield Reading(store, root, Path(folder))
+
+
+def check_published(store: ObjectStore, root: bytes, published: Mapping[str, Head]) -> None:
+    """Require that a client that starts now sees these heads, and that the runs that end there are whole.
+
+    Args:
+        store: where it was published.
+        root: a root of trust.
+        published: head by stream.
+
+    Raises:
+        DataError: a client sees something else.
+    """
+    with reading(store, root) as client:
+        for stream, expected in published.items():
+            head = client.head(stream)
+            if (head.generation, head.version, head.state, head.runs) != (
+                expected.generation,
+                expected.version,
+                expected.state,
+                expected.runs,
+            ):
+                raise DataError(f"{stream}: a client sees another head than was published")
+            for ref in head.runs:
+                if ref.end == head.version:
+                    client.run(stream, head.generation, ref)

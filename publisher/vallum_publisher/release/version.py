@@ -1,0 +1,168 @@
+"""One version, computed: its tables, its state, and for each stream the runs and the head that it adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from tuf.api.metadata import TargetFile
+
+from vallum.format.charter import Charter
+from vallum.format.head import Head, RunRef, state_of
+from vallum.format.section import Codec
+from vallum.format.table import Table
+from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.release.ladder import base_is_due, due_runs, keep_listed
+from vallum_publisher.release.metadata import run_file, run_key
+from vallum_publisher.release.runs import check_run, make_run
+from vallum_publisher.release.tables import FULL, Held, TableCache, current_tables, edition_of
+
+Listed = Mapping[RunRef, TargetFile]
+"""The runs that a stream lists, and how its role names their files."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHead:
+    """What a list role says: the head, and the files of the runs that it lists."""
+
+    head: Head
+    listed: Listed
+
+
+@dataclass(frozen=True)
+class Release:
+    """Everything that one version adds to the store but metadata.
+
+    Attributes:
+        streams: the new head of each stream.
+        files: the new runs' bytes by key in the store.
+        state: of the full tables.
+        digests: of each table as ``<edition>.<table>``, the full ones always among them.
+    """
+
+    streams: Mapping[str, StreamHead]
+    files: Mapping[str, bytes]
+    state: str
+    digests: Mapping[str, str]
+
+
+def charter_for(info: ListInfo) -> Charter:
+    """What the offline keys say about a list."""
+    return Charter(
+        uid=info.uid,
+        generation=info.generation,
+        kind=info.kind,
+        host_bits=info.host_bits,
+        tables=info.tables,
+        editions=info.editions,
+        publisher=info.publisher,
+        jurisdiction=info.jurisdiction,
+        appeal_url=info.appeal_url,
+        wide_per_week=info.wide_per_week,
+        canon=info.canon,
+    )
+
+
+def streams_of(info: ListInfo) -> list[str]:
+    """The names of a list's streams."""
+    return [f"{info.name}.{edition}" for edition in info.editions]
+
+
+def make_release(
+    catalog: Catalog,
+    cache: TableCache,
+    info: ListInfo,
+    version: Version,
+    public: Mapping[str, StreamHead | None],
+    now: datetime,
+) -> Release:
+    """Compute a version from the catalog.
+
+    Args:
+        catalog, cache: where rows and former tables are.
+        info: the list.
+        version: the one under way.
+        public: what each stream's role says now.
+        now: when the head is signed.
+
+    Raises:
+        StateError: a run does not lead to the state; nothing of it must be signed.
+    """
+    charter = charter_for(info)
+    before, after = current_tables(catalog, cache, info.name, charter, version.version, version.salt)
+    digests = {f"{FULL}.{name}": digest for name, digest in after.digests.items()}
+    streams: dict[str, StreamHead] = {}
+    files: dict[str, bytes] = {}
+    for edition in info.editions:
+        stream = f"{info.name}.{edition}"
+        tables = {name: edition_of(table, edition, name) for name, table in after.tables.items()}
+        its_digests = {
+            name: after.digests[name] if edition == FULL else table.digest() for name, table in tables.items()
+        }
+        digests |= {f"{edition}.{name}": digest for name, digest in its_digests.items()}
+        held = public[stream]
+        listed = dict(held.listed) if held and held.head.generation == version.generation else {}
+        for run, data in _new_runs(catalog, info.name, charter.codec(edition), version, tables, listed):
+            _check(charter.codec(edition), run, data, edition, before, its_digests)
+            file = listed[run] = run_file(stream, version.generation, run, data)
+            files[run_key(file)] = data
+        kept = keep_listed(listed)
+        head = Head(
+            generation=version.generation,
+            version=version.version,
+            tables=its_digests,
+            created=version.created_at,
+            as_of=now,
+            max_age=info.max_age,
+            min_poll=info.min_poll,
+            epochs={},
+            runs=tuple(kept),
+        )
+        streams[stream] = StreamHead(head, {run: listed[run] for run in kept})
+    return Release(streams, files, state_of(after.digests), digests)
+
+
+def _new_runs(
+    catalog: Catalog,
+    name: str,
+    codec: Codec,
+    version: Version,
+    tables: Mapping[str, Table],
+    listed: Listed,
+) -> Iterator[tuple[RunRef, bytes]]:
+    """Yield the runs that end at this version: the step, merged ones worth listing, a base if it is due.
+
+    Args:
+        listed: what is listed so far; the caller adds what is yielded before it asks for more.
+    """
+    rows = sum(len(table.rows) for table in tables.values())
+    base = next((file.length for run, file in listed.items() if run.start == 0), 0)
+    for start in due_runs(version.version) if base else ():
+        touched = {
+            table: [row.key for row in catalog.touched_rows(name, table, start)] for table in codec.tables
+        }
+        merged = start < version.version - 1
+        if merged and sum(map(len, touched.values())) > rows:
+            continue  # more than the whole state: nobody would choose it
+        data = make_run(codec, tables, start, version.epoch, touched)
+        if not merged or len(data) < base:
+            yield RunRef(start, version.version, version.epoch), data
+    kept = keep_listed(listed)
+    if base_is_due(kept, version.version, lambda run: listed[run].length):
+        yield RunRef(0, version.version, version.epoch), make_run(codec, tables, 0, version.epoch, {})
+
+
+def _check(
+    codec: Codec, run: RunRef, data: bytes, edition: str, before: Held | None, digests: Mapping[str, str]
+) -> None:
+    """Apply a new run like a client, before anything is signed.
+
+    From the tables of the last version the step is what most clients do, and a merged run is what a client in
+    the middle of it does. Without those tables (the cache was lost) the base alone can be tried.
+    """
+    if run.start == 0:
+        check_run(codec, data, {}, digests)
+    elif before is not None and run.start <= before.version:
+        held = {name: edition_of(table, edition, name) for name, table in before.tables.items()}
+        check_run(codec, data, held, digests)

@@ -1,0 +1,296 @@
+"""The publisher's folder: its settings, where its signers are, its lock and its caches.
+
+::
+
+    publisher.toml      settings; written once by ``init``, then the operator's
+    root.json           the newest root of trust known here
+    keys/signers.toml   which key belongs to which role, its public half, and the URI of its signer
+    keys/*.pem          private keys that lie in files, 0600
+    signed.json         the highest number ever signed for each role
+    cache/              tables; may be deleted at any time
+    catalog.sqlite      unless the catalog is elsewhere
+
+Whoever holds this folder and the catalog can publish; nothing else is needed. What is done with it is
+:mod:`vallum_publisher.release`'s business.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.signer import SSlibKey
+
+from vallum.durable import make_folder, os_errors, write_durable
+from vallum.errors import BusyError, ConfigError
+from vallum_publisher.catalog import Catalog, open_catalog
+from vallum_publisher.keys import AskPassphrase, Keyring, passphrase_from_environment
+from vallum_publisher.store import ObjectStore, open_store
+
+SETTINGS, ROOT_FILE, SIGNERS, LEDGER = "publisher.toml", "root.json", "keys/signers.toml", "signed.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Days until signed metadata expires, by role (DESIGN §4)."""
+
+    timestamp: int = 1
+    snapshot: int = 7
+    list: int = 30
+    targets: int = 365
+    root: int = 365
+
+    def of(self, role: str) -> timedelta:
+        """The lifetime of a role; any name that is none of TUF's own is a list's stream."""
+        days: int = getattr(self, role if role in ("timestamp", "snapshot", "targets", "root") else "list")
+        return timedelta(days=days)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What ``publisher.toml`` says.
+
+    Attributes:
+        name: the publisher as people know it.
+        contact: whom a subscriber calls.
+        store: address of the object store; a relative path lies below the workspace.
+        public_url: where clients fetch from.
+        catalog: address of the catalog; likewise.
+        lifetimes: days until metadata expires.
+    """
+
+    name: str
+    store: str = "store"
+    public_url: str = ""
+    contact: str = ""
+    catalog: str = "catalog.sqlite"
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+
+
+@dataclass(frozen=True, slots=True)
+class SignerEntry:
+    """One key of a role: its public half, and where the private one is."""
+
+    role: str
+    uri: str
+    key: SSlibKey
+
+
+class Ledger:
+    """The highest number signed for each role, kept so that none is ever signed with two contents.
+
+    A crash may leave ``57.<role>.json`` in the store, or on its way there, without the head pointing to it. The
+    next attempt takes 58, whether or not it can see 57.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def reserve(self, current: Mapping[str, int]) -> dict[str, int]:
+        """Take a number for each role above ``current`` and above all that were ever taken; durable on return."""
+        known = self._read()
+        taken = {role: max(number, known.get(role, 0)) + 1 for role, number in current.items()}
+        write_durable(self._path, [json.dumps({**known, **taken}, sort_keys=True).encode() + b"\n"])
+        return taken
+
+    def _read(self) -> dict[str, int]:
+        with os_errors(self._path, "read"):
+            if not self._path.exists():
+                return {}
+            raw = json.loads(self._path.read_bytes())
+        if not isinstance(raw, dict) or not all(type(number) is int for number in raw.values()):
+            raise ConfigError(
+                f"{self._path}: damaged", hint="delete it; the store still holds what was signed"
+            )
+        return raw
+
+
+class Workspace:
+    """An open publisher's folder."""
+
+    def __init__(self, folder: Path, settings: Settings, ask: AskPassphrase) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.ledger = Ledger(folder / LEDGER)
+        self.keyring = Keyring(folder, {entry.key.keyid: entry.uri for entry in self.signers()}, ask)
+
+    @property
+    def cache(self) -> Path:
+        """Where tables are kept between publications."""
+        return self.folder / "cache"
+
+    def open_catalog(self, *, create: bool = False) -> Catalog:
+        """Open the catalog that the settings name."""
+        address = self.settings.catalog
+        return open_catalog(address if "://" in address else self.folder / address, create=create)
+
+    def open_store(self) -> ObjectStore:
+        """Open the store that the settings name."""
+        address = self.settings.store
+        return open_store(address if "://" in address else str(self.folder / address))
+
+    def root_bytes(self) -> bytes:
+        """The newest root of trust known here."""
+        path = self.folder / ROOT_FILE
+        with os_errors(path, "read the root"):
+            return path.read_bytes()
+
+    def save_root(self, data: bytes) -> None:
+        """Keep a newer root."""
+        write_durable(self.folder / ROOT_FILE, [data])
+
+    def signers(self) -> list[SignerEntry]:
+        """What ``keys/signers.toml`` says."""
+        path = self.folder / SIGNERS
+        if not path.exists():
+            return []
+        try:
+            return [_parse_signer(raw) for raw in _read_toml(path).get("signer", [])]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ConfigError(f"{path}: a signer is malformed") from None
+
+    def add_signers(self, entries: Sequence[SignerEntry]) -> None:
+        """Make more signers known, on disk and in the keyring."""
+        everyone = [*self.signers(), *entries]
+        lines = ["# Which key belongs to which role, and where its private half is (uri).\n"]
+        lines += [_format_signer(entry) for entry in everyone]
+        make_folder(self.folder / "keys", 0o700)
+        write_durable(self.folder / SIGNERS, ["\n".join(lines).encode()], mode=0o600)
+        self.keyring.add({entry.key.keyid: entry.uri for entry in entries})
+
+    @contextmanager
+    def lock(self, patience: float = 10.0) -> Iterator[None]:
+        """Keep other commands on this folder out.
+
+        Args:
+            patience: seconds to wait for another command to end.
+
+        Raises:
+            BusyError: it did not.
+        """
+        path = self.folder / ".lock"
+        with os_errors(path, "lock"):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            deadline = time.monotonic() + patience
+            while not _try_lock(descriptor):
+                if time.monotonic() >= deadline:
+                    raise BusyError(
+                        f"another command is publishing from {self.folder}",
+                        hint="wait for it to end, then run this again; nothing was changed",
+                    )
+                time.sleep(0.05)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def open_workspace(folder: Path, ask: AskPassphrase = passphrase_from_environment) -> Workspace:
+    """Open a publisher's folder.
+
+    Args:
+        folder: where ``init`` made it.
+        ask: what to ask for a key's passphrase.
+
+    Raises:
+        ConfigError: there is none, or its settings cannot be meant.
+    """
+    path = folder / SETTINGS
+    if not path.exists():
+        raise ConfigError(f"{folder} is no publisher's folder", hint="run vallum-publisher init first")
+    return Workspace(folder.absolute(), parse_settings(path, _read_toml(path)), ask)
+
+
+def parse_settings(path: Path, raw: Mapping[str, Any]) -> Settings:
+    """Read the settings; ``path`` is for messages.
+
+    Raises:
+        ConfigError: a field is unknown, missing or malformed.
+    """
+    fields = dict(raw)
+    days = fields.pop("expires_days", {})
+    texts = ("name", "store", "public_url", "contact", "catalog")
+    if unknown := sorted(fields.keys() - set(texts)):
+        raise ConfigError(f"{path}: there is no setting {unknown[0]!r}", hint=f"settings: {', '.join(texts)}")
+    if not all(isinstance(value, str) and value.isprintable() for value in fields.values()):
+        raise ConfigError(f"{path}: a setting is not a line of text")
+    if not fields.get("name"):
+        raise ConfigError(f"{path}: the publisher has no name")
+    known = Lifetimes.__dataclass_fields__
+    if not isinstance(days, dict) or not all(
+        name in known and type(value) is int and 1 <= value <= 3650 for name, value in days.items()
+    ):
+        raise ConfigError(
+            f"{path}: expires_days is not whole days by role", hint=f"roles: {', '.join(known)}"
+        )
+    return Settings(**fields, lifetimes=Lifetimes(**days))
+
+
+def format_settings(settings: Settings) -> bytes:
+    """Write ``publisher.toml``."""
+    lifetimes = settings.lifetimes
+    lines = [
+        "# The publisher's settings. Paths are relative to this folder.",
+        f"name = {_quote(settings.name)}",
+        "# Whom a subscriber calls, and where clients fetch from: both stand in invitations.",
+        f"contact = {_quote(settings.contact)}",
+        f"public_url = {_quote(settings.public_url)}",
+        "# A folder, or s3://bucket/prefix?endpoint=https://host&region=name",
+        f"store = {_quote(settings.store)}",
+        "# A file, or postgresql://user@host/database",
+        f"catalog = {_quote(settings.catalog)}",
+        "",
+        "# Days until signed metadata expires.",
+        "[expires_days]",
+        *(f"{name} = {getattr(lifetimes, name)}" for name in Lifetimes.__dataclass_fields__),
+        "",
+    ]
+    return "\n".join(lines).encode()
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with os_errors(path, "read"):
+            return tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _parse_signer(raw: Mapping[str, str]) -> SignerEntry:
+    key = SSlibKey(raw["key"], raw["type"], raw["scheme"], {"public": raw["public"]})
+    return SignerEntry(raw["role"], raw["uri"], key)
+
+
+def _format_signer(entry: SignerEntry) -> str:
+    key = entry.key
+    fields = {
+        "role": entry.role,
+        "uri": entry.uri,
+        "key": key.keyid,
+        "type": key.keytype,
+        "scheme": key.scheme,
+        "public": key.keyval["public"],
+    }
+    return "[[signer]]\n" + "".join(f"{name} = {_quote(value)}\n" for name, value in fields.items())
+
+
+def _quote(text: str) -> str:
+    # A JSON string of printable text is a TOML basic string.
+    return json.dumps(text, ensure_ascii=False)
