@@ -10,6 +10,7 @@ Pure. How a URL becomes a form is :mod:`vallum.url`'s business; which expression
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -85,7 +86,7 @@ def parse_digest(signal: str, digest: str | bytes) -> bytes:
         raise InputError(f"unknown signal {signal!r}", hint=f"known signals: {', '.join(DIGEST_TAGS)}")
     if isinstance(digest, str):
         try:
-            raw = bytes.fromhex(digest.strip())
+            raw = unhexlify(digest.strip())  # unlike bytes.fromhex it takes no blanks within
         except ValueError:
             raise InputError(f"a {signal} digest is hexadecimal", hint="0-9 and a-f only") from None
     else:
@@ -140,10 +141,12 @@ class Keyer:
     def url_key(self, scope: Scope, form: str, host_part: int | None = None) -> bytes:
         """Key of a URL row. ``host_part`` saves a hash when the caller has it already."""
         whole = self.hash(f"url|{scope}|{form}".encode("ascii"))
+        return self.joined(self.host_part(host_of(form)) if host_part is None else host_part, whole)
+
+    def joined(self, host_part: int, whole: bytes) -> bytes:
+        """A key of its host's part and the hash of its expression."""
         if not self.host_bits:
             return whole
-        if host_part is None:
-            host_part = self.host_part(host_of(form))
         return (host_part | (int.from_bytes(whole) & self._mask)).to_bytes(KEY_BYTES)
 
     def digest_key(self, signal: str, raw: bytes) -> bytes:

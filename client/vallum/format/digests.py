@@ -67,11 +67,14 @@ def _decode_group(keyer: Keyer, tag: Tag, heads: bytes, rests: bytes, rows: Unor
     firsts = decode_u64(_LAYER, heads)
     if len(rests) != size * len(firsts) or len(rows) + len(firsts) > limits.ROWS:
         raise FormatError(_LAYER, "a column of digests has another length than its heads, or is too long")
-    signal, last, at = tag.signal, b"", 0
+    begun = keyer.begin(tag.prefix.encode("ascii"))
+    last, at = b"", 0
     for first in firsts:
         digest = first.to_bytes(_HEAD) + rests[at : at + size]
         if digest <= last:
             raise FormatError(_LAYER, "digests are not in strictly ascending order")
-        rows.add(keyer.digest_key(signal, digest), tag.code, digest)
+        state = begun.copy()
+        state.update(digest.hex().encode("ascii"))
+        rows.add(state.digest(), tag.code, digest)
         last = digest
         at += size

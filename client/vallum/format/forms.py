@@ -90,6 +90,7 @@ def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:
         raise FormatError(_LAYER, "a tag is not one of URLs", hint="upgrade vallum on this machine")
 
     rows = Unordered()
+    begun = {code: keyer.begin(TAGS[code].prefix.encode("ascii")) for code in set(tags)}
     backwards = host = form = ""
     part = last_code = -1
     for code, common, rest, path in zip(
@@ -121,7 +122,9 @@ def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:
             raise FormatError(_LAYER, "forms are not in strictly ascending order")
         last_code = code
         value = form.encode("ascii")
-        rows.add(keyer.url_key(scope, form, part), code, value)
+        state = begun[code].copy()
+        state.update(value)
+        rows.add(keyer.joined(part, state.digest()), code, value)
     return rows
 
 

@@ -140,10 +140,11 @@ class Unordered:
 
     def add(self, key: bytes, code: int, text: bytes) -> None:
         """Append a row whose value is the tag ``code`` and the form's ASCII or the raw digest."""
-        self._piles[key[0]] += key + len(self._lengths).to_bytes(4)
-        self._lengths.append(len(text) + 1)
-        self._values.append(code)
-        self._values += text
+        lengths, values = self._lengths, self._values
+        self._piles[key[0]] += key + len(lengths).to_bytes(4)
+        lengths.append(len(text) + 1)
+        values.append(code)
+        values += text
 
     def ordered(self, ids: memoryview[int], dictionary: tuple[LabelSet, ...]) -> Rows:
         """Sort into columns; ``ids`` are in the order of the calls of ``add``. To be called once."""

@@ -69,14 +69,14 @@ def decode_section(codec: Codec, name: str, raw: object) -> Section:
     Raises:
         FormatError: anything that :func:`encode_section` would not have written.
     """
+    if not isinstance(raw, list):
+        raise FormatError(_LAYER, "a section is malformed")
     match raw:
-        case [list(counts), list(sets), bytes(ids), *others, list(removals)]:
-            columns = list(others)
+        case [list(counts), list(sets), bytes(ids), *columns, list(removals)]:
+            # A base's columns are as large as the table: they are let go of once they have become rows.
+            raw.clear()
         case _:
             raise FormatError(_LAYER, "a section is malformed")
-    # A base's columns are as large as the table: they are let go of once they have become rows.
-    del others
-    raw.clear()
     dictionary = parse_label_sets(_LAYER, sets)
     if not is_valued(codec.edition, name):
         adds = _decode_keys(dictionary, ids, columns)
