@@ -49,8 +49,8 @@ class SourceState:
     Attributes:
         followed: streams that the configuration names, sorted.
         streams: those of them that are in force.
-        verified_at: when a full run of the TUF workflow last succeeded.
-        root_version: of the root that this run ended with.
+        verified_at: when a full run of the TUF workflow last succeeded; 1970 before the first.
+        root_version: of the root that this run ended with; 0 before the first.
         expires: the earliest expiry of the metadata that this run loaded.
         timestamp_sha256, timestamp_etag: of the ``timestamp.json`` under which every followed list was
             activated, unchanged, quarantined or absent; empty when that does not hold.
@@ -187,7 +187,7 @@ def _source_name(name: Any) -> str:
 
 
 def _integer(value: object) -> int:
-    if type(value) is not int or value < 1:
+    if type(value) is not int or value < 0:
         raise FormatError(_LAYER, "a number is malformed")
     return value
 

@@ -1,0 +1,297 @@
+"""The one TOML file: where the state lies and which sources are followed (docs/reference/configuration.md).
+
+Reading and writing it, and nothing else: it is plain values afterwards. Root files are read when they are
+used, so that one source's broken file does not hold back another.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from vallum.durable import make_folder, os_errors, write_durable
+from vallum.errors import ConfigError, StorageError
+from vallum.format.charter import is_list_name
+from vallum.format.table import EDITIONS
+
+DEFAULT_EDITION = "full"
+TIMEOUT = 30.0
+DEADLINE = 3600.0
+QUOTA = 4 << 30
+
+_TOP = ("state", "source")
+_SOURCE = ("name", "url", "root", "lists", "proxy", "ca", "headers", "timeout", "deadline", "quota")
+_MAX_BYTES = 1 << 20
+_RESERVED = ("lock",)  # a file of the state folder has this name
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One publisher's repository.
+
+    Attributes:
+        name: folder in the state, and what matches carry; unique in the configuration.
+        url: ``http:``, ``https:`` or ``file:``, without a slash at its end.
+        root: file with the root metadata that was handed over; the only thing that is trusted.
+        streams: ``<list>.<edition>``, sorted.
+        proxy: URL; empty means what the environment says, ``"none"`` no proxy.
+        ca: file of certificates to trust in place of the system's.
+        headers: sent with each request, such as an authorization.
+        timeout: seconds to wait for a connection, and for each next byte.
+        deadline: seconds that one sync of this source may take.
+        quota: bytes that this source may fill, and make us fetch in one sync.
+    """
+
+    name: str
+    url: str
+    root: Path
+    streams: tuple[str, ...]
+    proxy: str = ""
+    ca: Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = TIMEOUT
+    deadline: float = DEADLINE
+    quota: int = QUOTA
+
+    def root_bytes(self) -> bytes:
+        """Read the root file.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        return _read(self.root, f"source {self.name}: the root file")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that the operator says. ``path`` is the file it came from, if any."""
+
+    state: Path
+    sources: tuple[Source, ...]
+    path: Path | None = None
+
+    def digest(self) -> str:
+        """SHA-256 over the values and the bytes of the files they name, as hex.
+
+        A file that cannot be read counts as absent here; whoever needs it says so.
+        """
+        state = hashlib.sha256()
+        for source in self.sources:
+            values = [
+                source.name, source.url, source.streams, source.proxy, sorted(source.headers.items()),
+                source.timeout, source.deadline, source.quota, _digest(source.root), _digest(source.ca),
+            ]  # fmt: skip
+            state.update(json.dumps(values).encode() + b"\n")
+        return state.hexdigest()
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: unreadable, not TOML, an unknown key, or a value that cannot be meant.
+    """
+    data = _read(path, "the configuration")
+    try:
+        raw = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    return parse_config(raw, path)
+
+
+def parse_config(raw: Mapping[str, Any], path: Path) -> Config:
+    """Check the decoded TOML of ``path``. Raises ``ConfigError``."""
+    _known(path, "", raw, _TOP)
+    tables = raw.get("source")
+    if not isinstance(tables, list) or not tables or not all(isinstance(item, dict) for item in tables):
+        raise ConfigError(f"{path}: no [[source]] table", hint="`vallum init --invitation FILE` makes one")
+    sources = tuple(_source(path, table) for table in tables)
+    names = [source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{path}: two sources are named {name!r}", hint="give each its own name")
+    return Config(path.parent.absolute() / _text(path, "", raw, "state"), sources, path)
+
+
+def parse_stream(text: str) -> str:
+    """Turn ``urls`` or ``urls.match`` into a stream's name; the edition is ``full`` unless it is said.
+
+    Raises:
+        ConfigError: not a list's name, or no such edition.
+    """
+    name, dot, edition = text.partition(".")
+    edition = edition if dot else DEFAULT_EDITION
+    if not is_list_name(name):
+        raise ConfigError(f"not the name of a list: {text!r}", hint="lower-case letters, digits and hyphens")
+    if edition not in EDITIONS:
+        raise ConfigError(f"{text!r}: no such edition", hint=f"editions: {', '.join(EDITIONS)}")
+    return f"{name}.{edition}"
+
+
+def check_url(text: str, base: Path) -> str:
+    """Normalize a source's address: an ``http(s):`` or ``file:`` URL, or a folder relative to ``base``.
+
+    Raises:
+        ConfigError: another scheme, no host, or parts that a repository's address does not have.
+    """
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname
+    except ValueError:
+        raise ConfigError("url is malformed", hint="such as https://lists.example/repository") from None
+    if parts.scheme in ("http", "https"):
+        if not host:
+            raise ConfigError("url has no host", hint="such as https://lists.example/repository")
+        if parts.username is not None or parts.password is not None:
+            raise ConfigError(
+                "url holds a user or password", hint="put an Authorization into [source.headers]"
+            )
+        if parts.query or parts.fragment:
+            raise ConfigError("url holds a query or fragment", hint="names are put behind it")
+        return text.rstrip("/")
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost"):
+            raise ConfigError("a file: url names another machine", hint="such as file:///srv/repository")
+        return Path(url2pathname(parts.path)).absolute().as_uri()
+    if "://" in text:
+        raise ConfigError(f"url has the scheme {parts.scheme!r}", hint="http, https, file, or a folder")
+    return (base.absolute() / text).as_uri()
+
+
+def add_source(path: Path, table: str, root_file: Path, root: bytes) -> Config:
+    """Put a ``[[source]]`` table (TOML text) at the end of a configuration, and its root file beside it.
+
+    A configuration that does not exist yet is begun with ``state = "state"``.
+
+    Raises:
+        ConfigError: the result would not be a valid configuration, or the root file exists with other bytes.
+        StorageError: a file cannot be written.
+    """
+    try:
+        before = path.read_text("utf-8")
+    except FileNotFoundError:
+        before = '# See docs/reference/configuration.md.\nstate = "state"\n'
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    text = before.rstrip("\n") + "\n\n" + table
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    config = parse_config(raw, path)
+    make_folder(path.parent)
+    if not write_durable(root_file, [root], exclusive=True):
+        with os_errors(root_file, "read"):
+            if root_file.read_bytes() != root:
+                raise ConfigError(f"{root_file} exists and is another root", hint="choose another --name")
+    write_durable(path, [text.encode()], mode=0o640)
+    return config
+
+
+def _source(path: Path, raw: Mapping[str, Any]) -> Source:
+    name = _text(path, "source.", raw, "name")
+    if not is_list_name(name) or name in _RESERVED:
+        raise ConfigError(
+            f"{path}: source.name {name!r} cannot name a folder",
+            hint="lower-case letters, digits and hyphens",
+        )
+    where = f"source {name}: "
+    _known(path, where, raw, _SOURCE)
+    base = path.parent
+    try:
+        url = check_url(_text(path, where, raw, "url"), base)
+        streams = tuple(sorted(map(parse_stream, _texts(path, where, raw, "lists"))))
+    except ConfigError as error:
+        said = str(error)
+        raise (
+            error if said.startswith(str(path)) else ConfigError(f"{path}: {where}{said}", hint=error.hint)
+        ) from None
+    if len(set(streams)) != len(streams):
+        raise ConfigError(f"{path}: {where}lists names one list twice")
+    if len({stream.partition(".")[0] for stream in streams}) != len(streams):
+        raise ConfigError(
+            f"{path}: {where}lists names two editions of one list", hint="full holds all that match holds"
+        )
+    return Source(
+        name=name,
+        url=url,
+        root=base.absolute() / _text(path, where, raw, "root"),
+        streams=streams,
+        proxy=_text(path, where, raw, "proxy", ""),
+        ca=base.absolute() / _text(path, where, raw, "ca") if "ca" in raw else None,
+        headers=_headers(path, where, raw.get("headers", {})),
+        timeout=_number(path, where, raw, "timeout", TIMEOUT, 600),
+        deadline=_number(path, where, raw, "deadline", DEADLINE, 86_400),
+        quota=int(_number(path, where, raw, "quota", QUOTA, 1 << 50)),
+    )
+
+
+def _known(path: Path, where: str, raw: Mapping[str, Any], known: Iterable[str]) -> None:
+    for key in raw:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+            raise ConfigError(f"{path}: {where}unknown key {key!r}", hint=hint)
+
+
+def _text(path: Path, where: str, raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = raw.get(key, default)
+    if not isinstance(value, str) or not value.isprintable() or (not value and default is None):
+        raise ConfigError(f"{path}: {where}{key} is missing or not a line of text")
+    return value
+
+
+def _texts(path: Path, where: str, raw: Mapping[str, Any], key: str) -> list[str]:
+    value = raw.get(key)
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"{path}: {where}{key} is not an array of names", hint=f'such as {key} = ["urls"]')
+    return value
+
+
+def _headers(path: Path, where: str, raw: object) -> dict[str, str]:
+    # A header's value is often a secret: never show it.
+    if not isinstance(raw, dict) or not all(
+        isinstance(value, str) and name.isascii() and value.isascii() and (name + value).isprintable()
+        for name, value in raw.items()
+    ):
+        raise ConfigError(f"{path}: {where}headers is not a table of printable ASCII strings")
+    return dict(raw)
+
+
+def _number(path: Path, where: str, raw: Mapping[str, Any], key: str, default: float, high: float) -> float:
+    value = raw.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= high:
+        raise ConfigError(f"{path}: {where}{key} is not a number above 0 and up to {high:g}")
+    return value
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{what} {path} does not exist", hint="`vallum init --invitation FILE` makes it"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{what} {path} cannot be read: {error.strerror}") from None
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{what} {path} is larger than {_MAX_BYTES} bytes")
+    return data
+
+
+def _digest(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return hashlib.sha256(_read(path, "file")).hexdigest()
+    except (ConfigError, StorageError):
+        return "absent"

@@ -1,0 +1,142 @@
+"""The invitation: one JSON file by which a publisher invites a subscriber (format.md, client.md §1).
+
+It names the repository, its lists and a person, and carries the root metadata. It is not signed: what makes
+it trustworthy is the root's fingerprint, compared over a second channel. Pure but for :func:`accept`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Root
+
+from vallum.config import Config, add_source, check_url, parse_stream
+from vallum.errors import ConfigError, InputError
+from vallum.format import limits
+
+FORMAT = 1
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What an invitation says.
+
+    Attributes:
+        publisher, contact: a name, and how to reach a person there to compare the fingerprint.
+        url: of the repository; http, https, file, or a folder's path.
+        streams: ``<list>.<edition>`` that the subscriber is invited to.
+        root: root metadata as JSON bytes.
+    """
+
+    publisher: str
+    contact: str
+    url: str
+    streams: tuple[str, ...]
+    root: bytes
+
+
+def format_invitation(invitation: Invitation) -> bytes:
+    """Write the file: JSON, indented, UTF-8."""
+    raw = {
+        "format": FORMAT,
+        "publisher": invitation.publisher,
+        "contact": invitation.contact,
+        "url": invitation.url,
+        "lists": list(invitation.streams),
+        "root": json.loads(invitation.root),
+    }
+    return json.dumps(raw, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def parse_invitation(data: bytes) -> Invitation:
+    """Read what :func:`format_invitation` writes.
+
+    Raises:
+        InputError: not an invitation, or its root is not root metadata.
+    """
+    try:
+        raw = json.loads(data) if len(data) <= _MAX_BYTES else None
+    except (ValueError, RecursionError):
+        raw = None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("root"), dict):
+        raise InputError("not an invitation", hint="ask the publisher for the file that `invite` wrote")
+    lists = raw.get("lists")
+    if not isinstance(lists, list) or not lists or not all(isinstance(item, str) for item in lists):
+        raise InputError("the invitation names no lists", hint="ask the publisher for another one")
+    root = json.dumps(raw["root"], indent=1).encode() + b"\n"
+    root_fingerprint(root)
+    return Invitation(
+        publisher=_line(raw, "publisher"),
+        contact=_line(raw, "contact"),
+        url=_line(raw, "url"),
+        streams=tuple(map(parse_stream, lists)),
+        root=root,
+    )
+
+
+def root_fingerprint(root: bytes) -> str:
+    """SHA-256 of what the root's signatures cover (canonical JSON), in 16 groups of 4 hex digits.
+
+    Whitespace and further signatures do not change it; any other root, key or threshold does.
+
+    Raises:
+        InputError: not root metadata, or not validly signed by itself.
+    """
+    # Imported here: hashing is all that the rest of this module does not need.
+    from hashlib import sha256
+
+    try:
+        metadata = Metadata[Root].from_bytes(root)
+        if metadata.signed.type != Root.type:
+            raise InputError(f"not root metadata but {metadata.signed.type!r}")
+        signed = metadata.signed_bytes
+        metadata.signed.verify_delegate(Root.type, signed, metadata.signatures)
+    except RepositoryError as error:
+        raise InputError(
+            f"not a valid root file ({type(error).__name__})", hint="ask the publisher for it again"
+        ) from None
+    digits = sha256(signed).hexdigest()
+    return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+
+
+def write_config(path: Path, invitation: Invitation, name: str) -> Config:
+    """Make a configuration of an invitation, or add a source to the one that exists.
+
+    The root goes to ``<name>.root.json`` beside it.
+
+    Raises:
+        ConfigError: ``name`` is taken or malformed, or the address cannot be meant.
+        StorageError: a file cannot be written.
+    """
+    root_file = f"{name}.root.json"
+    url = check_url(invitation.url, path.parent)
+    rows = [
+        f"# {invitation.publisher}, {invitation.contact}",
+        "[[source]]",
+        f"name = {_quote(name)}",
+        f"url = {_quote(url)}",
+        f"root = {_quote(root_file)}",
+        f"lists = [{', '.join(map(_quote, invitation.streams))}]",
+    ]
+    return add_source(path, "\n".join(rows) + "\n", path.parent / root_file, invitation.root)
+
+
+def _quote(text: str) -> str:
+    # A JSON string is a TOML basic string, as long as nothing beyond ASCII is written as surrogates.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _line(raw: dict[str, Any], field: str) -> str:
+    value = raw.get(field)
+    if (
+        not isinstance(value, str)
+        or len(value.encode("utf-8", "replace")) > 8 * limits.HEAD_STRING
+        or not value.isprintable()
+    ):
+        raise ConfigError(f"the invitation's {field} is missing or not a line of text")
+    return value

@@ -1,0 +1,60 @@
+"""The exclusive lock of a state folder: one sync at a time, whatever process or thread it runs in.
+
+Readers never take it. python-tuf crashed in 3.7 to 7.7 % of polls when four processes shared one cache
+(DESIGN §4), so its cache is touched only under this lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vallum.durable import os_errors
+from vallum.errors import BusyError
+
+FILE = "lock"
+WAIT = 10.0
+"""Seconds that a caller waits unless it says otherwise."""
+
+_PAUSE = 0.05
+
+
+@contextmanager
+def exclusive(folder: Path, wait: float = WAIT) -> Iterator[None]:
+    """Hold the lock of ``folder``, which exists, while the block runs.
+
+    The kernel drops the lock when its holder dies: there is nothing to clean up after a crash.
+
+    Raises:
+        BusyError: somebody else held it for ``wait`` seconds.
+        StorageError: the lock file cannot be opened.
+    """
+    path = folder / FILE
+    # One descriptor a call: flock belongs to it, so threads of one process exclude each other too.
+    with os_errors(path, "lock"):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        _acquire(descriptor, path, time.monotonic() + wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, until: float) -> None:
+    while True:
+        with os_errors(path, "lock"):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                pass
+        if time.monotonic() >= until:
+            raise BusyError(
+                f"{path.parent}: another sync is under way",
+                hint="wait until it is done; if none runs, ask who holds the lock: `fuser` names the process",
+            )
+        time.sleep(_PAUSE)

@@ -1,0 +1,228 @@
+"""Fetching with bounds: limits by kind, retries, a deadline, counting; and TUF's view of it (client.md §2).
+
+A signed length *replaces* python-tuf's maximum (with 10¹² it fetched without end, measured), and it gives
+errors while iterating a body through as they are: so the limits and the errors are made here.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from random import SystemRandom
+
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
+from tuf.ngclient.fetcher import FetcherInterface
+
+from vallum.errors import DataError, FetchError
+from vallum.format import limits
+from vallum.sync.transport import Answer, Transport
+
+METADATA = "metadata/"
+TARGETS = "targets/"
+TIMESTAMP = f"{METADATA}timestamp.json"
+
+ATTEMPTS = 4
+BACKOFF = 0.5
+"""Seconds; doubled by every attempt, then drawn evenly from half of it to all of it."""
+
+MAX_RETRY_AFTER = 30.0
+"""Seconds; whoever asks for more is asked again by the next sync."""
+
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_ABSENT = frozenset({403, 404})
+"""An S3 bucket that may not be listed answers 403 for what is not there."""
+
+_ROOT = re.compile(r"metadata/[0-9]+\.root\.json")
+_SNAPSHOT = re.compile(r"metadata/[0-9]+\.snapshot\.json")
+
+
+class AbsentError(FetchError):
+    """The store answered that there is no such object."""
+
+
+class TooLargeError(DataError):
+    """An object is larger than its kind may be, whatever was signed."""
+
+
+def limit_of(name: str) -> int:
+    """The most bytes that we take of an object, whatever was signed (client.md §2.2)."""
+    if name.startswith(TARGETS):
+        return limits.RUN
+    if name == TIMESTAMP:
+        return limits.TIMESTAMP
+    if _ROOT.fullmatch(name):
+        return limits.ROOT
+    if _SNAPSHOT.fullmatch(name):
+        return limits.SNAPSHOT
+    return limits.LIST_ROLE
+
+
+class Fetcher:
+    """One source's way to its store during one sync. Safe to share between threads.
+
+    Attributes:
+        requests: attempts made, whatever became of them.
+        received: bytes of bodies.
+        timestamp_etag, timestamp_sha256: of the ``timestamp.json`` that came.
+    """
+
+    def __init__(
+        self, transport: Transport, deadline: float, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._transport = transport
+        self._until = time.monotonic() + deadline
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._random = SystemRandom()
+        self._ready: dict[str, bytes] = {}
+        self.requests = 0
+        self.received = 0
+        self.timestamp_etag = ""
+        self.timestamp_sha256 = ""
+
+    def poll(self, etag: str) -> bytes | None:
+        """Ask whether ``timestamp.json`` changed; ``None`` means that ``etag`` still holds.
+
+        What came is kept for the next ``read`` of it, so that nothing is fetched twice.
+        """
+        answer = self._ask(TIMESTAMP, etag=etag)
+        if answer.status == 304:
+            return None
+        data = self._whole(TIMESTAMP, answer)
+        self._note_timestamp(data, answer)
+        self._ready[TIMESTAMP] = data
+        return data
+
+    def read(self, name: str) -> bytes:
+        """Fetch a small object whole; a body that breaks off is asked for again.
+
+        Raises:
+            AbsentError: there is none.
+            FetchError: no answer, or not this one.
+            TooLargeError: more bytes than its kind may have.
+        """
+        if (ready := self._ready.pop(name, None)) is not None:
+            return ready
+        attempt = 0
+        while True:
+            answer = self._ask(name)
+            try:
+                data = self._whole(name, answer)
+            except FetchError:
+                attempt += 1
+                if attempt == ATTEMPTS:
+                    raise
+                self._pause(attempt, None)
+            else:
+                if name == TIMESTAMP:
+                    self._note_timestamp(data, answer)
+                return data
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """Fetch a large object in pieces; errors as of :meth:`read`, except that nothing is repeated."""
+        return self._capped(name, self._ask(name))
+
+    def _note_timestamp(self, data: bytes, answer: Answer) -> None:
+        self.timestamp_etag, self.timestamp_sha256 = answer.etag, sha256(data).hexdigest()
+
+    def _whole(self, name: str, answer: Answer) -> bytes:
+        return b"".join(self._capped(name, answer))
+
+    def _ask(self, name: str, etag: str = "") -> Answer:
+        """Ask until there is an answer that is worth something."""
+        fresh = False
+        for attempt in range(ATTEMPTS):
+            last = attempt + 1 == ATTEMPTS
+            self._check_deadline()
+            with self._lock:
+                self.requests += 1
+            try:
+                answer = self._transport.get(name, etag=etag, fresh=fresh)
+            except FetchError:
+                if last:
+                    raise
+                self._pause(attempt, None)
+                continue
+            if answer.status == 200 or (answer.status == 304 and etag):
+                return answer
+            _discard(answer)
+            if answer.status in _ABSENT:
+                # client.md §2.4: verified metadata pins every name but the next root's and the timestamp's;
+                # a cache may remember that such a name was not there yet.
+                if fresh or not _is_pinned(name):
+                    raise AbsentError(f"{name}: the store answers {answer.status}")
+                fresh = True
+            elif answer.status not in _TRANSIENT or last:
+                raise FetchError(f"{name}: the store answers {answer.status}")
+            else:
+                self._pause(attempt, answer.retry_after)
+        raise AbsentError(f"{name}: the store answers that it is not there")
+
+    def _capped(self, name: str, answer: Answer) -> Iterator[bytes]:
+        limit, size = limit_of(name), 0
+        try:
+            for chunk in answer.chunks:
+                size += len(chunk)
+                with self._lock:
+                    self.received += len(chunk)
+                if size > limit:
+                    raise TooLargeError(f"{name}: more than {limit} bytes, the most that its kind may have")
+                self._check_deadline()
+                yield chunk
+        finally:
+            _discard(answer)
+
+    def _pause(self, attempt: int, asked: float | None) -> None:
+        wait = BACKOFF * 2**attempt * self._random.uniform(0.5, 1)
+        if asked is not None:
+            if asked > MAX_RETRY_AFTER:
+                raise FetchError(
+                    f"the store asks to wait {asked:.0f} s", hint="the next sync tries again; poll less often"
+                )
+            wait = max(wait, asked)
+        self._sleep(wait)
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() > self._until:
+            raise FetchError(
+                "the source took longer than its deadline",
+                hint="raise `deadline` in the source if the line is slow; the lists in force stay in force",
+            )
+
+
+class TufFetcher(FetcherInterface):
+    """What ``tuf.ngclient`` sees of a :class:`Fetcher`; its "URLs" are the names of objects."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        with_errors = self._fetcher.stream if url.startswith(TARGETS) else self._read
+        return _convert(with_errors, url)
+
+    def _read(self, name: str) -> Iterator[bytes]:
+        return iter((self._fetcher.read(name),))
+
+
+def _convert(fetch: Callable[[str], Iterator[bytes]], name: str) -> Iterator[bytes]:
+    try:
+        yield from fetch(name)
+    except AbsentError as error:
+        raise DownloadHTTPError(str(error), 404) from error
+    except TooLargeError as error:
+        raise DownloadLengthMismatchError(str(error)) from error
+    except FetchError as error:
+        raise DownloadError(str(error)) from error
+
+
+def _is_pinned(name: str) -> bool:
+    return name != TIMESTAMP and not _ROOT.fullmatch(name)
+
+
+def _discard(answer: Answer) -> None:
+    close = getattr(answer.chunks, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,149 @@
+"""The floor: what must never be undercut, kept apart from TUF's cache (client.md §4.5).
+
+Losing the cache would reopen roll-back. There is no floor for timestamp and snapshot: TUF recovers from a
+fast-forward when root replaces their keys, and a floor of ours would make that impossible.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vallum.durable import write_durable
+from vallum.errors import FormatError, StorageError, TrustError
+from vallum.format import limits
+from vallum.format.charter import split_stream
+from vallum.format.head import Head, integer
+
+FILE = "floor.json"
+FORMAT = 1
+_LAYER = "floor.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The newest state of one stream that was ever activated here."""
+
+    generation: int
+    version: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """One source's floor. ``root`` is a version, 0 before the first sync."""
+
+    root: int = 0
+    streams: Mapping[str, Mark] = field(default_factory=dict)
+
+    def check_root(self, version: int) -> None:
+        """Refuse a root chain that ends below the floor (client.md §3.3).
+
+        Raises:
+            TrustError: with what the operator can do.
+        """
+        if version < self.root:
+            raise TrustError(
+                f"the root chain ends at version {version}, and {self.root} was verified here before",
+                hint="an old store or an attack; if this source is another repository now, rename it",
+            )
+
+    def check_head(self, stream: str, head: Head) -> None:
+        """Refuse a roll-back and an equivocation (client.md §4.5).
+
+        Raises:
+            EquivocationError: one version with two states.
+            TrustError: an older version.
+        """
+        mark = self.streams.get(stream)
+        if mark is None:
+            return
+        held, offered = (mark.generation, mark.version), (head.generation, head.version)
+        if offered < held:
+            raise TrustError(
+                f"{stream}: version {head.version} of generation {head.generation} is older than "
+                f"{mark.version} of {mark.generation}, which was in force here",
+                hint="an old store or an attack; call the publisher",
+            )
+        if offered == held and head.state != mark.state:
+            raise EquivocationError(
+                f"{stream}: version {head.version} of generation {head.generation} has two signed states",
+                hint="both are kept as evidence; call the publisher",
+            )
+
+    def raised(self, root: int, heads: Mapping[str, Head]) -> Floor:
+        """The floor after ``heads`` were activated under a root of this version; it never sinks."""
+        marks = dict(self.streams)
+        for stream, head in heads.items():
+            mark = marks.get(stream)
+            if mark is None or (mark.generation, mark.version) < (head.generation, head.version):
+                marks[stream] = Mark(head.generation, head.version, head.state)
+        return replace(self, root=max(self.root, root), streams=marks)
+
+
+class EquivocationError(TrustError):
+    """One version of a list was signed with two states."""
+
+
+def format_floor(floor: Floor) -> bytes:
+    """Encode as JSON, keys sorted."""
+    streams = {
+        stream: {"generation": mark.generation, "version": mark.version, "state": mark.state}
+        for stream, mark in floor.streams.items()
+    }
+    raw = {"format": FORMAT, "root": floor.root, "streams": streams}
+    return json.dumps(raw, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def parse_floor(data: bytes) -> Floor:
+    """Read what :func:`format_floor` wrote.
+
+    Raises:
+        FormatError: anything else.
+    """
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError):
+        raw = None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("streams"), dict):
+        raise FormatError(_LAYER, "damaged, or of another release", hint="restore it; it guards roll-back")
+    return Floor(
+        integer(_LAYER, raw, "root", 0, limits.MAX_VERSION),
+        {stream: _parse_mark(stream, mark) for stream, mark in raw["streams"].items()},
+    )
+
+
+def read_floor(folder: Path) -> Floor:
+    """Read the floor of a source's folder; the first sync finds none.
+
+    Raises:
+        FormatError: as of :func:`parse_floor`. A damaged floor is not an absent one: whoever can damage it
+            must not reopen roll-back.
+        StorageError: it cannot be read.
+    """
+    path = folder / FILE
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Floor()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from None
+    return parse_floor(data)
+
+
+def write_floor(folder: Path, floor: Floor) -> None:
+    """Write the floor durably. Raises ``StorageError``."""
+    write_durable(folder / FILE, [format_floor(floor)], mode=0o640)
+
+
+def _parse_mark(stream: str, raw: object) -> Mark:
+    split_stream(stream)
+    if not isinstance(raw, dict) or not isinstance(raw.get("state"), str):
+        raise FormatError(_LAYER, "a mark is malformed")
+    return Mark(
+        integer(_LAYER, raw, "generation", 1, limits.MAX_GENERATION),
+        integer(_LAYER, raw, "version", 1, limits.MAX_VERSION),
+        raw["state"],
+    )

@@ -1,0 +1,266 @@
+"""One list of one source: from its charter and head to verified table files (client.md §4 to §6).
+
+What is written here is referred to by nobody yet; bringing it into force is :mod:`vallum.sync.activate`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.metadata import TargetFile
+
+from vallum.durable import make_folder, os_errors, write_durable
+from vallum.errors import (
+    ConfigError,
+    DataError,
+    FetchError,
+    StateError,
+    StorageError,
+    TrustError,
+    VallumError,
+)
+from vallum.format import limits
+from vallum.format.charter import Charter, check_unchanged, split_stream
+from vallum.format.head import Head, RunRef
+from vallum.format.table import Table
+from vallum.path import shortest_path
+from vallum.state import StreamState
+from vallum.sync.apply import apply_listed, check_head_fits, check_tables, require_public
+from vallum.sync.fetch import AbsentError
+from vallum.sync.floor import EquivocationError, Floor, Mark
+from vallum.sync.roles import TopLevel
+from vallum.sync.tables import FILE_MODE, FOLDER_MODE, folder_bytes, open_tables, write_tables
+from vallum.sync.trust import Repository
+
+WORKERS = 6
+"""Runs fetched at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one source lives on this machine, and how many bytes it may fill there."""
+
+    state_dir: Path
+    name: str
+    quota: int
+
+    @property
+    def folder(self) -> Path:
+        """The source's own folder."""
+        return self.state_dir / self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A stream whose version is on disk, verified.
+
+    Attributes:
+        state: what would be in force.
+        expires: expiry of the list's role.
+        path: runs that led there; empty if the tables were there.
+        warning: why the first path failed, if a second one was taken.
+    """
+
+    state: StreamState
+    expires: datetime
+    path: tuple[RunRef, ...] = ()
+    warning: VallumError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """What following one source's streams needs."""
+
+    place: Place
+    repository: Repository
+    top: TopLevel
+    floor: Floor
+
+    def follow(self, stream: str, held: StreamState | None) -> Followed | None:
+        """Bring the newest version of a stream onto this disk; ``None`` if it has none yet.
+
+        Raises:
+            ConfigError: the repository has no such list or edition.
+            DataError: what the publisher or the wire sent is refused; ``held`` stays.
+            UnavailableError: the store or this disk does not do its part; ``held`` stays.
+        """
+        charter = self._charter(stream, held)
+        head = self.repository.head(stream)
+        if head is None:
+            # 4.3: a list that had a version here has not become one that never had any.
+            if held is not None or stream in self.floor.streams:
+                raise TrustError(f"{stream}: it has no head any more", hint="call the publisher")
+            return None
+        check_head_fits(stream, charter, head)  # 4.4
+        role, expires = self.repository.role(stream)
+        state = StreamState(charter, head)
+        try:
+            self.floor.check_head(stream, head)  # 4.5
+        except EquivocationError:
+            self._keep_evidence(stream, head, role)
+            raise
+        # 4.6: the guard rails of DESIGN §9 judge the tables after step 6.4, before they are written.
+        files = state.files(self.place.name, stream)
+        if open_tables(self.place.state_dir, files, head.tables):
+            followed = Followed(state, expires)
+        else:
+            tables, path, warning = self._build(stream, charter, head, held)
+            self._check_quota(
+                sum(memoryview(chunk).nbytes for table in tables.values() for chunk in table.chunks())
+            )
+            write_tables(self.place.state_dir, files, tables)
+            followed = Followed(state, expires, path, warning)
+        self._write_role(stream, head, role)
+        return followed
+
+    def _charter(self, stream: str, held: StreamState | None) -> Charter:
+        name, edition = split_stream(stream)
+        charter = self.repository.charter(name)
+        if charter is None:
+            if held is not None or stream in self.floor.streams:  # 4.1
+                raise TrustError(f"{stream}: the list is not chartered any more", hint="call the publisher")
+            raise ConfigError(
+                f"the repository has no list named {name!r}",
+                hint=f"it has: {', '.join(self.top.lists) or 'none'}",
+            )
+        if held is not None:
+            check_unchanged(held.charter, charter)  # 4.2
+        if edition not in charter.editions or stream not in self.top.streams:
+            raise ConfigError(
+                f"the list {name!r} has no edition {edition!r}", hint=f"it has: {', '.join(charter.editions)}"
+            )
+        require_public(charter)
+        return charter
+
+    def _build(
+        self, stream: str, charter: Charter, head: Head, held: StreamState | None
+    ) -> tuple[dict[str, Table], tuple[RunRef, ...], VallumError | None]:
+        """Lead the tables to the head; by a base if the first way fails (client.md §6.5)."""
+        tables: dict[str, Table] = {}
+        version = 0
+        # 5.1: a version of another generation counts as none.
+        if held is not None and held.head.generation == head.generation:
+            files = held.files(self.place.name, stream)
+            tables = open_tables(self.place.state_dir, files, held.head.tables)
+            version = held.head.version if tables else 0
+        runs = self._runs(stream, head)
+        path = _path(runs, version, head)  # 5.2
+        try:
+            return self._lead(stream, charter, head, runs, path, tables), path, None
+        except _RunFailed as failed:
+            first = failed.why
+            # A store that is down, or a full disk, is no better on the second way.
+            if not isinstance(first, DataError | AbsentError) or (failed.ref is None and path[0].start == 0):
+                raise first from None
+            rest = {ref: run for ref, run in runs.items() if ref != failed.ref}
+        try:
+            path = _path(rest, 0, head)
+        except StateError:
+            raise first from None
+        try:
+            return self._lead(stream, charter, head, rest, path, {}), path, first
+        except _RunFailed as failed:
+            raise failed.why from first
+
+    def _runs(self, stream: str, head: Head) -> dict[RunRef, TargetFile]:
+        """Return the runs of the head that the role really holds and that we would take."""
+        runs: dict[RunRef, TargetFile] = {}
+        for ref in head.runs:
+            run = self.repository.run(stream, head.generation, ref)
+            if run is not None and run.length <= limits.RUN:
+                runs[ref] = run
+        return runs
+
+    def _lead(
+        self,
+        stream: str,
+        charter: Charter,
+        head: Head,
+        runs: Mapping[RunRef, TargetFile],
+        path: Sequence[RunRef],
+        tables: dict[str, Table],
+    ) -> dict[str, Table]:
+        self._check_quota(sum(runs[ref].length for ref in path))
+        codec = charter.codec(split_stream(stream)[1])
+        staging = self.place.folder / "staging"
+        make_folder(staging, FOLDER_MODE)
+        with ThreadPoolExecutor(min(WORKERS, len(path)), "vallum-run") as pool:
+            files = [staging / f"{stream}-{ref.start}-{ref.end}.run" for ref in path]
+            fetched = [
+                pool.submit(self._download, runs[ref], file) for ref, file in zip(path, files, strict=True)
+            ]
+            try:
+                for ref, file, done in zip(path, files, fetched, strict=True):
+                    try:
+                        done.result()
+                        with os_errors(file, "read"):
+                            data = file.read_bytes()
+                        tables = apply_listed(codec, head.generation, ref, data, tables)
+                    except VallumError as error:
+                        raise _RunFailed(ref, error) from None
+            finally:
+                pool.shutdown(cancel_futures=True)
+                for file in files:
+                    file.unlink(missing_ok=True)
+        try:
+            check_tables(head, tables)  # 6.4
+        except StateError as error:
+            raise _RunFailed(None, error) from None
+        return tables
+
+    def _download(self, run: TargetFile, file: Path) -> None:
+        try:
+            self.repository.download(run, file)
+        except AbsentError:
+            raise
+        except FetchError:
+            # 6.1: a body that broke off is asked for once more.
+            self.repository.download(run, file)
+
+    def _check_quota(self, more: int) -> None:
+        if folder_bytes(self.place.folder) + more > self.place.quota:
+            raise StorageError(
+                f"source {self.place.name} would fill more than its quota of {self.place.quota} bytes",
+                hint="raise `quota` in the source if its lists are meant to be so large",
+            )
+
+    def _write_role(self, stream: str, head: Head, role: bytes) -> None:
+        """Keep the signed role beside the tables: without signatures an equivocation is only a claim."""
+        path = self.place.state_dir / role_file(self.place.name, stream, head)
+        if not path.exists():
+            write_durable(path, [role], mode=FILE_MODE)
+
+    def _keep_evidence(self, stream: str, head: Head, role: bytes) -> None:
+        folder = self.place.folder / "evidence"
+        make_folder(folder, FOLDER_MODE)
+        held = self.place.state_dir / role_file(self.place.name, stream, self.floor.streams[stream])
+        offered = role_file(self.place.name, stream, head)
+        pieces = [(offered.name, role)]
+        if held.exists():
+            with os_errors(held, "read"):
+                pieces.append((held.name, held.read_bytes()))
+        for name, data in pieces:
+            write_durable(folder / f"{stream}-{name}", [data], mode=FILE_MODE, exclusive=True)
+
+
+def role_file(source: str, stream: str, mark: Head | Mark) -> Path:
+    """Where the signed role of a version is kept, relative to the state folder."""
+    name = f"{mark.generation}-{mark.version}-{mark.state[:16]}.role.json"
+    return Path(source, "lists", stream, name)
+
+
+def _path(runs: Mapping[RunRef, TargetFile], held: int, head: Head) -> tuple[RunRef, ...]:
+    return shortest_path(tuple(runs), held, head.version, lambda ref: runs[ref].length)
+
+
+class _RunFailed(Exception):
+    """A run, or with ``ref`` ``None`` a whole path, did not lead where it should."""
+
+    def __init__(self, ref: RunRef | None, why: VallumError) -> None:
+        super().__init__()
+        self.ref = ref
+        self.why = why

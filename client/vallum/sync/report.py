@@ -1,0 +1,141 @@
+"""What one sync did, for people and for ``--json``. Names, numbers and errors; never an entry's value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vallum.errors import VallumError
+
+StreamOutcome = Literal["activated", "unchanged", "unpublished", "failed"]
+SourceOutcome = Literal["synced", "unchanged", "partial", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """One list of one source.
+
+    Attributes:
+        outcome: ``unpublished`` means delegated, with no version yet.
+        generation, before, after: of versions in force; ``None`` for none.
+        path: the runs that were applied, as ``(from, to)``.
+        requests, bytes: of this list's own metadata and runs.
+        warning: what went wrong and was mended, such as a broken run that a base made good.
+        error: why it failed; the version before stays in force.
+    """
+
+    stream: str
+    outcome: StreamOutcome
+    generation: int | None = None
+    before: int | None = None
+    after: int | None = None
+    path: tuple[tuple[int, int], ...] = ()
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    warning: VallumError | None = None
+    error: VallumError | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "stream": self.stream,
+            "outcome": self.outcome,
+            "generation": self.generation,
+            "before": self.before,
+            "after": self.after,
+            "path": [list(step) for step in self.path],
+            "runs": len(self.path),
+            "requests": self.requests,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "warning": _error(self.warning),
+            "error": _error(self.error),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """One source.
+
+    Attributes:
+        outcome: ``synced`` (something may have changed), ``unchanged`` (one conditional request said so),
+            ``partial`` (at least one list failed), ``failed`` (none was looked at).
+        root_version: where its root chain ended, ``None`` if that was not reached.
+        requests, bytes, seconds: of all its traffic.
+        error: why it failed.
+    """
+
+    source: str
+    outcome: SourceOutcome
+    streams: tuple[StreamReport, ...] = ()
+    root_version: int | None = None
+    requests: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    error: VallumError | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "source": self.source,
+            "outcome": self.outcome,
+            "streams": [stream.to_dict() for stream in self.streams],
+            "root_version": self.root_version,
+            "requests": self.requests,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "error": _error(self.error),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """All sources, in the order of the configuration."""
+
+    sources: tuple[SourceReport, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed; an unpublished list is no failure."""
+        return not self.errors()
+
+    @property
+    def requests(self) -> int:
+        """Requests to all sources."""
+        return sum(source.requests for source in self.sources)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of bodies from all sources."""
+        return sum(source.bytes for source in self.sources)
+
+    def errors(self) -> list[tuple[str, VallumError]]:
+        """What failed: the source, or ``source/stream``, and why."""
+        found = []
+        for source in self.sources:
+            if source.error is not None:
+                found.append((source.source, source.error))
+            found += [
+                (f"{source.source}/{stream.stream}", stream.error)
+                for stream in source.streams
+                if stream.error is not None
+            ]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "ok": self.ok,
+            "sources": [source.to_dict() for source in self.sources],
+            "requests": self.requests,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _error(error: VallumError | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {"kind": type(error).__name__, "message": str(error), "hint": error.hint}

@@ -1,0 +1,171 @@
+"""What python-tuf verified but has no public call for: keys, delegations, expiries (client.md §3.4 to §3.6).
+
+Read from the metadata files of exactly the roles that the present run loaded, after it loaded them. The
+checks here are the ones that TUF leaves out; signatures, versions and expiry are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from securesystemslib.signer import Key
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
+
+from vallum.errors import FormatError, StorageError, TrustError
+from vallum.format.charter import is_list_name, split_stream
+
+CHARTERS = "charters/"
+ONLINE = (Timestamp.type, Snapshot.type)
+
+
+@dataclass(frozen=True, slots=True)
+class TopLevel:
+    """What the four top-level roles of one run say.
+
+    Attributes:
+        root_version: where the root chain ended.
+        expires: the earliest expiry among the four.
+        timestamp_sha256: of the verified ``timestamp.json``, as hex.
+        lists: lists that have a charter, sorted.
+        streams: streams that are delegated, sorted.
+    """
+
+    root_version: int
+    expires: datetime
+    timestamp_sha256: str
+    lists: tuple[str, ...]
+    streams: tuple[str, ...]
+
+
+def read_top_level(folder: Path) -> TopLevel:
+    """Read and check the top-level roles that ``refresh`` has just loaded from ``folder``.
+
+    Raises:
+        TrustError: one key stands for two, an online key signs for an offline role, or a delegation is not
+            that of a stream.
+        StorageError: a file cannot be read.
+    """
+    root = cast(Root, _load(folder, Root.type))
+    targets = cast(Targets, _load(folder, Targets.type))
+    signed = [root, targets, _load(folder, Timestamp.type), _load(folder, Snapshot.type)]
+    online: set[bytes] = set()
+    for name, role in sorted(root.roles.items()):
+        keys = _distinct(name, role.keyids, root.keys)
+        if name in ONLINE:
+            online |= keys
+    for name, role in root.roles.items():
+        if name not in ONLINE:
+            _require_offline(name, _distinct(name, role.keyids, root.keys), online)
+    return TopLevel(
+        root_version=root.version,
+        expires=min(item.expires for item in signed),
+        timestamp_sha256=sha256(_read(folder, Timestamp.type)).hexdigest(),
+        lists=_charters(targets),
+        streams=_delegations(targets, online),
+    )
+
+
+def read_list_role(folder: Path, stream: str) -> tuple[bytes, datetime]:
+    """Return the signed bytes and the expiry of a stream's role that the present run has loaded.
+
+    Raises:
+        TrustError: the role hands its list on to keys that the offline keys never named.
+        StorageError: the file cannot be read.
+    """
+    role = cast(Targets, _load(folder, stream))
+    if role.delegations is not None:
+        raise TrustError(f"{stream}: the list's role delegates further", hint="call the publisher")
+    return _read(folder, stream), role.expires
+
+
+def _charters(targets: Targets) -> tuple[str, ...]:
+    folders = [path.partition("/") for path in targets.targets]
+    for folder, _, _ in folders:
+        # TUF would take it before the list's own role is even asked.
+        if _is_stream(folder):
+            raise TrustError(f"{folder}: the targets role speaks in the place of the list's own keys")
+    return tuple(
+        sorted(name for folder, _, name in folders if f"{folder}/" == CHARTERS and is_list_name(name))
+    )
+
+
+def _delegations(targets: Targets, online: set[bytes]) -> tuple[str, ...]:
+    delegations = targets.delegations
+    if delegations is None:
+        return ()
+    if delegations.roles is None:
+        raise TrustError("the targets role delegates to hash bins", hint="call the publisher")
+    for name, role in delegations.roles.items():
+        if not _is_stream(name):
+            raise TrustError(f"a role is not named as a stream: {name[:64]!r}")
+        # A pattern that reaches further would let one list speak for another.
+        if role.paths != [f"{name}/*"] or not role.terminating:
+            raise TrustError(f"{name}: the role is not delegated its own folder, and nothing else")
+        _require_offline(name, _distinct(name, role.keyids, delegations.keys), online)
+    return tuple(sorted(delegations.roles))
+
+
+def _is_stream(name: str) -> bool:
+    try:
+        split_stream(name)
+    except FormatError:
+        return False
+    return True
+
+
+def _distinct(name: str, keyids: Iterable[str], keys: Mapping[str, Key]) -> set[bytes]:
+    """Return a role's key values; TUF counts one value under two ids as two signatures (measured)."""
+    values = [_value(keys[keyid]) for keyid in keyids]
+    if len(set(values)) != len(values):
+        raise TrustError(f"the role {name} has one key under two names", hint="call the publisher")
+    return set(values)
+
+
+def _require_offline(name: str, values: set[bytes], online: set[bytes]) -> None:
+    if values & online:
+        raise TrustError(
+            f"a key of the role {name} is also an online key",
+            hint="whoever breaks into the publisher's server could sign lists; call the publisher",
+        )
+
+
+def _value(key: Key) -> bytes:
+    """Bring a public key to one spelling: hex has two cases, PEM many layouts, points two forms."""
+    public = str(key.keyval.get("public", ""))
+    try:
+        return bytes.fromhex(public)
+    except ValueError:
+        pass
+    try:
+        loaded = load_pem_public_key(public.encode())
+        return loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return "".join(public.split()).encode()
+
+
+def _load(folder: Path, role: str) -> Signed:
+    try:
+        metadata: Metadata[Any] = Metadata.from_bytes(_read(folder, role))
+        return cast(Signed, metadata.signed)
+    except RepositoryError as error:
+        # Verified a moment ago: somebody else writes here.
+        raise StorageError(
+            f"{folder / role}.json changed under our hands ({type(error).__name__})",
+            hint="nothing but vallum may write into the state folder",
+        ) from None
+
+
+def _read(folder: Path, role: str) -> bytes:
+    path = folder / f"{role}.json"
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,208 @@
+"""One sync of one source: everything short of bringing it into force (client.md §2 to §6).
+
+An error of the source ends up in its report and nowhere else: a source that is down or hostile must not hold
+back another.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from vallum.config import Source
+from vallum.durable import make_folder, os_errors
+from vallum.errors import DataError, VallumError
+from vallum.state import SourceState, StreamState
+from vallum.sync.fetch import Fetcher
+from vallum.sync.floor import Floor, read_floor
+from vallum.sync.follow import Follower, Place
+from vallum.sync.poll import may_poll, tables_stand
+from vallum.sync.report import SourceOutcome, SourceReport, StreamReport
+from vallum.sync.roles import TopLevel
+from vallum.sync.tables import FOLDER_MODE
+from vallum.sync.transport import Transport
+from vallum.sync.trust import Repository
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING = SourceState((), {}, _NEVER, 0, _NEVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A source after its sync: what shall be in force, and the floor to write before (``None``: as it is)."""
+
+    report: SourceReport
+    state: SourceState
+    floor: Floor | None = None
+
+
+class SourceSync:
+    """One run. ``transport`` is open, and closed by the caller."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        source: Source,
+        held: SourceState | None,
+        config: str,
+        transport: Transport,
+        now: datetime,
+    ) -> None:
+        self._state_dir = state_dir
+        self._place = Place(state_dir, source.name, source.quota)
+        self._source = source
+        self._config = config
+        self._now = now
+        self._started = time.monotonic()
+        self._fetcher = Fetcher(transport, source.deadline)
+        self._held = held or _NOTHING
+        self._streams = _followed(source, self._held)
+
+    def run(self) -> Staged:
+        """Sync, and report what came of it."""
+        try:
+            make_folder(self._place.folder, FOLDER_MODE)
+            _clear(self._place.folder / "staging")
+            if self._is_unchanged():
+                return Staged(self._report("unchanged", self._unchanged()), self._held)
+            return self._full()
+        except VallumError as error:
+            return self._failed(error)
+        except Exception as error:  # a hostile source's way to something that we did not foresee
+            return self._failed(DataError(f"an unforeseen error ({_whereabouts(error)})", hint="report it"))
+
+    def _failed(self, error: VallumError) -> Staged:
+        return unsynced(self._source, self._held, replace(self._report("failed", ()), error=error))
+
+    def _is_unchanged(self) -> bool:
+        """Ask with one conditional request, where its answer would prove anything (client.md §10)."""
+        held = self._held
+        if not may_poll(held, self._config, self._source.streams, self._now):
+            return False
+        if not tables_stand(self._state_dir, self._source.name, held):
+            return False
+        timestamp = self._fetcher.poll(held.timestamp_etag)
+        return timestamp is None or sha256(timestamp).hexdigest() == held.timestamp_sha256
+
+    def _full(self) -> Staged:
+        floor = read_floor(self._place.folder).raised(
+            self._held.root_version, {name: state.head for name, state in self._streams.items()}
+        )
+        repository = Repository(self._place.folder / "trust", self._source.root_bytes(), self._fetcher)
+        top = repository.refresh()
+        floor.check_root(top.root_version)  # 3.3
+        follower = Follower(self._place, repository, top, floor)
+        streams = dict(self._streams)
+        expires = [top.expires]
+        reports = [self._follow(follower, stream, streams, expires) for stream in self._source.streams]
+        whole = all(report.error is None for report in reports)
+        return Staged(
+            replace(
+                self._report("synced" if whole else "partial", tuple(reports)), root_version=top.root_version
+            ),
+            SourceState(
+                followed=self._source.streams,
+                streams=streams,
+                verified_at=self._now,
+                root_version=top.root_version,
+                expires=min(expires),
+                timestamp_sha256=top.timestamp_sha256 if whole else "",
+                timestamp_etag=self._etag(top) if whole else "",
+                config=self._config,
+            ),
+            floor.raised(top.root_version, {name: state.head for name, state in streams.items()}),
+        )
+
+    def _follow(
+        self, follower: Follower, stream: str, streams: dict[str, StreamState], expires: list[datetime]
+    ) -> StreamReport:
+        held = self._streams.get(stream)
+        before = None if held is None else held.head.version
+        started, requests, received = time.monotonic(), self._fetcher.requests, self._fetcher.received
+        report = StreamReport(stream, "failed", before=before, after=before)
+        try:
+            followed = follower.follow(stream, held)
+        except VallumError as error:
+            report = replace(report, generation=None if held is None else held.head.generation, error=error)
+        else:
+            if followed is None:
+                report = replace(report, outcome="unpublished")
+            else:
+                head = followed.state.head
+                streams[stream] = followed.state
+                expires.append(followed.expires)
+                same = held is not None and (held.head.generation, before) == (head.generation, head.version)
+                report = replace(
+                    report,
+                    outcome="unchanged" if same and not followed.path else "activated",
+                    generation=head.generation,
+                    after=head.version,
+                    path=tuple((ref.start, ref.end) for ref in followed.path),
+                    warning=followed.warning,
+                )
+        return replace(
+            report,
+            requests=self._fetcher.requests - requests,
+            bytes=self._fetcher.received - received,
+            seconds=time.monotonic() - started,
+        )
+
+    def _etag(self, top: TopLevel) -> str:
+        # python-tuf keeps its own timestamp when one of the same version but with other bytes comes.
+        came = self._fetcher.timestamp_sha256
+        return self._fetcher.timestamp_etag if came == top.timestamp_sha256 else ""
+
+    def _unchanged(self) -> tuple[StreamReport, ...]:
+        return tuple(
+            StreamReport(
+                name, "unchanged", state.head.generation, before=state.head.version, after=state.head.version
+            )
+            if (state := self._streams.get(name)) is not None
+            else StreamReport(name, "unpublished")
+            for name in self._source.streams
+        )
+
+    def _report(self, outcome: SourceOutcome, streams: tuple[StreamReport, ...]) -> SourceReport:
+        return SourceReport(
+            self._source.name,
+            outcome,
+            streams,
+            self._held.root_version or None,
+            self._fetcher.requests,
+            self._fetcher.received,
+            time.monotonic() - self._started,
+        )
+
+
+def unsynced(source: Source, held: SourceState | None, report: SourceReport) -> Staged:
+    """Stage a source whose sync came to nothing: what was in force stays, and the next sync is a full one."""
+    state = held or _NOTHING
+    streams = _followed(source, state)
+    return Staged(
+        report,
+        replace(state, followed=source.streams, streams=streams, timestamp_sha256="", timestamp_etag=""),
+    )
+
+
+def _followed(source: Source, held: SourceState) -> dict[str, StreamState]:
+    """Leave out lists that are followed no longer: they are not in force any longer."""
+    return {name: held.streams[name] for name in source.streams if name in held.streams}
+
+
+def _clear(staging: Path) -> None:
+    """Remove what a killed sync left."""
+    with os_errors(staging, "clear"):
+        for path in staging.iterdir() if staging.is_dir() else ():
+            path.unlink()
+
+
+def _whereabouts(error: Exception) -> str:
+    """Name class and place of a foreign error; its text may hold anything."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    where = f" in {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at is not None else ""
+    return f"{type(error).__name__}{where}"

@@ -1,0 +1,71 @@
+"""Table files of a state folder: opened with their digest checked, written durably, swept (client.md §7)."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from vallum.durable import make_folder, os_errors, sync_folder, write_durable
+from vallum.errors import DataError, StateError, StorageError
+from vallum.format.table import Table, parse_table
+
+FOLDER_MODE = 0o750
+FILE_MODE = 0o640
+"""Readers are in the group; nobody else may see a list."""
+
+
+def open_table(path: Path, digest: str) -> Table:
+    """Map a table file whose SHA-256 is ``digest``.
+
+    Raises:
+        StorageError: it cannot be read, or is not there.
+        StateError: its bytes are others.
+        FormatError: they are no table.
+    """
+    with os_errors(path, "read"), path.open("rb") as file:
+        # An empty file cannot be mapped; it is not a table either.
+        view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
+    if hashlib.sha256(view).hexdigest() != digest:
+        raise StateError(f"{path}: the file is damaged", hint="`vallum sync` fetches it again")
+    return parse_table(memoryview(view))
+
+
+def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> dict[str, Table]:
+    """Map all tables of a version, or none: a missing or damaged file counts as not held (client.md §5.1)."""
+    try:
+        return {name: open_table(state_dir / path, digests[name]) for name, path in files.items()}
+    except (StorageError, DataError):
+        return {}
+
+
+def write_tables(state_dir: Path, files: Mapping[str, Path], tables: Mapping[str, Table]) -> None:
+    """Write tables under the names of their version; nothing refers to them yet. Raises ``StorageError``."""
+    for name, path in files.items():
+        make_folder((state_dir / path).parent, FOLDER_MODE)
+        write_durable(state_dir / path, tables[name].chunks(), mode=FILE_MODE)
+
+
+def sweep(state_dir: Path, keep: Iterable[Path]) -> None:
+    """Remove what no version refers to, in the lists' folders of all sources.
+
+    Mapped files live on in their readers; names that a reader may still be about to open are in ``keep``.
+
+    Raises:
+        StorageError: a file cannot be removed.
+    """
+    kept = {state_dir / path for path in keep}
+    for folder in state_dir.glob("*/lists/*"):
+        with os_errors(folder, "sweep"):
+            gone = [path for path in folder.iterdir() if path not in kept]
+            for path in gone:
+                path.unlink()
+        if gone:
+            sync_folder(folder)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder. Raises ``StorageError``."""
+    with os_errors(folder, "measure"):
+        return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,165 @@
+"""The TUF workflow, through the public calls of ``tuf.ngclient.Updater`` only (client.md §3).
+
+Here foreign exceptions end: what leaves is a verified value or one of our errors. What charters and heads
+mean is left to :mod:`vallum.sync.follow`; nothing here knows of versions of lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    LengthOrHashMismatchError,
+    RepositoryError,
+)
+from tuf.api.metadata import TargetFile
+from tuf.ngclient import Updater, UpdaterConfig
+
+from vallum.durable import make_folder
+from vallum.errors import ConfigError, DataError, FetchError, StorageError, TrustError, VallumError
+from vallum.format import limits
+from vallum.format.charter import Charter, parse_charter
+from vallum.format.head import Head, RunRef, parse_head
+from vallum.sync.fetch import METADATA, TARGETS, AbsentError, Fetcher, TufFetcher
+from vallum.sync.roles import CHARTERS, TopLevel, read_list_role, read_top_level
+
+_CONFIG = UpdaterConfig(
+    root_max_length=limits.ROOT,
+    timestamp_max_length=limits.TIMESTAMP,
+    snapshot_max_length=limits.SNAPSHOT,
+    targets_max_length=limits.LIST_ROLE,
+)
+
+
+class Repository:
+    """One run of the workflow over one source's repository.
+
+    Args:
+        folder: python-tuf's cache, touched by nobody else while this object lives.
+        root: the root metadata that was handed over.
+        fetcher: the way to the store.
+
+    Raises:
+        ConfigError: ``root`` is not root metadata.
+        StorageError: the cache cannot be written.
+    """
+
+    def __init__(self, folder: Path, root: bytes, fetcher: Fetcher) -> None:
+        self._folder = folder
+        make_folder(folder, 0o700)
+        try:
+            # 3.1: the shipped root is the only thing trusted from outside; the cache never replaces it.
+            self._tuf = Updater(
+                str(folder), METADATA, None, TARGETS, TufFetcher(fetcher), _CONFIG, bootstrap=root
+            )
+        except RepositoryError as error:
+            raise ConfigError(
+                f"the root file is not valid root metadata ({type(error).__name__})",
+                hint="use the file of the invitation, and compare its fingerprint with the publisher",
+            ) from None
+        except OSError as error:
+            raise _storage(folder, error) from None
+
+    def refresh(self) -> TopLevel:
+        """Load root, timestamp, snapshot and targets, and check what TUF leaves out.
+
+        Raises:
+            TrustError: a signature, threshold, version, hash or expiry is wrong, or a key is misused.
+            FetchError: the store did not give what was needed.
+            StorageError: the cache cannot be written.
+        """
+        with self._errors("metadata"):
+            self._tuf.refresh()
+        return read_top_level(self._folder)
+
+    def charter(self, name: str) -> Charter | None:
+        """Return the charter of a list, if it has one; errors as of :meth:`refresh`, and ``FormatError``."""
+        custom = self._custom(CHARTERS + name)
+        return None if custom is None else parse_charter(custom)
+
+    def head(self, stream: str) -> Head | None:
+        """Return the head of a stream, if it has one; errors as of :meth:`charter`."""
+        custom = self._custom(f"{stream}/head")
+        return None if custom is None else parse_head(custom)
+
+    def role(self, stream: str) -> tuple[bytes, datetime]:
+        """Return bytes and expiry of the role in which :meth:`head` found a head; errors as of roles.py."""
+        return read_list_role(self._folder, stream)
+
+    def run(self, stream: str, generation: int, ref: RunRef) -> TargetFile | None:
+        """Return length and hash of a listed run, or ``None`` if the role does not hold it."""
+        name = ref.target(stream, generation)
+        with self._errors(name):
+            return self._tuf.get_targetinfo(name)
+
+    def download(self, run: TargetFile, path: Path) -> None:
+        """Fetch a run and check its length and hash. May be called from several threads.
+
+        Raises:
+            DataError: it is not the signed one.
+            AbsentError: the store does not have it.
+            FetchError: the store does not answer.
+            StorageError: ``path`` cannot be written.
+        """
+        with self._errors(run.path):
+            self._tuf.download_target(run, str(path))
+
+    def _custom(self, name: str) -> object:
+        with self._errors(name):
+            target = self._tuf.get_targetinfo(name)
+        if target is None:
+            return None
+        if target.length:
+            # Nobody downloads it: its bytes would be a second, unread meaning.
+            raise TrustError(f"{name}: a target that should be empty is not", hint="call the publisher")
+        return (target.custom or {}).get("vallum")
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except DownloadHTTPError as error:
+            raise AbsentError(
+                str(error), hint="is the source's url that of a repository? If so, tell the publisher"
+            ) from None
+        except DownloadLengthMismatchError as error:
+            raise DataError(f"{what}: {error}", hint="tell the publisher") from None
+        except DownloadError as error:
+            cause = error.__cause__
+            raise (cause if isinstance(cause, VallumError) else FetchError(f"{what}: {error}")) from None
+        except ExpiredMetadataError as error:
+            raise TrustError(
+                f"{what}: {error}",
+                hint="check this machine's clock; if it is right, the publisher has not signed in time",
+            ) from None
+        except LengthOrHashMismatchError:
+            raise DataError(
+                f"{what}: length or hash is not the signed one",
+                hint="a cache or the store holds other bytes; tell the publisher if it stays so",
+            ) from None
+        except RepositoryError as error:
+            raise TrustError(f"{what}: {_said(error)}", hint="call the publisher") from None
+        except OSError as error:
+            raise _storage(self._folder, error) from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            # Metadata of a shape that python-tuf does not foresee.
+            raise TrustError(f"{what}: malformed metadata ({type(error).__name__})") from None
+
+
+def _said(error: RepositoryError) -> str:
+    text = str(error).replace("\n", " ")[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _storage(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write in {folder}: {error.strerror}",
+        hint="free some space, or give this user access; the lists in force stay in force",
+    )

@@ -1,0 +1,98 @@
+"""The sync of all sources, under the lock (client.md §1): the thin shell around the steps.
+
+The only place of the client's core that reads the clock, and only where the caller did not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+
+from vallum.config import Config, Source
+from vallum.durable import make_folder
+from vallum.errors import VallumError
+from vallum.lock import WAIT, exclusive
+from vallum.state import Current
+from vallum.sync.activate import activate, read_held, tidy
+from vallum.sync.report import SourceReport, SyncReport
+from vallum.sync.source import SourceSync, Staged, unsynced
+from vallum.sync.tables import FOLDER_MODE
+from vallum.sync.transport import Transport, open_transport
+
+PATIENCE = 30.0
+"""Seconds that finished sources wait for slower ones, so as to come into force together."""
+
+
+class Updater:
+    """Keeps the lists of one configuration up to date.
+
+    Args:
+        config: what to follow and where to keep it.
+        connect: how to reach a source; a publisher passes his own store, to verify what he published.
+    """
+
+    def __init__(self, config: Config, connect: Callable[[Source], Transport] = open_transport) -> None:
+        self._config = config
+        self._connect = connect
+
+    def sync(self, now: datetime | None = None, wait_for_lock: float = WAIT) -> SyncReport:
+        """Fetch, verify and bring into force the newest version of every list that is followed.
+
+        What fails is in the report, and the version before it stays in force.
+
+        Args:
+            now: the moment to judge by; this machine's clock if absent. TUF reads the clock itself.
+            wait_for_lock: seconds to wait for another sync of the same state.
+
+        Raises:
+            BusyError: another sync did not end in time.
+            StorageError: the state folder cannot be read or written; all stays as it was.
+        """
+        if now is None:
+            now = datetime.now(UTC)  # noqa: TID251  the shell of the core; see the module's docstring
+        started = time.monotonic()
+        state_dir = self._config.state
+        make_folder(state_dir, FOLDER_MODE)
+        with exclusive(state_dir, wait_for_lock):
+            before = read_held(state_dir)
+            reports, after = self._sync_all(before, now)
+            if after != before:
+                tidy(state_dir, before, after)
+        return SyncReport(
+            tuple(reports[source.name] for source in self._config.sources), time.monotonic() - started
+        )
+
+    def _sync_all(self, before: Current, now: datetime) -> tuple[dict[str, SourceReport], Current]:
+        config = self._config.digest()
+        names = {source.name for source in self._config.sources}
+        # A source that is followed no longer is not in force any longer.
+        current = Current({name: state for name, state in before.sources.items() if name in names})
+        reports: dict[str, SourceReport] = {}
+        with ThreadPoolExecutor(len(names), "vallum-source") as pool:
+            pending = {
+                pool.submit(self._sync_one, source, before, config, now) for source in self._config.sources
+            }
+            while pending:
+                done, pending = _finished(pending)
+                current, staged = activate(self._config.state, current, [future.result() for future in done])
+                reports |= {item.report.source: item.report for item in staged}
+        return reports, current
+
+    def _sync_one(self, source: Source, before: Current, config: str, now: datetime) -> Staged:
+        held = before.sources.get(source.name)
+        try:
+            transport = self._connect(source)
+        except VallumError as error:
+            return unsynced(source, held, SourceReport(source.name, "failed", error=error))
+        try:
+            return SourceSync(self._config.state, source, held, config, transport, now).run()
+        finally:
+            transport.close()
+
+
+def _finished(pending: set[Future[Staged]]) -> tuple[set[Future[Staged]], set[Future[Staged]]]:
+    """Wait for all, but once one is there only ``PATIENCE`` longer: a slow source holds back no other."""
+    wait(pending, return_when=FIRST_COMPLETED)
+    return wait(pending, PATIENCE)
