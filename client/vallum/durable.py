@@ -80,11 +80,18 @@ def write_durable(
 
 
 def make_folder(path: Path, mode: int = 0o755) -> None:
-    """Create ``path`` and its missing parents, durably; what exists stays as it is. ``StorageError``."""
+    """Create ``path`` and its missing parents, durably, with ``mode`` whatever the umask says.
+
+    What exists stays as it is. Raises ``StorageError``.
+    """
     with os_errors(path, "create the folder"):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
-            folder.mkdir(mode, exist_ok=True)
+            try:
+                folder.mkdir(mode)
+                folder.chmod(mode)
+            except FileExistsError:  # another process made it meanwhile
+                continue
             _fsync_folder(folder.parent)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "a file stands in its place")

@@ -12,7 +12,7 @@ from vallum.errors import UnavailableError
 
 
 class ConflictError(UnavailableError):
-    """The object ``key`` is not what was expected: another writer was here first. Nothing was changed."""
+    """The object ``key`` is not what was expected: another writer was here first; his bytes stay."""
 
     def __init__(self, key: str, message: str, *, hint: str = "") -> None:
         super().__init__(f"{key}: {message}", hint=hint)

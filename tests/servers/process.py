@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,9 +32,19 @@ def find(program: str, package: str, *folders: Path) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listened on a moment ago, all different."""
-    with _sockets(count) as sockets:
-        return [int(taken.getsockname()[1]) for taken in sockets]
+    """Loopback ports that nobody uses now, all different.
+
+    Below the range from which the kernel gives ports to outgoing connections: one of those could be taken
+    again before the server comes to listen on it.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            if port not in found:
+                found.append(port)
+    return found
 
 
 def accepts(port: int) -> bool:
@@ -85,18 +96,6 @@ def running(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-@contextmanager
-def _sockets(count: int) -> Iterator[list[socket.socket]]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for opened in sockets:
-            opened.bind(("127.0.0.1", 0))
-        yield sockets
-    finally:
-        for opened in sockets:
-            opened.close()
 
 
 def _die_with_parent() -> list[str]:

@@ -55,6 +55,10 @@ osd data = {folder}/osd
 osd objectstore = memstore
 memstore device bytes = 1073741824
 osd heartbeat grace = 60
+# The place in the crush map is given by hand below; asked for by the server itself it sometimes comes too
+# early, before the server knows the cluster's name, and ends it.
+osd crush update on start = false
+osd class update on start = false
 [client.rgw]
 rgw data = {folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:{port}

@@ -12,7 +12,7 @@ from vallum.format import limits
 from vallum.format.columns import decode_u64, encode_u64
 from vallum.format.rows import Rows, Unordered
 
-_LAYER = "run"
+_LAYER = "run.digests"
 _HEAD = 8
 """Leading bytes of a digest that are delta-coded."""
 

@@ -18,7 +18,7 @@ from vallum.format import limits
 from vallum.format.rows import Rows, Unordered
 from vallum.url import check_form
 
-_LAYER = "run"
+_LAYER = "run.forms"
 _MOST_SHARED = 255
 _SCOPES = {code: tag.scope for code, tag in TAGS.items() if tag.scope is not None}
 _BARE = frozenset({Scope.HOST, Scope.DOMAIN})

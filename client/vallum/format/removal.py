@@ -16,7 +16,7 @@ from vallum.format.columns import decode_rice, encode_rice
 from vallum.format.rows import Rows
 
 KEY_BITS = 96
-_LAYER = "run"
+_LAYER = "run.removals"
 
 Removals = tuple[tuple[int, tuple[int, ...]], ...]
 """At most two groups ``(bits, ascending prefixes)``, ascending by bits."""

@@ -32,7 +32,8 @@ MAGIC = b"VRN\x01"
 RUN_SALT_BYTES = 32
 _SEALED = 0x80
 _NO_SALT = bytes(SALT_BYTES)
-_LAYER = "run"
+_HEADER = "run.header"
+_BODY = "run.body"
 _KIND_NAMES = {code: name for name, code in KINDS.items()}
 _EDITION_NAMES = {code: name for name, code in EDITIONS.items()}
 
@@ -92,19 +93,19 @@ def parse_header(data: bytes) -> tuple[RunHeader, int]:
         FormatError: not a run of this format, or a value out of range.
     """
     if data[:3] != MAGIC[:3] or len(data) < 5:
-        raise FormatError(_LAYER, "not a run file")
+        raise FormatError(_HEADER, "not a run file")
     if data[3] != MAGIC[3]:
-        raise FormatError(_LAYER, f"format {data[3]} is unknown here", hint="upgrade vallum on this machine")
+        raise FormatError(_HEADER, f"format {data[3]} is unknown here", hint="upgrade vallum on this machine")
     facts, at = data[4], 5
     kind, edition = facts & 0x0F, facts >> 4 & 0x07
     numbers: list[int] = []
     for _ in range(5):
-        number, at = decode_varint(_LAYER, data, at)
+        number, at = decode_varint(_HEADER, data, at)
         numbers.append(number)
     generation, epoch, start, end, raw_max = numbers
     salt = data[at : at + RUN_SALT_BYTES] if facts & _SEALED else b""
     if facts & _SEALED and len(salt) != RUN_SALT_BYTES:
-        raise FormatError(_LAYER, "the header is cut short")
+        raise FormatError(_HEADER, "the header is cut short")
     if (
         kind not in _KIND_NAMES
         or edition not in _EDITION_NAMES
@@ -114,7 +115,7 @@ def parse_header(data: bytes) -> tuple[RunHeader, int]:
         or raw_max > limits.RAW
         or padme(raw_max) != raw_max
     ):
-        raise FormatError(_LAYER, "the header holds a value out of range")
+        raise FormatError(_HEADER, "the header holds a value out of range")
     header = RunHeader(
         _KIND_NAMES[kind], _EDITION_NAMES[edition], generation, epoch, start, end, raw_max, bytes(salt)
     )
@@ -128,15 +129,15 @@ def parse_body(codec: Codec, header: RunHeader, frame: bytes | memoryview[int]) 
         FormatError: anything that :func:`format_body` would not have written.
     """
     if (header.kind, header.edition) != (codec.kind, codec.edition):
-        raise FormatError(_LAYER, "the run is of another kind or edition than its stream")
+        raise FormatError(_HEADER, "the run is of another kind or edition than its stream")
     match _open(header, frame):
         case [bytes(table_salt), list(sections)] if len(table_salt) in (0, SALT_BYTES):
             if table_salt == _NO_SALT or bool(table_salt) != bool(header.salt):
-                raise FormatError(_LAYER, "a sealed run has a table salt, an open one has none")
+                raise FormatError(_BODY, "a sealed run has a table salt, an open one has none")
         case _:
-            raise FormatError(_LAYER, "the body is malformed")
+            raise FormatError(_BODY, "the body is malformed")
     if len(sections) != len(codec.tables):
-        raise FormatError(_LAYER, "the body holds another number of tables than the charter names")
+        raise FormatError(_BODY, "the body holds another number of tables than the charter names")
     decoded = tuple(
         decode_section(codec, name, section) for name, section in zip(codec.tables, sections, strict=True)
     )
@@ -148,17 +149,17 @@ def parse_body(codec: Codec, header: RunHeader, frame: bytes | memoryview[int]) 
 
 def _open(header: RunHeader, frame: bytes | memoryview[int]) -> Any:
     # A function of its own, so that the body's bytes are gone before rows are made of its columns.
-    raw = decompress(_LAYER, frame, header.raw_max)
+    raw = decompress("run.frame", frame, header.raw_max)
     if padme(len(raw)) != header.raw_max:
-        raise FormatError(_LAYER, "raw_max is not the padded size of the body")
-    return unpack(_LAYER, raw, limits.VALUES)
+        raise FormatError("run.frame", "raw_max is not the padded size of the body")
+    return unpack("run.msgpack", raw, limits.VALUES)
 
 
 def parse_run(codec: Codec, data: bytes) -> Run:
     """Read a run of a public list: the body is the zstd frame itself."""
     header, at = parse_header(data)
     if header.salt:
-        raise FormatError(_LAYER, "the run is sealed, its list is public")
+        raise FormatError(_HEADER, "the run is sealed, its list is public")
     return parse_body(codec, header, memoryview(data)[at:])
 
 
@@ -172,7 +173,7 @@ def format_run(codec: Codec, run: Run, level: int = 19) -> bytes:
     """Write a run of a public list. ``run.header.raw_max`` is computed here and need not be right."""
     raw = format_body(codec, run.table_salt, run.sections)
     if len(raw) > limits.RAW:
-        raise FormatError(_LAYER, f"a body of {len(raw)} bytes is larger than {limits.RAW}")
+        raise FormatError(_BODY, f"a body of {len(raw)} bytes is larger than {limits.RAW}")
     header = replace(run.header, raw_max=padme(len(raw)))
     return header.format() + compress(raw, level)
 

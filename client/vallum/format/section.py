@@ -21,7 +21,10 @@ from vallum.format.rows import Rows, ascends, cast_ids, check_dictionary, id_col
 from vallum.format.table import Counts, check_counts, count_tags, is_valued, parse_label_sets, table_tags
 from vallum.labels import LabelSet
 
-_LAYER = "run"
+_LAYER = "run.section"
+_LABELS = "run.labels"
+_COUNTS = "run.counts"
+_KEYS = "run.keys"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +80,7 @@ def decode_section(codec: Codec, name: str, raw: object) -> Section:
             raw.clear()
         case _:
             raise FormatError(_LAYER, "a section is malformed")
-    dictionary = parse_label_sets(_LAYER, sets)
+    dictionary = parse_label_sets(_LABELS, sets)
     if not is_valued(codec.edition, name):
         adds = _decode_keys(dictionary, ids, columns)
     else:
@@ -90,20 +93,20 @@ def decode_section(codec: Codec, name: str, raw: object) -> Section:
         adds = unordered.ordered(_decode_ids(dictionary, ids, len(unordered)), dictionary)
         del unordered
         if not ascends(adds.hi, adds.lo):
-            raise FormatError(_LAYER, "two values have one key", hint="the publisher must refuse one of them")
+            raise FormatError(_KEYS, "two values have one key", hint="the publisher must refuse one of them")
     found = decode_removals(removals)
     if names_any(adds, found):
-        raise FormatError(_LAYER, "a removal names a row that the run adds")
+        raise FormatError("run.removals", "a removal names a row that the run adds")
     return Section(name, _decode_counts(codec.kind, name, counts), adds, found)
 
 
 def check_whole(section: Section) -> None:
     """Require of a base's section that its rows are the whole table: no removals, counts that add up."""
     if section.removals:
-        raise FormatError(_LAYER, "a base holds removals")
-    check_counts(_LAYER, section.counts, len(section.adds))
+        raise FormatError("run.removals", "a base holds removals")
+    check_counts(_COUNTS, section.counts, len(section.adds))
     if section.adds.lengths is not None and count_tags(section.adds) != section.counts:
-        raise FormatError(_LAYER, "the counts are not those of the values")
+        raise FormatError(_COUNTS, "the counts are not those of the values")
 
 
 def _decode_counts(kind: str, name: str, raw: list[object]) -> Counts:
@@ -115,12 +118,12 @@ def _decode_counts(kind: str, name: str, raw: list[object]) -> Counts:
                 counts.append((code, count))
             case [int(code), int()] if code not in known:
                 raise FormatError(
-                    _LAYER, "a tag is not one of this table", hint="upgrade vallum on this machine"
+                    _COUNTS, "a tag is not one of this table", hint="upgrade vallum on this machine"
                 )
             case _:
-                raise FormatError(_LAYER, "a count is malformed")
+                raise FormatError(_COUNTS, "a count is malformed")
     if any(counts[at - 1][0] >= counts[at][0] for at in range(1, len(counts))):
-        raise FormatError(_LAYER, "counts are not in ascending order")
+        raise FormatError(_COUNTS, "counts are not in ascending order")
     return tuple(counts)
 
 
@@ -133,9 +136,9 @@ def _decode_ids(dictionary: Sequence[LabelSet], data: bytes, length: int) -> mem
     if len(dictionary) == 1 and length and not data:
         return memoryview(bytes(length))
     if len(data) != length * id_width(len(dictionary)) or len(dictionary) == 1 or length > limits.ROWS:
-        raise FormatError(_LAYER, "the label column has another length than the rows")
+        raise FormatError(_LABELS, "the label column has another length than the rows")
     ids = cast_ids(data, len(dictionary))
-    check_dictionary(_LAYER, dictionary, ids)
+    check_dictionary(_LABELS, dictionary, ids)
     return ids
 
 
@@ -144,9 +147,9 @@ def _decode_keys(dictionary: tuple[LabelSet, ...], ids: bytes, columns: list[obj
         case [bytes(hi), bytes(lo)] if len(hi) == 2 * len(lo):
             pass
         case _:
-            raise FormatError(_LAYER, "a section of keys is malformed")
+            raise FormatError(_KEYS, "a section of keys is malformed")
     label_ids = _decode_ids(dictionary, ids, len(lo) // 4)
-    high, low = decode_u64(_LAYER, hi), memoryview(lo).cast("I")
+    high, low = decode_u64(_KEYS, hi), memoryview(lo).cast("I")
     if not ascends(high, low):
-        raise FormatError(_LAYER, "keys are not in strictly ascending order")
+        raise FormatError(_KEYS, "keys are not in strictly ascending order")
     return Rows(high, low, label_ids, dictionary, None, memoryview(b""))

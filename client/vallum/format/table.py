@@ -32,7 +32,10 @@ _KIND_NAMES = {code: name for name, code in KINDS.items()}
 _EDITION_NAMES = {code: name for name, code in EDITIONS.items()}
 _HEADER = struct.Struct("<4sBBBBIHBBQ16sQIIQ")
 _COUNT = struct.Struct("<QQ")
-_LAYER = "table"
+_HEADER_LAYER = "table.header"
+_COLUMNS = "table.columns"
+_LABELS = "table.labels"
+_COUNTS = "table.counts"
 
 Counts = tuple[tuple[int, int], ...]
 """``(tag code, rows)``, ascending by code, no zeros."""
@@ -132,7 +135,7 @@ def parse_table(data: bytes | memoryview[int]) -> Table:
     _require_little_endian()
     view = memoryview(data).cast("B")
     if len(view) < _HEADER.size:
-        raise FormatError(_LAYER, f"{len(view)} bytes are too few for a header")
+        raise FormatError(_HEADER_LAYER, f"{len(view)} bytes are too few for a header")
     (
         magic,
         version_of_format,
@@ -151,15 +154,17 @@ def parse_table(data: bytes | memoryview[int]) -> Table:
         values_length,
     ) = _HEADER.unpack_from(view)
     if magic != MAGIC:
-        raise FormatError(_LAYER, "not a table file")
+        raise FormatError(_HEADER_LAYER, "not a table file")
     if version_of_format != FORMAT:
         raise FormatError(
-            _LAYER, f"format {version_of_format} is unknown here", hint="upgrade vallum on this machine"
+            _HEADER_LAYER,
+            f"format {version_of_format} is unknown here",
+            hint="upgrade vallum on this machine",
         )
     if kind not in _KIND_NAMES or edition not in _EDITION_NAMES or valued > 1 or zero or host_bits > 32:
-        raise FormatError(_LAYER, "the header holds a value out of range")
+        raise FormatError(_HEADER_LAYER, "the header holds a value out of range")
     if not generation or not 1 <= version <= limits.MAX_VERSION or length > limits.ROWS:
-        raise FormatError(_LAYER, "the header holds a value out of range")
+        raise FormatError(_HEADER_LAYER, "the header holds a value out of range")
     at = _HEADER.size
     counts = _parse_counts(view[at : at + _COUNT.size * count_of_counts], count_of_counts, length)
     at += _COUNT.size * count_of_counts
@@ -168,22 +173,22 @@ def parse_table(data: bytes | memoryview[int]) -> Table:
         nonlocal at
         column, end = view[at : at + size], at + size + -size % 8
         if len(view) < end:
-            raise FormatError(_LAYER, "the file is cut short")
+            raise FormatError(_COLUMNS, "the file is cut short")
         if any(view[at + size : end]):
-            raise FormatError(_LAYER, "padding is not zero")
+            raise FormatError(_COLUMNS, "padding is not zero")
         at = end
         return column
 
     hi, lo, ids = take(8 * length), take(4 * length), take(width * length)
-    sets = parse_label_sets(_LAYER, unpack(_LAYER, take(dictionary_length), limits.VALUES))
+    sets = parse_label_sets(_LABELS, unpack("table.msgpack", take(dictionary_length), limits.VALUES))
     lengths = take(2 * length).cast("H") if valued else None
     values = take(values_length) if valued else memoryview(b"")
     if at != len(view) or (not valued and values_length):
-        raise FormatError(_LAYER, "bytes are left over")
+        raise FormatError(_COLUMNS, "bytes are left over")
     if not _is_coherent(_KIND_NAMES[kind], _EDITION_NAMES[edition], bool(valued), counts):
-        raise FormatError(_LAYER, "the counts are not those of one table of this kind and edition")
+        raise FormatError(_COUNTS, "the counts are not those of one table of this kind and edition")
     if width != id_width(len(sets)):
-        raise FormatError(_LAYER, "the label column has another width than its dictionary asks for")
+        raise FormatError(_LABELS, "the label column has another width than its dictionary asks for")
     return Table(
         kind=_KIND_NAMES[kind],
         edition=_EDITION_NAMES[edition],
@@ -214,14 +219,14 @@ def check_table(table: Table) -> None:
     """
     rows = table.rows
     if not ascends(rows.hi, rows.lo):
-        raise FormatError(_LAYER, "keys are not in strictly ascending order")
-    check_dictionary(_LAYER, rows.dictionary, rows.label_ids)
+        raise FormatError(_COLUMNS, "keys are not in strictly ascending order")
+    check_dictionary(_LABELS, rows.dictionary, rows.label_ids)
     if rows.lengths is None:
         return
     if sum(rows.lengths) != len(rows.values) or 0 in rows.lengths:
-        raise FormatError(_LAYER, "the values' lengths do not add up")
+        raise FormatError(_COLUMNS, "the values' lengths do not add up")
     if count_tags(rows) != table.counts:
-        raise FormatError(_LAYER, "the counts are not those of the values")
+        raise FormatError(_COUNTS, "the counts are not those of the values")
 
 
 def count_tags(rows: Rows) -> Counts:
@@ -273,9 +278,9 @@ def check_counts(layer: str, counts: Counts, length: int) -> None:
 
 def _parse_counts(view: memoryview[int], number: int, length: int) -> Counts:
     if len(view) != _COUNT.size * number:
-        raise FormatError(_LAYER, "the file is cut short")
+        raise FormatError(_COUNTS, "the file is cut short")
     counts: Counts = tuple(_COUNT.iter_unpack(view))
-    check_counts(_LAYER, counts, length)
+    check_counts(_COUNTS, counts, length)
     return counts
 
 
@@ -301,4 +306,4 @@ def build_table(
 def _require_little_endian() -> None:
     # Columns are used in place; a big-endian machine would have to swap them, which nobody has asked for.
     if sys.byteorder != "little" or array("I").itemsize != 4 or array("Q").itemsize != 8:
-        raise FormatError(_LAYER, "this machine is not little-endian")
+        raise FormatError("table", "this machine is not little-endian")

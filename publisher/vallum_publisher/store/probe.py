@@ -7,8 +7,9 @@ sign two histories. Asking costs a few requests; believing the documentation cou
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, VallumError
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.store.kinds import PROBE
 from vallum_publisher.store.protocol import ObjectStore
@@ -30,8 +31,11 @@ def probe(store: ObjectStore, name: str) -> None:
         stored = store.get(key)
         if stored is None or stored.data != second or stored.tag != new:
             raise ConfigError(f"{name} does not return what was written last", hint=HINT)
-    finally:
-        store.delete(key)
+    except ConfigError:
+        with suppress(VallumError):  # the store is refused anyway; why is what counts
+            store.delete(key)
+        raise
+    store.delete(key)
     if store.get(key) is not None:
         raise ConfigError(f"{name} still returns an object that was deleted", hint=HINT)
 

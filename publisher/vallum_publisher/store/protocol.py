@@ -48,8 +48,7 @@ class ObjectStore(Protocol):
     When a call returns, its effect is durable and every later ``get``, by anyone, sees it.
 
     When a call raises ``UnavailableError`` (``FetchError`` or ``StorageError``, not ``ConflictError``), its
-    effect may have happened or may still happen. The same call again is safe and settles it. After
-    ``ConflictError`` nothing was changed.
+    effect may have happened or may still happen. The same call again is safe and settles it.
 
     Calls may come from several threads, and from several processes and machines.
     """
@@ -63,7 +62,9 @@ class ObjectStore(Protocol):
 
         ``None`` expects the key to be absent. If the key holds anything else, it is left alone and
         ``ConflictError`` raised, except that the very same bytes already there are success (an earlier try
-        whose answer was lost). Of concurrent writers with one expectation exactly one succeeds.
+        whose answer was lost). Of concurrent writers with one expectation exactly one succeeds. It may be
+        told of a conflict all the same, if its answer was lost and another writer moved on from its bytes
+        before it could look: so after a conflict read what is there, and whether it builds on one's own.
         """
         ...
 

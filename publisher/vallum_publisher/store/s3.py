@@ -25,6 +25,7 @@ from botocore.exceptions import (  # noqa: TID251 - as above
     HTTPClientError,
     IncompleteReadError,
 )
+from botocore.exceptions import ConnectionError as EndpointError  # noqa: TID251 - as above
 
 from vallum.errors import ConfigError, FetchError
 from vallum_publisher.errors import ConflictError
@@ -36,6 +37,8 @@ _PRECONDITION_FAILED = 412
 # 404: If-Match on a key that has gone; 409: two conditional writes met and neither is decided (AWS).
 _PASSING = (404, 409, _PRECONDITION_FAILED, 429)
 _PASSING_CODES = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException")
+
+_WIRE_ERRORS = (EndpointError, HTTPClientError, IncompleteReadError)  # botocore has no common base for them
 
 _JITTER = random.SystemRandom()
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -244,7 +247,7 @@ class S3Store:
                 return status
             hint = _REFUSALS.get(code, "")
             raise ConfigError(f"cannot {doing} {self}{key}: {code}", hint=hint) from error
-        if isinstance(error, (HTTPClientError, IncompleteReadError)):
+        if isinstance(error, _WIRE_ERRORS):
             return 0
         raise ConfigError(f"cannot {doing} {self}{key}: {error}", hint=_CREDENTIALS) from error
 

@@ -1,0 +1,146 @@
+"""The S3 store on servers and networks that fail in the middle of a write."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.servers.faulty_proxy import FaultyProxy, Spoil, faulty_proxy
+from tests.servers.s3 import S3Server
+from vallum.errors import FetchError
+from vallum_publisher.errors import ConflictError
+from vallum_publisher.store import METADATA, ROOT, RUN, TIMESTAMP, WRAP, Kind, ObjectStore
+from vallum_publisher.store.s3 import Patience, S3Store
+
+HEAD = "metadata/timestamp.json"
+PATIENCE = Patience(attempts=3, first_pause=0.01, longest_pause=0.02, connect_timeout=2, read_timeout=1)
+# Whether the server stored what the spoilt request brought.
+STORING = [Spoil.ERROR_AFTER, Spoil.CUT_AFTER, Spoil.HANG_AFTER]
+LOSING = [Spoil.ERROR_BEFORE, Spoil.CUT_BEFORE, Spoil.CONFLICT]
+
+
+@dataclass
+class Line:
+    """A store behind a bad line (``bad``), its proxy, and the same place seen directly (``good``)."""
+
+    bad: S3Store
+    proxy: FaultyProxy
+    good: ObjectStore
+
+
+@pytest.fixture
+def line(seaweedfs: S3Server) -> Iterator[Line]:
+    with line_to(seaweedfs) as opened:
+        yield opened
+
+
+@contextmanager
+def line_to(server: S3Server) -> Iterator[Line]:
+    server.make_bucket("faults")
+    prefix = uuid.uuid4().hex
+    with faulty_proxy(server.endpoint, hang=1.5) as proxy:
+        behind = S3Server("proxy", proxy.endpoint, server.admin)
+        bad = behind.store("faults", prefix, patience=PATIENCE)
+        bad.probe()
+        proxy.conditions.clear()
+        yield Line(bad, proxy, server.store("faults", prefix))
+
+
+def content(store: ObjectStore, key: str) -> bytes | None:
+    stored = store.get(key)
+    return None if stored is None else stored.data
+
+
+@pytest.mark.parametrize("spoil", [*LOSING, *STORING], ids=lambda spoil: spoil.name)
+def test_one_fault_is_survived(line: Line, spoil: Spoil) -> None:
+    line.proxy.spoil = [spoil]
+    line.bad.create("metadata/1.a.json", b"one", METADATA)
+    assert content(line.good, "metadata/1.a.json") == b"one"
+
+    tag = line.good.replace(HEAD, b"1", TIMESTAMP, None)
+    line.proxy.spoil = [spoil]
+    moved = line.bad.replace(HEAD, b"2", TIMESTAMP, tag)
+    stored = line.good.get(HEAD)
+    assert stored is not None
+    assert (stored.data, stored.tag) == (b"2", moved)
+    # What was stored is not sent again: reading tells.
+    assert len(line.proxy.conditions) == (2 if spoil in STORING else 4)
+
+
+@pytest.mark.parametrize("spoil", LOSING, ids=lambda spoil: spoil.name)
+def test_lasting_faults_end_in_an_error_and_the_same_call_settles_it(line: Line, spoil: Spoil) -> None:
+    tag = line.good.replace(HEAD, b"1", TIMESTAMP, None)
+    line.proxy.spoil = [spoil] * PATIENCE.attempts
+    with pytest.raises(FetchError, match=r"cannot write .*timestamp\.json.*3 attempts") as raised:
+        line.bad.replace(HEAD, b"2", TIMESTAMP, tag)
+    assert raised.value.hint
+    assert content(line.good, HEAD) == b"1"
+    line.bad.replace(HEAD, b"2", TIMESTAMP, tag)
+    assert content(line.good, HEAD) == b"2"
+
+
+@pytest.mark.parametrize("spoil", LOSING, ids=lambda spoil: spoil.name)
+def test_another_writer_during_a_fault_wins(line: Line, spoil: Spoil) -> None:
+    tag = line.good.replace(HEAD, b"1", TIMESTAMP, None)
+    line.proxy.spoil = [spoil]
+    line.proxy.before = lambda: (
+        content(line.good, HEAD) == b"1" and line.good.replace(HEAD, b"his", TIMESTAMP, tag)
+    )
+    with pytest.raises(ConflictError):
+        line.bad.replace(HEAD, b"mine", TIMESTAMP, tag)
+    assert content(line.good, HEAD) == b"his"
+
+
+def test_an_answer_that_ends_half_way_is_asked_for_again(line: Line) -> None:
+    line.good.create("targets/a/1.run", b"x" * 1000, RUN)
+    line.proxy.method = "GET"
+    line.proxy.spoil = [Spoil.TRUNCATE, Spoil.CUT_AFTER]
+    assert content(line.bad, "targets/a/1.run") == b"x" * 1000
+    line.proxy.spoil = [Spoil.TRUNCATE] * PATIENCE.attempts
+    with pytest.raises(FetchError, match="cannot read"):
+        line.bad.get("targets/a/1.run")
+
+
+def test_a_server_that_compares_etags_without_quotes_is_served_without(radosgw: S3Server) -> None:
+    with line_to(radosgw) as line:
+        tag = line.good.replace(HEAD, b"1", TIMESTAMP, None)
+        moved = line.bad.replace(HEAD, b"2", TIMESTAMP, tag)
+        assert line.proxy.conditions == [tag, tag.strip('"')]
+        assert moved.startswith('"')
+        # A real conflict on such a server needs no second try.
+        line.proxy.conditions.clear()
+        with pytest.raises(ConflictError):
+            line.bad.replace(HEAD, b"3", TIMESTAMP, tag)
+        assert line.proxy.conditions == [tag]
+
+
+@pytest.mark.parametrize("kind", [TIMESTAMP, ROOT, METADATA, RUN, WRAP], ids=lambda kind: kind.name)
+def test_objects_carry_the_headers_of_their_kind(s3_server: S3Server, kind: Kind) -> None:
+    prefix = uuid.uuid4().hex
+    store = s3_server.store("contract", prefix)
+    key = HEAD if kind.mutable else "some/key"
+    if kind.mutable:
+        store.replace(key, b"x", kind, None)
+    else:
+        store.create(key, b"x", kind)
+    client = s3_server.client()
+    answer = client.head_object(Bucket="contract", Key=f"{prefix}/{key}")
+    client.close()
+    assert answer["ContentType"] == kind.content_type
+    assert answer["CacheControl"] == kind.cache_control
+
+
+def test_a_listing_of_many_pages_is_whole(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = s3_server.store("contract", uuid.uuid4().hex)
+    keys = {f"targets/a/{number}.run" for number in range(7)} | {"targets/a-b/1.run", "targets/a.b/1.run"}
+    for key in keys:
+        store.create(key, b"x", RUN)
+    ask = store._client.list_objects_v2
+    monkeypatch.setattr(store._client, "list_objects_v2", lambda **request: ask(MaxKeys=2, **request))
+    found = [listed.key for listed in store.list("targets/")]
+    assert len(found) == len(keys)
+    assert set(found) == keys
