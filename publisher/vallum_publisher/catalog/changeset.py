@@ -1,35 +1,30 @@
-"""Applying records to a list: keys, one form per record, and then sets in the database (:mod:`.staging`).
+"""Applying a batch to a list: drafts of its records, merged block by block with what is held.
 
-A million unchanged records as a full replacement write nothing. Removal works both ways: by what a full
-replacement leaves out, and by name.
+Both ways of removal work: by what a full replacement leaves out, and by name. A million unchanged records
+as a full replacement write nothing. Memory grows with the batch, not with the list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import Connection, select
 
-from vallum.errors import ConfigError, DataError, InputError
-from vallum.expression import TAGS, Keyer, Scope, host_of
-from vallum.labels import label_set
-from vallum_publisher.catalog import staging
-from vallum_publisher.catalog.classes import UNLISTED, known_sets, number_sets
-from vallum_publisher.catalog.entry import TEST_REF, Record, Status, to_seconds
-from vallum_publisher.catalog.lists import ListInfo, record_key, test_record
-from vallum_publisher.catalog.staging import Progress, Staged
+from vallum.errors import ConfigError, InputError
+from vallum.expression import TAGS, Keyer
+from vallum_publisher.catalog import held
+from vallum_publisher.catalog.classes import LabelSets
+from vallum_publisher.catalog.draft import Draft, draft_records, record_key
+from vallum_publisher.catalog.entry import TEST_REF, Record, to_seconds
+from vallum_publisher.catalog.lists import ListInfo, test_record
+from vallum_publisher.catalog.merge import Changes, Held, Merger, Mode, by_row, expire
 from vallum_publisher.catalog.tables import TABLE_IDS, list_rows
 
-
-class Mode(StrEnum):
-    """What a batch means for what it does not name."""
-
-    REPLACE = "replace"
-    ADD = "add"
-    REMOVE = "remove"
+Progress = Callable[[int, int | None], None]
+"""Called with what is done and, if known, the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +43,6 @@ class Applied:
         return not (self.added or self.removed or self.changed)
 
 
-class KeyCollisionError(DataError):
-    """Two different expressions have one key: by accident about never, so somebody may have crafted one."""
-
-    def __init__(self, entry_id: str) -> None:
-        super().__init__(
-            f"entry {entry_id}: another expression has this key already; nothing was applied",
-            hint="look at both entries; with intent it takes somebody who holds the pepper",
-        )
-        self.entry_id = entry_id
-
-
 def apply_records(
     connection: Connection,
     info: ListInfo,
@@ -75,208 +59,159 @@ def apply_records(
         ConfigError: the pepper is not this list's.
         KeyCollisionError: see there.
     """
-    check_pepper(connection, info, keyer)
-    moment = to_seconds(now)
-    rows = _stage_rows(connection, info, keyer, records, moment, removing=mode is Mode.REMOVE)
-    staging.prepare(connection)
-    staging.load(connection, rows, progress)
-    count = len(rows)
-    del rows
-    absent = 0
-    if mode is Mode.REMOVE:
-        absent = staging.mark_removed(connection, info.id)
-    else:
-        staging.compare(connection, info.id)
-    if (key := staging.collision(connection)) is not None:
-        raise KeyCollisionError(keyer.entry_id(key))
-    if mode is Mode.REPLACE:
-        staging.mark_absent(connection, info.id)
-    removed = staging.drop_gone(connection, info.id)
-    changed = staging.amend(connection, info.id, moment)
-    added = staging.add_entries(connection, info.id, moment) if mode is not Mode.REMOVE else 0
-    settle(connection, info.id)
-    if mode is Mode.REMOVE:
-        return Applied(removed=removed, absent=absent)
-    return Applied(added, removed, changed, unchanged=count - added - changed)
-
-
-def expire_entries(connection: Connection, info: ListInfo, now: datetime) -> int:
-    """Take entries whose ``expires_at`` is over off the list; return how many."""
-    staging.prepare(connection)
-    expired = staging.mark_expired(connection, info.id, to_seconds(now))
-    settle(connection, info.id)
-    return expired
-
-
-def settle(connection: Connection, list_id: int) -> None:
-    """Bring the rows in line with their entries, as ``delta`` names them; drop the temporary tables."""
-    mixed = staging.rewant(connection, list_id)
-    if mixed:
-        sets = known_sets(connection)
-        unions: dict[tuple[int, bytes], set[str]] = {}
-        for tbl, key, labels in mixed:
-            unions.setdefault((tbl, key), set()).update(sets[labels])
-        wanted = {at: label_set(labels) for at, labels in unions.items()}
-        numbers = number_sets(connection, wanted.values())
-        staging.set_wanted(
-            connection, list_id, [(numbers[labels], tbl, key) for (tbl, key), labels in wanted.items()]
-        )
-    staging.forget_unpublished(connection, list_id)
-    staging.clear(connection)
-
-
-def check_pepper(connection: Connection, info: ListInfo, keyer: Keyer) -> None:
-    """Refuse a keyer that does not lead to the list's test row: it would list everything anew.
-
-    Raises:
-        ConfigError: another pepper, or other host bits.
-    """
-    record = test_record(info.name, info.kind)
-    held = connection.execute(
-        select(list_rows.c.value).where(
-            list_rows.c.list_id == info.id,
-            list_rows.c.tbl == TABLE_IDS[TAGS[record.tag].table],
-            list_rows.c.key == record_key(record, keyer),
-        )
-    ).scalar()
-    if held is None:
-        raise ConfigError(
-            f"this is not the pepper of list {info.name!r}",
-            hint="use the key folder that the list was made with",
-        )
+    _check_pepper(connection, info, keyer)
+    batch = records if isinstance(records, Sequence) else list(records)
+    test_value = test_record(info.name, info.kind).value
+    for record in batch:
+        if record.ref == TEST_REF:
+            raise InputError(f"report number {TEST_REF!r} is the test row's own")
+        if mode is Mode.REMOVE and record.value == test_value and not record.ref:
+            raise InputError("the test row of a list cannot be removed", hint="leave it out of the removals")
+    return _apply(connection, info, keyer, batch, mode, now, progress)
 
 
 def insert_test_row(connection: Connection, info: ListInfo, keyer: Keyer, now: datetime) -> None:
     """Put in the row that every list holds."""
     record = test_record(info.name, info.kind)._replace(ref=TEST_REF)
-    rows = _order(connection, [_draft(record, record_key(record, keyer), to_seconds(now))], keyer)
-    staging.prepare(connection)
-    staging.load(connection, rows, lambda _done, _total: None)
-    staging.compare(connection, info.id)
-    staging.add_entries(connection, info.id, to_seconds(now))
-    staging.clear(connection)
+    _apply(connection, info, keyer, [record], Mode.ADD, now, lambda _done, _total: None)
 
 
-_Draft = tuple[int, bytes, str, bytes, str, tuple[str, ...], str, int, int, int, int, int]
-"""``Staged`` with the label set itself, without ``fresh``."""
+def expire_entries(connection: Connection, info: ListInfo, now: datetime) -> int:
+    """Take entries whose ``expires_at`` is over off the list; return how many."""
+    moment = to_seconds(now)
+    sets = LabelSets(connection)
+    expired = 0
+    rows = held.expired_rows(connection, info.id, moment)
+    for at in range(0, len(rows), held.LOOKUP):
+        changes = Changes()
+        known = by_row(held.read_rows(connection, info.id, rows[at : at + held.LOOKUP]))
+        expire(known, moment, sets.union, changes)
+        held.write(connection, info.id, changes)
+        expired += len(changes.amended)
+    return expired
 
 
-def _draft(record: Record, key: bytes, now: int) -> _Draft:
-    tag, value, ref, content_id, labels, status, added_at, updated_at, verified_at, expires_at = record
-    raw = value.encode("ascii") if isinstance(value, str) else value
-    active = int(status is Status.ACTIVE and not 0 < expires_at <= now)
-    return (
-        _TABLES[tag], key, ref, _TAG_BYTES[tag] + raw, content_id, labels, status.value, active,
-        added_at, updated_at, verified_at, expires_at,
-    )  # fmt: skip
-
-
-_TABLES = {code: TABLE_IDS[tag.table] for code, tag in TAGS.items()}
-_TAG_BYTES = {code: bytes([code]) for code in TAGS}
-
-
-def _stage_rows(
+def _apply(
     connection: Connection,
     info: ListInfo,
     keyer: Keyer,
-    records: Iterable[Record],
-    now: int,
-    *,
-    removing: bool,
-) -> list[Staged]:
-    """Give each record its key, check it against the list, and bring all in the order of the keys."""
-    allowed = {
-        code: tag
+    batch: Sequence[Record],
+    mode: Mode,
+    now: datetime,
+    progress: Progress,
+) -> Applied:
+    moment = to_seconds(now)
+    sets = LabelSets(connection)
+    tags = {
+        code
         for code, tag in TAGS.items()
         if (tag.signal == "url") == (info.kind == "url") and tag.table in info.tables
     }
-    test_value = test_record(info.name, info.kind).value
-    hosts = _HostParts(keyer)
-    drafts: list[_Draft] = []
-    for record in records:
-        tag = allowed.get(record.tag)
-        if tag is None:
-            raise InputError(
-                f"a {info.kind} list with the tables {', '.join(info.tables)} holds no such record"
-            )
-        if record.ref == TEST_REF:
-            raise InputError(f"report number {TEST_REF!r} is the test row's own")
-        if removing and record.value == test_value and record.ref == "":
-            raise InputError("the test row of a list cannot be removed", hint="leave it out of the removals")
-        if isinstance(record.value, str):
-            scope = tag.scope or Scope.URL
-            key = keyer.url_key(scope, record.value, hosts.of(record.value))
-        else:
-            key = keyer.digest_key(tag.signal, record.value)
-        drafts.append(_draft(record, key, now))
-    return _order(connection, drafts, keyer)
+    numbers = sets.number({record.labels for record in batch})
+    drafts = draft_records(batch, tags, keyer, numbers, moment)
+    merger = Merger(mode, moment, sets.union, keyer.entry_id)
+    writer = _Writer(connection, info.id)
+    pairs = _whole_list if mode is Mode.REPLACE else _named_rows
+    done = 0
+    for some, known in pairs(connection, info.id, drafts):
+        for piece in _pieces(some):
+            merger.merge(piece, known, writer.changes)
+            writer.flush(_ENOUGH)
+            done += len(piece)
+            progress(done, len(drafts))
+        if mode is Mode.REPLACE:
+            merger.drop_unnamed(known, writer.changes)
+        writer.flush(_ENOUGH)
+    return writer.close()
 
 
-class _HostParts:
-    """Remembers the host part of keys, since many rows share a host."""
-
-    _MOST = 200_000
-
-    def __init__(self, keyer: Keyer) -> None:
-        self._keyer = keyer
-        self._known: dict[str, int] = {}
-
-    def of(self, form: str) -> int:
-        host = host_of(form)
-        part = self._known.get(host)
-        if part is None:
-            if len(self._known) >= self._MOST:
-                self._known.clear()
-            part = self._known[host] = self._keyer.host_part(host)
-        return part
+_ENOUGH = 50_000
+"""Changes that are written at once."""
 
 
-def _order(connection: Connection, drafts: list[_Draft], keyer: Keyer) -> list[Staged]:
-    """Sort by identity, unite what is said twice, and work out what each key wants if it is new.
+class _Writer:
+    """Collects changes and writes them in bulk."""
 
-    Raises:
-        InputError: two records with one identity differ.
-        KeyCollisionError: two expressions with one key.
-    """
-    drafts.sort()
-    groups = _unions(drafts, keyer)
-    numbers = number_sets(connection, {*{draft[5] for draft in drafts}, *groups.values()})
-    rows: list[Staged] = []
-    last: _Draft | None = None
-    for draft in drafts:
-        tbl, key, ref, value, content_id, labels, status, active, *times = draft
-        leads = last is None or last[1] != key or last[0] != tbl
-        if last is not None and not leads and last[2] == ref:
-            if last != draft:
-                raise InputError(
-                    f"entry {keyer.entry_id(key)}: two records of one report contradict each other"
-                )
-            continue
-        fresh = -1
-        if leads:
-            union = groups.get((tbl, key), labels if active else None)
-            fresh = UNLISTED if union is None else numbers[union]
-        added_at, updated_at, verified_at, expires_at = times
-        rows.append(
-            (
-                tbl, key, ref, value, content_id, numbers[labels], status, active,
-                added_at, updated_at, verified_at, expires_at, fresh,
-            )
-        )  # fmt: skip
-        last = draft
-    return rows
+    def __init__(self, connection: Connection, list_id: int) -> None:
+        self._connection = connection
+        self._list_id = list_id
+        self._added = self._removed = self._changed = self._unchanged = self._absent = 0
+        self.changes = Changes()
+
+    def flush(self, enough: int) -> None:
+        """Write if that many changes wait."""
+        changes = self.changes
+        if changes.size() < enough:
+            return
+        held.write(self._connection, self._list_id, changes)
+        self._added += len(changes.new_entries)
+        self._removed += len(changes.gone)
+        self._changed += len(changes.amended)
+        self._unchanged += changes.unchanged
+        self._absent += changes.absent
+        self.changes = Changes()
+
+    def close(self) -> Applied:
+        """Write the rest and count."""
+        self.flush(0)
+        return Applied(self._added, self._removed, self._changed, self._unchanged, self._absent)
 
 
-def _unions(drafts: Sequence[_Draft], keyer: Keyer) -> dict[tuple[int, bytes], tuple[str, ...]]:
-    """Return the united labels of the keys that more than one record has, if any of those is active."""
-    shared: dict[tuple[int, bytes], set[str]] = {}
-    for before, draft in zip(drafts, drafts[1:], strict=False):
-        if before[1] != draft[1] or before[0] != draft[0]:
-            continue
-        if before[3] != draft[3]:
-            raise KeyCollisionError(keyer.entry_id(draft[1]))
-        at = draft[0], draft[1]
-        for one in (before, draft):
-            if one[7]:
-                shared.setdefault(at, set()).update(one[5])
-    return {at: label_set(labels) for at, labels in shared.items()}
+_Pair = tuple[Sequence[Draft], dict[bytes, list[Held]]]
+
+
+def _whole_list(connection: Connection, list_id: int, drafts: Sequence[Draft]) -> Iterator[_Pair]:
+    """Pair all that the list holds, block by block, with the drafts of the same stretch of rows."""
+    at, last = 0, b""
+    while True:
+        known, border = held.read_after(connection, list_id, last)
+        if border is None:
+            yield drafts[at:], by_row(known)
+            return
+        upto = bisect_right(drafts, border, lo=at, key=lambda draft: draft.row)
+        yield drafts[at:upto], by_row(known)
+        at, last = upto, border
+
+
+def _named_rows(connection: Connection, list_id: int, drafts: Sequence[Draft]) -> Iterator[_Pair]:
+    """Pair the drafts with what the list holds of their rows."""
+    at = 0
+    while at < len(drafts):
+        upto = _border(drafts, at + held.LOOKUP)
+        some = drafts[at:upto]
+        rows = sorted({draft.row for draft in some})
+        yield some, by_row(held.read_rows(connection, list_id, rows))
+        at = upto
+
+
+def _pieces(drafts: Sequence[Draft]) -> Iterator[Sequence[Draft]]:
+    """Cut drafts into pieces of whole rows: a first import comes as one."""
+    at = 0
+    while at < len(drafts):
+        upto = _border(drafts, at + _ENOUGH)
+        yield drafts[at:upto]
+        at = upto
+
+
+def _border(drafts: Sequence[Draft], at: int) -> int:
+    """Move an index on to where a row begins."""
+    while at < len(drafts) and drafts[at].row == drafts[at - 1].row:
+        at += 1
+    return min(at, len(drafts))
+
+
+def _check_pepper(connection: Connection, info: ListInfo, keyer: Keyer) -> None:
+    """Refuse a keyer that does not lead to the list's test row: it would list everything anew."""
+    record = test_record(info.name, info.kind)
+    found = connection.execute(
+        select(list_rows.c.wanted).where(
+            list_rows.c.list_id == info.id,
+            list_rows.c.tbl == TABLE_IDS[TAGS[record.tag].table],
+            list_rows.c.key == record_key(record, keyer),
+        )
+    ).scalar()
+    if not found:
+        raise ConfigError(
+            f"this is not the pepper of list {info.name!r}",
+            hint="use the key folder that the list was made with",
+        )

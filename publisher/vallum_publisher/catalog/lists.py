@@ -9,8 +9,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select
 
-from vallum.errors import ConfigError, InputError
-from vallum.expression import DIGEST_TAGS, TAGS, URL_TAGS, Keyer
+from vallum.errors import ConfigError
+from vallum.expression import DIGEST_TAGS, URL_TAGS
 from vallum.format.charter import CANON, TABLES, WIDE_PER_WEEK, is_list_name
 from vallum.format.limits import HEAD_STRING, MAX_AGE
 from vallum.labels import TEST
@@ -74,16 +74,6 @@ def test_record(name: str, kind: str) -> Record:
     if kind == "url":
         return Record(URL_TAGS[TEST_SCOPE].code, test_url(name), labels=(TEST,))
     return Record(DIGEST_TAGS["sha256"].code, test_digest(name), labels=(TEST, "subject:1:image"))
-
-
-def record_key(record: Record, keyer: Keyer) -> bytes:
-    """Key of one record."""
-    tag = TAGS[record.tag]
-    if isinstance(record.value, str):
-        if tag.scope is None:
-            raise InputError(f"a {tag.signal} record holds bytes")
-        return keyer.url_key(tag.scope, record.value)
-    return keyer.digest_key(tag.signal, record.value)
 
 
 def insert_list(connection: Connection, spec: ListSpec, uid: bytes, now: datetime) -> ListInfo:

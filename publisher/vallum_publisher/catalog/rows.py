@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from vallum.labels import LabelSet
-from vallum_publisher.catalog.classes import known_sets
+from vallum_publisher.catalog.classes import UNLISTED, LabelSets
 from vallum_publisher.catalog.entry import Entry, Status, classify, from_seconds
 from vallum_publisher.catalog.lists import ListInfo
 from vallum_publisher.catalog.tables import TABLE_IDS, TABLE_NAMES
@@ -64,12 +64,22 @@ class ListStatus:
 
 def unpublished(connection: Connection, list_id: int) -> list[RowChange]:
     """Return what a version begun now would change, by table and key."""
-    return _changes(connection, list_id, "wanted", "wanted <> published")
+    return _changes(
+        connection,
+        list_id,
+        """SELECT tbl, key, value, wanted, published FROM list_rows
+        WHERE list_id = :list AND wanted <> published ORDER BY tbl, key""",
+    )
 
 
 def frozen(connection: Connection, list_id: int) -> list[RowChange]:
     """Return what the version under way changes, by table and key."""
-    return _changes(connection, list_id, "pending", "pending IS NOT NULL")
+    return _changes(
+        connection,
+        list_id,
+        """SELECT tbl, key, value, pending, published FROM list_rows
+        WHERE list_id = :list AND pending IS NOT NULL ORDER BY tbl, key""",
+    )
 
 
 def touched(connection: Connection, list_id: int, table: str, after: int) -> Iterator[ListRow]:
@@ -99,17 +109,21 @@ def listed(connection: Connection, list_id: int, table: str) -> Iterator[ListRow
     )
 
 
+_ENTRIES = """SELECT e.*, r.value, r.touched FROM entries e
+JOIN list_rows r ON r.list_id = e.list_id AND r.tbl = e.tbl AND r.key = e.key
+WHERE e.list_id = :list """
+_IN_ORDER = " ORDER BY e.tbl, e.key, e.ref"
+
+
 def entries_of(connection: Connection, list_id: int, key: bytes | None) -> Iterator[Entry]:
     """Yield the entries of one key, or all of the list, by table, key and report number."""
-    sets = {number: (labels, classify(labels)) for number, labels in known_sets(connection).items()}
-    only = "" if key is None else "AND e.key = :key"
-    result = _stream(
-        connection,
-        f"""SELECT e.*, r.value, r.touched FROM entries e
-        JOIN list_rows r ON r.list_id = e.list_id AND r.tbl = e.tbl AND r.key = e.key
-        WHERE e.list_id = :list {only} ORDER BY e.tbl, e.key, e.ref""",
-        {"list": list_id, "key": key} if only else {"list": list_id},
-    )
+    sets = {
+        number: (labels, classify(labels)) for number, labels in LabelSets(connection).by_number().items()
+    }
+    if key is None:
+        result = _stream(connection, _ENTRIES + _IN_ORDER, {"list": list_id})
+    else:
+        result = _stream(connection, _ENTRIES + "AND e.key = :key" + _IN_ORDER, {"list": list_id, "key": key})
     for row in result:
         labels, classification = sets[row.labels]
         yield Entry(
@@ -133,7 +147,8 @@ def count(connection: Connection, info: ListInfo) -> ListStatus:
     """Count a list's entries and rows."""
 
     def numbers(sql: str) -> dict[Any, int]:
-        return {what: number for what, number in connection.execute(text(sql), {"list": info.id})}
+        found = connection.execute(text(sql), {"list": info.id})
+        return {row[0]: row[1] for row in found}
 
     by_status = numbers("SELECT status, count(*) FROM entries WHERE list_id = :list GROUP BY status")
     by_table = numbers(
@@ -148,14 +163,9 @@ def count(connection: Connection, info: ListInfo) -> ListStatus:
     )
 
 
-def _changes(connection: Connection, list_id: int, state: str, where: str) -> list[RowChange]:
-    sets: dict[int, LabelSet | None] = {**known_sets(connection), 0: None}
-    result = _stream(
-        connection,
-        f"""SELECT tbl, key, value, {state}, published FROM list_rows
-        WHERE list_id = :list AND {where} ORDER BY tbl, key""",
-        {"list": list_id},
-    )
+def _changes(connection: Connection, list_id: int, sql: str) -> list[RowChange]:
+    sets: dict[int, LabelSet | None] = {**LabelSets(connection).by_number(), UNLISTED: None}
+    result = _stream(connection, sql, {"list": list_id})
     return [
         RowChange(TABLE_NAMES[tbl], bytes(key), bytes(value), sets[labels], sets[before])
         for tbl, key, value, labels, before in result
@@ -163,7 +173,7 @@ def _changes(connection: Connection, list_id: int, state: str, where: str) -> li
 
 
 def _rows(connection: Connection, sql: str, **parameters: object) -> Iterator[ListRow]:
-    sets: dict[int, LabelSet | None] = {**known_sets(connection), 0: None}
+    sets: dict[int, LabelSet | None] = {**LabelSets(connection).by_number(), UNLISTED: None}
     for key, value, labels in _stream(connection, sql, parameters):
         yield ListRow(bytes(key), bytes(value), sets[labels])
 

@@ -1,0 +1,123 @@
+"""What the catalog holds of a list's entries and rows: read in blocks for a merge, written in bulk.
+
+Everything goes by primary key, so that SQLite and PostgreSQL find their way alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from vallum_publisher.catalog.merge import Changes, Held
+from vallum_publisher.catalog.tables import TABLE_NAMES
+
+BLOCK = 50_000
+"""Entries in one block."""
+
+LOOKUP = 500
+"""Rows in one look-up by key."""
+
+_TABLE_BYTES = [bytes([number]) for number in range(len(TABLE_NAMES))]
+
+_SELECT = """
+SELECT r.tbl, r.key, r.value, r.wanted, r.published = 0 AND r.touched = 0 AND r.pending IS NULL, e.ref,
+       e.content_id, e.labels, e.status, e.active, e.expires_at, e.added_at, e.updated_at, e.verified_at
+FROM list_rows r
+LEFT JOIN entries e ON e.list_id = r.list_id AND e.tbl = r.tbl AND e.key = r.key
+WHERE r.list_id = :list AND """
+_AFTER = text(_SELECT + "(r.tbl, r.key) > (:tbl, :key) ORDER BY r.tbl, r.key LIMIT :limit")
+_NAMED = text(_SELECT + "r.tbl = :tbl AND r.key IN :keys").bindparams(bindparam("keys", expanding=True))
+_EXPIRED = text(
+    """SELECT DISTINCT tbl, key FROM entries
+    WHERE list_id = :list AND active = 1 AND expires_at > 0 AND expires_at <= :now"""
+)
+
+_ENTRY_COLUMNS = "list_id, tbl, key, ref, content_id, labels, status, active, expires_at, added_at, updated_at, verified_at"
+_ROW_COLUMNS = "list_id, tbl, key, value, wanted, published, touched"
+_AMEND = """UPDATE entries SET content_id = ?, labels = ?, status = ?, active = ?, expires_at = ?,
+added_at = ?, updated_at = ?, verified_at = ? WHERE list_id = ? AND tbl = ? AND key = ? AND ref = ?"""
+_DROP = "DELETE FROM entries WHERE list_id = ? AND tbl = ? AND key = ? AND ref = ?"
+_WANT = "UPDATE list_rows SET wanted = ? WHERE list_id = ? AND tbl = ? AND key = ?"
+_FORGET = "DELETE FROM list_rows WHERE list_id = ? AND tbl = ? AND key = ?"
+
+
+def read_after(connection: Connection, list_id: int, row: bytes) -> tuple[list[Held], bytes | None]:
+    """Read a block of what is held after a row; ``b""`` stands before the first.
+
+    Returns:
+        The block, whole rows only, and its last row if there may be more.
+    """
+    tbl, key = (row[0], row[1:]) if row else (-1, b"")
+    parameters = {"list": list_id, "tbl": tbl, "key": key, "limit": BLOCK}
+    found = _held(connection, _AFTER, parameters)
+    if len(found) < BLOCK:
+        return found, None
+    # The last row may have more entries than fitted.
+    cut = found[-1].row
+    whole = [held for held in found if held.row != cut]
+    whole += read_rows(connection, list_id, [cut])
+    return whole, cut
+
+
+def read_rows(connection: Connection, list_id: int, rows: Sequence[bytes]) -> list[Held]:
+    """Read what is held of some rows."""
+    found: list[Held] = []
+    for tbl in sorted({row[0] for row in rows}):
+        keys = [row[1:] for row in rows if row[0] == tbl]
+        found += _held(connection, _NAMED, {"list": list_id, "tbl": tbl, "keys": keys})
+    return found
+
+
+def expired_rows(connection: Connection, list_id: int, now: int) -> list[bytes]:
+    """Return the rows with an active entry whose time is over."""
+    found = connection.execute(_EXPIRED, {"list": list_id, "now": now})
+    return [_TABLE_BYTES[tbl] + key for tbl, key in found]
+
+
+def write(connection: Connection, list_id: int, changes: Changes) -> None:
+    """Write what a merge found."""
+    _insert(
+        connection,
+        "list_rows",
+        _ROW_COLUMNS,
+        [(list_id, row[0], row[1:], value, wanted, 0, 0) for row, value, wanted in changes.new_rows],
+    )
+    _insert(
+        connection,
+        "entries",
+        _ENTRY_COLUMNS,
+        [(list_id, row[0], row[1:], ref, *values) for row, ref, values in changes.new_entries],
+    )
+    amended = [(*values, list_id, row[0], row[1:], ref) for row, ref, values in changes.amended]
+    _many(connection, _AMEND, amended)
+    _many(connection, _DROP, [(list_id, row[0], row[1:], ref) for row, ref in changes.gone])
+    _many(connection, _WANT, [(wanted, list_id, row[0], row[1:]) for wanted, row in changes.wanted])
+    _many(connection, _FORGET, [(list_id, row[0], row[1:]) for row in changes.forgotten])
+
+
+def _held(connection: Connection, query: Any, parameters: dict[str, object]) -> list[Held]:
+    return [
+        Held(_TABLE_BYTES[tbl] + key, value, wanted, bool(fresh), *entry)
+        for tbl, key, value, wanted, fresh, *entry in connection.execute(query, parameters)
+    ]
+
+
+def _insert(connection: Connection, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows and connection.dialect.name == "postgresql":
+        # One statement per row costs PostgreSQL ten times as much.
+        cursor: Any = connection.connection.cursor()
+        with cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        return
+    marks = ", ".join("?" * (columns.count(",") + 1))
+    _many(connection, f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - our constants
+
+
+def _many(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        if connection.dialect.paramstyle != "qmark":
+            sql = sql.replace("?", "%s")
+        connection.exec_driver_sql(sql, list(rows))

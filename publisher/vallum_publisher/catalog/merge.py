@@ -1,0 +1,222 @@
+"""What becomes of one row when records for it come in. Pure: held entries and drafts in, changes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from vallum.errors import DataError
+from vallum_publisher.catalog.classes import UNLISTED
+from vallum_publisher.catalog.draft import ROW_BYTES, Draft
+from vallum_publisher.catalog.entry import TEST_REF
+
+
+class Mode(StrEnum):
+    """What a batch means for what it does not name."""
+
+    REPLACE = "replace"
+    ADD = "add"
+    REMOVE = "remove"
+
+
+class Held(NamedTuple):
+    """One entry as held beside its row; the row alone (``ref`` is ``None``) if it has no entries.
+
+    ``fresh`` says that no version ever held the row, nor does the one under way. The columns from
+    ``content_id`` on are those of :class:`Draft`.
+    """
+
+    row: bytes
+    value: bytes
+    wanted: int
+    fresh: bool
+    ref: str | None
+    content_id: str
+    labels: int
+    status: str
+    active: int
+    expires_at: int
+    added_at: int
+    updated_at: int
+    verified_at: int
+
+
+class KeyCollisionError(DataError):
+    """Two different expressions have one key: by accident about never, so somebody may have crafted one."""
+
+    def __init__(self, entry_id: str) -> None:
+        super().__init__(
+            f"entry {entry_id}: another expression has this key already; nothing was applied",
+            hint="look at both entries; with intent it takes somebody who holds the pepper",
+        )
+        self.entry_id = entry_id
+
+
+EntryValues = tuple[str, int, str, int, int, int, int, int]
+"""content_id, labels, status, active, expires_at, added_at, updated_at, verified_at."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is to be written, and how entries fared. Rows are named by table number and key."""
+
+    new_rows: list[tuple[bytes, bytes, int]] = field(default_factory=list)
+    """row, value, wanted"""
+    wanted: list[tuple[int, bytes]] = field(default_factory=list)
+    forgotten: list[bytes] = field(default_factory=list)
+    new_entries: list[tuple[bytes, str, EntryValues]] = field(default_factory=list)
+    amended: list[tuple[bytes, str, EntryValues]] = field(default_factory=list)
+    gone: list[tuple[bytes, str]] = field(default_factory=list)
+    unchanged: int = 0
+    absent: int = 0
+
+    def size(self) -> int:
+        """How much is waiting to be written."""
+        return (
+            len(self.new_rows) + len(self.wanted) + len(self.forgotten)
+            + len(self.new_entries) + len(self.amended) + len(self.gone)
+        )  # fmt: skip
+
+
+def by_row(held: Iterable[Held]) -> dict[bytes, list[Held]]:
+    """Sort what is held by row."""
+    rows: dict[bytes, list[Held]] = {}
+    for entry in held:
+        rows.setdefault(entry.row, []).append(entry)
+    return rows
+
+
+def expire(
+    held: Mapping[bytes, Sequence[Held]], now: int, union: Callable[[set[int]], int], changes: Changes
+) -> None:
+    """Take entries off the list whose time is over; ``held`` has all entries of its rows."""
+    for row, known in held.items():
+        active: set[int] = set()
+        for entry in known:
+            if entry.ref is None or not entry.active:
+                continue
+            if 0 < entry.expires_at <= now:
+                facts = (entry.content_id, entry.labels, entry.status, 0, entry.expires_at)
+                changes.amended.append((row, entry.ref, (*facts, entry.added_at, now, entry.verified_at)))
+            else:
+                active.add(entry.labels)
+        wanted = union(active)
+        if wanted != known[0].wanted:
+            changes.wanted.append((wanted, row))
+
+
+_NONE: list[Held] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """Merges row by row.
+
+    Attributes:
+        mode: of the batch.
+        now: seconds since 1970.
+        union: number of the union of several label sets, 0 of none.
+        entry_id: of a key, for errors.
+    """
+
+    mode: Mode
+    now: int
+    union: Callable[[set[int]], int]
+    entry_id: Callable[[bytes], str]
+
+    def merge(self, drafts: Sequence[Draft], held: dict[bytes, list[Held]], changes: Changes) -> None:
+        """Merge the drafts of some rows, in order, with what is held of them, which is taken out of ``held``.
+
+        Raises:
+            KeyCollisionError: see there.
+        """
+        at, end = 0, len(drafts)
+        while at < end:
+            row = drafts[at].at[:ROW_BYTES]
+            upto = at + 1
+            while upto < end and drafts[upto].at.startswith(row):
+                upto += 1
+            known = held.pop(row, _NONE)
+            if upto - at == len(known) == 1 and self.mode is not Mode.REMOVE and _same(drafts[at], known[0]):
+                changes.unchanged += 1  # by far the most frequent case
+            else:
+                self._merge_row(row, drafts[at:upto], known, changes)
+            at = upto
+
+    def drop_unnamed(self, held: Mapping[bytes, Sequence[Held]], changes: Changes) -> None:
+        """Take the entries of rows off that a full replacement did not name."""
+        for row, known in held.items():
+            if known[0].ref is not None:
+                self._merge_row(row, (), known, changes)
+
+    def _merge_row(
+        self, row: bytes, drafts: Sequence[Draft], known: Sequence[Held], changes: Changes
+    ) -> None:
+        if len({draft.value for draft in drafts} | {entry.value for entry in known}) > 1:
+            raise KeyCollisionError(self.entry_id(row[1:]))
+        entries = {entry.ref: entry for entry in known if entry.ref is not None}
+        classes = {ref: entry.labels if entry.active else UNLISTED for ref, entry in entries.items()}
+        if self.mode is Mode.REMOVE:
+            gone = _removed(drafts, entries, changes)
+        else:
+            for draft in drafts:
+                classes[draft.ref] = draft.labels if draft.active else UNLISTED
+                self._put(row, draft, entries.get(draft.ref), changes)
+            spared = {TEST_REF, *(draft.ref for draft in drafts)}
+            gone = entries.keys() - spared if self.mode is Mode.REPLACE else set()
+        for ref in sorted(gone):
+            changes.gone.append((row, ref))
+            del classes[ref]
+        wanted = self.union(set(classes.values()) - {UNLISTED})
+        if not known:
+            if classes:
+                changes.new_rows.append((row, drafts[0].value, wanted))
+        elif known[0].fresh and not classes:
+            changes.forgotten.append(row)
+        elif wanted != known[0].wanted:
+            changes.wanted.append((wanted, row))
+
+    def _put(self, row: bytes, draft: Draft, held: Held | None, changes: Changes) -> None:
+        if held is None:
+            values = (
+                *draft[2:7],
+                draft.added_at or self.now,
+                draft.updated_at or self.now,
+                draft.verified_at,
+            )
+            changes.new_entries.append((row, draft.ref, values))
+        elif _same(draft, held):
+            changes.unchanged += 1
+        else:
+            values = (
+                *draft[2:7],
+                draft.added_at or held.added_at,
+                draft.updated_at or self.now,
+                draft.verified_at or held.verified_at,
+            )
+            changes.amended.append((row, draft.ref, values))
+
+
+def _removed(drafts: Sequence[Draft], entries: Mapping[str, Held], changes: Changes) -> set[str]:
+    """Which entries a removal means; one without report number means every report."""
+    gone: set[str] = set()
+    for draft in drafts:
+        meant = {draft.ref} & entries.keys() if draft.ref else entries.keys() - {TEST_REF}
+        changes.absent += not meant
+        gone |= meant
+    return gone
+
+
+def _same(draft: Draft, held: Held) -> bool:
+    """Whether a draft says nothing new of an entry; what it does not say counts as unchanged."""
+    return (
+        held.ref is not None
+        and draft.value == held.value
+        and draft[2:7] == held[5:10]  # content_id to expires_at
+        and draft.at[ROW_BYTES:] == held.ref.encode()
+        and draft.added_at in (0, held.added_at)
+        and draft.updated_at in (0, held.updated_at)
+        and draft.verified_at in (0, held.verified_at)
+    )
