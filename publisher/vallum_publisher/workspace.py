@@ -88,15 +88,15 @@ class SignerEntry:
 class Ledger:
     """The highest number signed for each role, kept so that none is ever signed with two contents.
 
-    A crash may leave ``57.<role>.json`` in the store, or on its way there, without the head pointing to it. The
-    next attempt takes 58, whether or not it can see 57.
+    A crash may leave ``57.<role>.json`` in the store, or on its way there, and no head that points to it.
+    The next attempt takes 58, whether or not it can see 57.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def reserve(self, current: Mapping[str, int]) -> dict[str, int]:
-        """Take a number for each role above ``current`` and above all that were ever taken; durable on return."""
+        """Take a number for each role above ``current`` and above all that were taken; durable on return."""
         known = self._read()
         taken = {role: max(number, known.get(role, 0)) + 1 for role, number in current.items()}
         write_durable(self._path, [json.dumps({**known, **taken}, sort_keys=True).encode() + b"\n"])

@@ -1,4 +1,4 @@
-"""Do catalog and store tell one story? Asked before each publication: to go on otherwise forks the history."""
+"""Do catalog and store tell one story? Asked before anything is signed: to go on otherwise forks history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ from collections.abc import Mapping
 
 from vallum.errors import StateError
 from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.release.metadata import head_of
+from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.version import StreamHead, streams_of
+
+
+def public_heads(repository: Repository, tip: Tip, info: ListInfo) -> dict[str, StreamHead | None]:
+    """What the roles of a list's streams say under ``tip``; ``None`` before the first publication."""
+    return {stream: public_head(repository, tip, stream) for stream in streams_of(info)}
+
+
+def public_head(repository: Repository, tip: Tip, stream: str) -> StreamHead | None:
+    """What one stream's role says under ``tip``."""
+    said = head_of(stream, repository.list_role(tip, stream))
+    return StreamHead(*said) if said else None
 
 
 def public_version(

@@ -1,6 +1,6 @@
 """What the repository's TUF metadata says: roles, keys, delegations, list roles (DESIGN §4).
 
-Values of ``tuf.api.metadata`` in and out; what a list says stands in ``custom.vallum`` of zero-length targets.
+Values of ``tuf.api.metadata`` in and out; what a list says stands in ``custom.vallum`` of empty targets.
 Signing is :mod:`vallum_publisher.keys`'s business, the order of uploads :mod:`.commit`'s.
 """
 

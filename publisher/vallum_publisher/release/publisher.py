@@ -1,17 +1,17 @@
 """A publisher at work: lists, versions, renewals. Each method is whole or not at all, and may be run again.
 
 Every publication runs the same steps, whatever happened before: read the store's head, compare it with the
-catalog, take the version under way (or begin one), compute and seal its state, upload, move the head, read it
-back, say so. There is no recovery code: a crash is an attempt that stopped, and the next one goes on from what
-the catalog and the store say.
+catalog, take the version under way (or begin one), compute and seal its state, upload, move the head, read
+it back, say so. There is no recovery code: a crash is an attempt that stopped, and the next one goes on from
+what the catalog and the store say.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import SystemRandom
 
 from securesystemslib.signer import Key
@@ -22,12 +22,17 @@ from vallum.format.table import SALT_BYTES
 from vallum_publisher.catalog import Catalog, ListInfo, ListSpec, Version
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import make_key
-from vallum_publisher.release.agreement import public_version
+from vallum_publisher.release.agreement import public_heads, public_version
+from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
 from vallum_publisher.release.commit import Committer
-from vallum_publisher.release.metadata import add_list, charter_of, head_of, list_role, make_targets
+from vallum_publisher.release.condition import Condition, read_condition
+from vallum_publisher.release.invitation import invite
+from vallum_publisher.release.metadata import add_list, charter_of, list_role, make_targets
 from vallum_publisher.release.readback import check_published
+from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
 from vallum_publisher.release.repository import TIMESTAMP_KEY, Repository, Tip
 from vallum_publisher.release.tables import TableCache
+from vallum_publisher.release.verification import VerifiedStream, verify_repository
 from vallum_publisher.release.version import Release, StreamHead, charter_for, make_release, streams_of
 from vallum_publisher.store import RUN, ObjectStore
 from vallum_publisher.workspace import SignerEntry, Workspace
@@ -66,6 +71,16 @@ class Published:
     rows: Mapping[str, int]
     changes: int
     uploaded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What one ``refresh`` signed again; ``refused`` says why not, by stream."""
+
+    streams: tuple[str, ...]
+    snapshot: bool
+    timestamp: bool
+    refused: Mapping[str, str]
 
 
 class Publisher:
@@ -151,7 +166,7 @@ class Publisher:
         changes = uploaded = 0
         self.catalog.expire(name, actor=self._actor, now=now)
         for info, pending, tip in self._looks(name):
-            public = self.public(tip, info)
+            public = public_heads(self.repository, tip, info)
             at = public_version(self.catalog, info, pending, public)
             if pending is not None and at == pending.version:
                 # It is public: by us just now, by us before we were stopped, or by another publisher.
@@ -189,13 +204,61 @@ class Publisher:
             self._try(committer, tip, roles, now)
         raise self._beaten()
 
-    def public(self, tip: Tip, info: ListInfo) -> dict[str, StreamHead | None]:
-        """What the roles of a list's streams say under ``tip``; ``None`` before the first publication."""
-        found: dict[str, StreamHead | None] = {}
-        for stream in streams_of(info):
-            said = head_of(stream, self.repository.list_role(tip, stream))
-            found[stream] = StreamHead(*said) if said else None
-        return found
+    def refresh(self, *, now: datetime) -> Refreshed:
+        """Sign again what must say that it is still the newest; in one snapshot, nothing if nothing is due.
+
+        A list whose catalog and store disagree is left as it is and named in the answer; all else is renewed.
+
+        Raises:
+            ConfigError: keys cannot be reached.
+            ConflictError, UnavailableError: as of :meth:`publish`.
+        """
+        lifetimes = self.workspace.settings.lifetimes
+        with self.workspace.lock():
+            committer = self._committer()
+            for tip in self._tips():
+                due, refused = due_heads(self.repository, self.catalog, tip, lifetimes, now)
+                snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
+                if not snapshot and not timestamp_is_due(tip, lifetimes, now):
+                    return Refreshed((), False, False, refused)
+                self._progress(f"signing {', '.join(due) or 'the timestamp'} again")
+                try:
+                    if snapshot or tip.timestamp is None:
+                        committer.commit(tip, renewed(due, now), now)
+                    else:
+                        committer.move(tip, tip.timestamp.snapshot_meta, now)
+                except ConflictError:
+                    self._pause()
+                    continue
+                return Refreshed(tuple(due), snapshot, True, refused)
+            raise self._beaten()
+
+    def status(self, *, now: datetime) -> Condition:
+        """How everything stands; changes nothing.
+
+        Raises:
+            TrustError, DataError: the repository does not verify.
+            UnavailableError: store or catalog do not answer.
+        """
+        return read_condition(self.repository, self.catalog, self.workspace.settings.lifetimes, now)
+
+    def verify(self) -> tuple[VerifiedStream, ...]:
+        """Check the whole repository against the root of trust and the catalog (``verify_repository``)."""
+        self.repository.tip()  # follows newer roots
+        return verify_repository(self.store, self.repository.root_bytes, self.catalog, self._progress)
+
+    def invite(self, streams: Sequence[str] = ()) -> bytes:
+        """Write the invitation to ``streams`` (or lists, meaning all their editions; empty: to everything).
+
+        Raises:
+            ConfigError: there is no such stream, or the settings do not say where clients fetch from.
+        """
+        return invite(self.workspace.settings, self.repository, streams)
+
+    def gc(self, *, now: datetime, retention: timedelta = RUN_RETENTION) -> Collected:
+        """Delete runs and metadata that nobody can need any more (see ``collect``)."""
+        with self.workspace.lock():
+            return collect(self.repository, now, retention)
 
     def _begin(self, info: ListInfo, now: datetime) -> Version | None:
         salt = bytes(SALT_BYTES)
@@ -252,7 +315,10 @@ class Publisher:
         try:
             committer.commit(tip, roles, now)
         except ConflictError:
-            time.sleep(_RANDOM.uniform(0, _LONGEST_PAUSE))
+            self._pause()
+
+    def _pause(self) -> None:
+        time.sleep(_RANDOM.uniform(0, _LONGEST_PAUSE))
 
     def _beaten(self) -> ConflictError:
         return ConflictError(

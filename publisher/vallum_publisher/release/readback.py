@@ -47,7 +47,7 @@ class Reading:
     def __init__(self, store: ObjectStore, root: bytes, folder: Path) -> None:
         self._folder = folder
         self.client = ClientRepository(folder / "trust", root, Fetcher(StoreTransport(store), _DEADLINE))
-        self.client.refresh()
+        self.top = self.client.refresh()
 
     def head(self, stream: str) -> Head:
         """The head of a stream.

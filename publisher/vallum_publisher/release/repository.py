@@ -35,7 +35,7 @@ class Tip:
 
     Attributes:
         root: the newest root.
-        tag: names the very content of ``timestamp.json`` to a compare-and-swap; ``None`` if there is none yet.
+        tag: names this content of ``timestamp.json`` to a compare-and-swap; ``None`` if there is none yet.
         timestamp, snapshot, targets: verified; ``None`` if there is nothing yet.
     """
 

@@ -1,6 +1,6 @@
 """The publisher's tables: kept in files between publications, brought up to date from the catalog.
 
-Tables here are always of the ``full`` edition; what an edition shows is derived from them (:func:`edition_of`).
+Tables here are always of the ``full`` edition; what an edition shows is derived (:func:`edition_of`).
 A file is believed only if it has the digest that the catalog recorded; without one, all is read from the
 catalog again, which costs seconds per million rows instead of a tenth.
 """

@@ -1,0 +1,109 @@
+"""Garbage collection: what nobody can need any more (DESIGN §5).
+
+A run stays as long as some client may be about to fetch it: listed now, or by any role file that was the
+newest one within the retention time, or just uploaded by a publication under way. Metadata stays for
+auditors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from vallum_publisher.release.metadata import delegated_streams, open_role, run_key
+from vallum_publisher.release.repository import Repository, Tip
+from vallum_publisher.store import Listed
+
+RUN_RETENTION = timedelta(hours=24)
+METADATA_RETENTION = timedelta(days=400)
+
+_METADATA = re.compile(r"metadata/([1-9][0-9]*)\.([^/]+)\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What went: numbers of objects, and their bytes."""
+
+    runs: int
+    metadata: int
+    bytes: int
+
+
+def collect(
+    repository: Repository,
+    now: datetime,
+    retention: timedelta = RUN_RETENTION,
+    metadata_retention: timedelta = METADATA_RETENTION,
+) -> Collected:
+    """Delete what is not needed.
+
+    Args:
+        repository: whose store it is.
+        now: the time; compared with the store's clock.
+        retention: how long a run stays after the last role that listed it was replaced.
+        metadata_retention: how long metadata stays after it was replaced. Roots stay for ever.
+
+    Raises:
+        TrustError, DataError: the repository does not verify; then nothing is deleted.
+    """
+    # Listed before the head is read: what is uploaded meanwhile is not in the listing.
+    runs = list(repository.store.list("targets/"))
+    histories = _histories(repository.store.list("metadata/"))
+    tip = repository.tip()
+    needed = _needed_runs(repository, tip, histories, now - retention)
+    old_runs = [run for run in runs if run.key not in needed and run.modified < now - retention]
+    old_metadata = [
+        file
+        for role, history in histories.items()
+        if role != "root"
+        for file, replaced in _replaced(history, tip.number(role))
+        if replaced < now - metadata_retention
+    ]
+    for item in (*old_runs, *old_metadata):
+        repository.store.delete(item.key)
+    size = sum(item.size for item in (*old_runs, *old_metadata))
+    return Collected(len(old_runs), len(old_metadata), size)
+
+
+def _histories(listed: Iterable[Listed]) -> dict[str, list[tuple[int, Listed]]]:
+    """The files of each role, by ascending number."""
+    histories: dict[str, list[tuple[int, Listed]]] = {}
+    for item in listed:
+        match = _METADATA.fullmatch(item.key)
+        if match:
+            histories.setdefault(match[2], []).append((int(match[1]), item))
+    for history in histories.values():
+        history.sort(key=lambda pair: pair[0])
+    return histories
+
+
+def _replaced(history: list[tuple[int, Listed]], current: int) -> Iterable[tuple[Listed, datetime]]:
+    """Files older than the current one, and when the next one came."""
+    for (number, file), (_, following) in pairwise(history):
+        if number < current:
+            yield file, following.modified
+
+
+def _needed_runs(
+    repository: Repository, tip: Tip, histories: dict[str, list[tuple[int, Listed]]], since: datetime
+) -> set[str]:
+    """Keys of the runs that roles in force at or after ``since`` list; orphans of a crash count too."""
+    needed: set[str] = set()
+    targets = tip.required_targets()
+    for stream in delegated_streams(targets):
+        roles = [repository.list_role(tip, stream)]
+        history = histories.get(stream, [])
+        gone = {file.key for file, replaced in _replaced(history, tip.number(stream)) if replaced < since}
+        for number, file in history:
+            if file.key in gone or number == tip.number(stream):
+                continue
+            stored = repository.store.get(file.key)
+            if stored is not None:
+                # Old keys may have signed it, so it is only read for what it lists, not believed.
+                roles.append(open_role(targets, stream, stored.data, type(roles[0])))
+        for role in roles:
+            needed |= {run_key(run) for run in role.targets.values() if run.length}
+    return needed

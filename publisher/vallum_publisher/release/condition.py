@@ -1,0 +1,130 @@
+"""How a repository stands: versions, what waits, what expires when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vallum.errors import StateError
+from vallum.format.head import Head, stale_after
+from vallum.invitation import root_fingerprint
+from vallum_publisher.catalog import Catalog, ListInfo
+from vallum_publisher.release.agreement import public_head, public_heads, public_version
+from vallum_publisher.release.renewal import head_is_due, snapshot_is_due, timestamp_is_due
+from vallum_publisher.release.repository import Repository, Tip
+from vallum_publisher.release.version import streams_of
+from vallum_publisher.workspace import Lifetimes
+
+
+@dataclass(frozen=True, slots=True)
+class RoleCondition:
+    """One role's newest file. ``due``: it is to be signed again now."""
+
+    role: str
+    number: int
+    expires: datetime
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListCondition:
+    """One list.
+
+    Attributes:
+        name, kind, generation: of the list.
+        version: in the catalog, the last one that this publisher knows to be public.
+        public: in the store; 0 before the first publication.
+        state: of the first stream, as signed; empty before the first publication.
+        rows: published, in all tables.
+        waiting: rows that the next version would change.
+        under_way: the version that a stopped publication left to be finished, or ``None``.
+        created, as_of, stale_after: of the head; ``None`` before the first publication.
+        problem: why it cannot be published; empty if it can.
+    """
+
+    name: str
+    kind: str
+    generation: int
+    version: int
+    public: int
+    state: str
+    rows: int
+    waiting: int
+    under_way: int | None
+    created: datetime | None
+    as_of: datetime | None
+    stale_after: datetime | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A repository. ``fingerprint`` is the root's, to compare by telephone."""
+
+    root_version: int
+    fingerprint: str
+    roles: tuple[RoleCondition, ...]
+    lists: tuple[ListCondition, ...]
+
+
+def read_condition(
+    repository: Repository, catalog: Catalog, lifetimes: Lifetimes, now: datetime
+) -> Condition:
+    """Read how everything stands.
+
+    Raises:
+        TrustError, DataError: the repository does not verify.
+        UnavailableError: store or catalog do not answer.
+    """
+    tip = repository.tip()
+    roles = [RoleCondition("root", tip.root.version, tip.root.expires, due=False)]
+    if tip.targets and tip.snapshot and tip.timestamp:
+        roles += [
+            RoleCondition("targets", tip.targets.version, tip.targets.expires, due=False),
+            RoleCondition(
+                "snapshot", tip.snapshot.version, tip.snapshot.expires, snapshot_is_due(tip, lifetimes, now)
+            ),
+            RoleCondition(
+                "timestamp",
+                tip.timestamp.version,
+                tip.timestamp.expires,
+                timestamp_is_due(tip, lifetimes, now),
+            ),
+        ]
+    for stream in tip.streams():
+        role = repository.list_role(tip, stream)
+        due = head_is_due(public_head(repository, tip, stream), role, lifetimes, now)
+        roles.append(RoleCondition(stream, role.version, role.expires, due))
+    lists = tuple(_read_list(repository, catalog, tip, info) for info in catalog.lists())
+    return Condition(tip.root.version, root_fingerprint(repository.root_bytes), tuple(roles), lists)
+
+
+def _read_list(repository: Repository, catalog: Catalog, tip: Tip, info: ListInfo) -> ListCondition:
+    problem = ""
+    head: Head | None = None
+    pending = catalog.pending_version(info.name)
+    if set(streams_of(info)) <= set(tip.streams()):
+        public = public_heads(repository, tip, info)
+        head = next((held.head for held in public.values() if held), None)
+        try:
+            public_version(catalog, info, pending, public)
+        except StateError as error:
+            problem = str(error)
+    else:
+        problem = "creating the list was stopped; run list create again"
+    numbers = catalog.status(info.name)
+    return ListCondition(
+        name=info.name,
+        kind=info.kind,
+        generation=info.generation,
+        version=info.version,
+        public=head.version if head else 0,
+        state=head.state if head else "",
+        rows=sum(numbers.rows.values()),
+        waiting=numbers.unpublished,
+        under_way=pending.version if pending else None,
+        created=head.created if head else None,
+        as_of=head.as_of if head else None,
+        stale_after=stale_after(head) if head else None,
+        problem=problem,
+    )

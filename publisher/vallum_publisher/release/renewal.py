@@ -1,0 +1,73 @@
+"""What must be signed again though nothing changed: what says "this is still the newest" (DESIGN §4).
+
+A client that is shown old metadata for ever is being frozen; expiry and ``as_of`` are what reveals it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from tuf.api.metadata import Targets
+
+from vallum.errors import StateError
+from vallum_publisher.catalog import Catalog
+from vallum_publisher.release.agreement import public_head, public_heads, public_version
+from vallum_publisher.release.metadata import list_role, make_targets
+from vallum_publisher.release.repository import Repository, Tip
+from vallum_publisher.release.version import StreamHead, streams_of
+from vallum_publisher.workspace import Lifetimes
+
+
+def timestamp_is_due(tip: Tip, lifetimes: Lifetimes, now: datetime) -> bool:
+    """Say whether a third of the timestamp's life is over: 8 hours of a day."""
+    return tip.timestamp is None or tip.timestamp.expires - now <= lifetimes.of("timestamp") * 2 / 3
+
+
+def snapshot_is_due(tip: Tip, lifetimes: Lifetimes, now: datetime) -> bool:
+    """Say whether half of the snapshot's life is over."""
+    return tip.snapshot is None or tip.snapshot.expires - now <= lifetimes.of("snapshot") / 2
+
+
+def head_is_due(held: StreamHead | None, role: Targets, lifetimes: Lifetimes, now: datetime) -> bool:
+    """Say whether a list role is to be signed again: for ``as_of``, or before it expires."""
+    if role.expires - now <= lifetimes.of("list") / 2:
+        return True
+    return held is not None and now - held.head.as_of >= timedelta(seconds=held.head.max_age) / 3
+
+
+def due_heads(
+    repository: Repository, catalog: Catalog, tip: Tip, lifetimes: Lifetimes, now: datetime
+) -> tuple[dict[str, StreamHead | None], dict[str, str]]:
+    """The list roles that are due, and why others that are due cannot be signed, by stream."""
+    due: dict[str, StreamHead | None] = {}
+    refused: dict[str, str] = {}
+    known = {stream: info for info in catalog.lists() for stream in streams_of(info)}
+    for stream in tip.streams():
+        held = public_head(repository, tip, stream)
+        if not head_is_due(held, repository.list_role(tip, stream), lifetimes, now):
+            continue
+        if stream not in known:
+            refused[stream] = "the list is not in this catalog"
+            continue
+        info = known[stream]
+        try:
+            # To say "this is the newest" of what is not ours would be to sign a second history.
+            pending = catalog.pending_version(info.name)
+            public_version(catalog, info, pending, public_heads(repository, tip, info))
+        except StateError as error:
+            refused[stream] = str(error)
+        else:
+            due[stream] = held
+    return due, refused
+
+
+def renewed(heads: Mapping[str, StreamHead | None], now: datetime) -> dict[str, Targets]:
+    """The same list roles, said again now."""
+    return {
+        stream: make_targets(now)
+        if held is None
+        else list_role(stream, replace(held.head, as_of=now), held.listed, now)
+        for stream, held in heads.items()
+    }

@@ -1,0 +1,136 @@
+"""The whole repository, checked from outside: what a suspicious subscriber would do who has the time.
+
+Nothing here trusts what the publisher's own code computed; the metadata and runs are read by the client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vallum.errors import DataError, StateError
+from vallum.format.charter import Charter, split_stream
+from vallum.format.head import Head, RunRef
+from vallum.format.run import parse_run
+from vallum.format.table import Table
+from vallum.path import shortest_path
+from vallum.sync.apply import apply_listed, check_head_fits, check_tables
+from vallum_publisher.catalog import Catalog
+from vallum_publisher.release.readback import Reading, reading
+from vallum_publisher.release.tables import build, edition_of
+from vallum_publisher.store import ObjectStore
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedStream:
+    """One stream that was checked. ``rows`` by table; ``paths`` led to the signed state."""
+
+    stream: str
+    generation: int
+    version: int
+    state: str
+    rows: Mapping[str, int]
+    runs: int
+    paths: int
+
+
+def verify_repository(
+    store: ObjectStore, root: bytes, catalog: Catalog | None = None, progress: Progress = lambda _doing: None
+) -> tuple[VerifiedStream, ...]:
+    """Check metadata, every listed run, every way to the head, and the catalog's rows where there is one.
+
+    Ways begin at nothing, and at each version that some listed run begins or ends at, as far as its tables
+    can be made from what is listed.
+
+    Args:
+        store: the repository.
+        root: a root of trust.
+        catalog: what was meant to be published.
+        progress: told what is checked next.
+
+    Returns:
+        The published streams, sorted.
+
+    Raises:
+        VallumError: the first thing that is not as it must be.
+    """
+    verified: list[VerifiedStream] = []
+    with reading(store, root) as client:
+        for stream in client.top.streams:
+            charter = client.client.charter(split_stream(stream)[0])
+            if charter is None:
+                raise DataError(f"{stream} is delegated, and its list has no charter")
+            head = client.client.head(stream)
+            if head is not None:
+                check_head_fits(stream, charter, head)
+                verified.append(_Stream(client, stream, charter, head, progress).verify(catalog))
+    return tuple(verified)
+
+
+class _Stream:
+    def __init__(
+        self, client: Reading, stream: str, charter: Charter, head: Head, progress: Progress
+    ) -> None:
+        self._client = client
+        self._stream = stream
+        self._charter = charter
+        self._head = head
+        self._progress = progress
+        self._codec = charter.codec(split_stream(stream)[1])
+        self._sizes: dict[RunRef, int] = {}
+
+    def verify(self, catalog: Catalog | None) -> VerifiedStream:
+        head = self._head
+        for ref in head.runs:
+            self._progress(f"{self._stream}: decoding the run from {ref.start} to {ref.end}")
+            data = self._data(ref)
+            self._sizes[ref] = len(data)
+            parse_run(self._codec, data)
+        tables = self._walk({}, 0, head.version)
+        check_tables(head, tables)
+        paths = 1 + self._check_ways()
+        if catalog is not None:
+            self._progress(f"{self._stream}: comparing with the catalog")
+            self._check_catalog(catalog)
+        rows = {name: len(table.rows) for name, table in tables.items()}
+        return VerifiedStream(
+            self._stream, head.generation, head.version, head.state, rows, len(head.runs), paths
+        )
+
+    def _check_ways(self) -> int:
+        """From each version that can be made of a base, the client's way must lead to the signed state."""
+        head = self._head
+        first = min(ref.end for ref in head.runs if ref.start == 0)
+        starts = sorted(
+            {at for ref in head.runs for at in (ref.start, ref.end) if first <= at < head.version}
+        )
+        for start in starts:
+            self._progress(f"{self._stream}: the way from version {start}")
+            held = self._walk({}, 0, start)
+            check_tables(head, self._walk(held, start, head.version))
+        return len(starts)
+
+    def _walk(self, held: Mapping[str, Table], start: int, end: int) -> Mapping[str, Table]:
+        runs = [ref for ref in self._head.runs if ref.end <= end and (start == 0 or ref.start)]
+        for ref in shortest_path(runs, start, end, self._sizes.__getitem__):
+            held = apply_listed(self._codec, self._head.generation, ref, self._data(ref), held)
+        return held
+
+    def _data(self, ref: RunRef) -> bytes:
+        return self._client.run(self._stream, self._head.generation, ref)
+
+    def _check_catalog(self, catalog: Catalog) -> None:
+        name, edition = split_stream(self._stream)
+        info, pending = catalog.get_list(name), catalog.pending_version(name)
+        if (info.generation, info.version) != (self._head.generation, self._head.version) or pending:
+            raise StateError(
+                f"{name}: the catalog is at version {info.version}, or in the middle of one",
+                hint="run vallum-publisher publish first",
+            )
+        for table_name, digest in self._head.tables.items():
+            salt = catalog.versions(name, info.version - 1)[0].salt
+            full = build(self._charter, info.version, salt, catalog.listed_rows(name, table_name))
+            if edition_of(full, edition, table_name).digest() != digest:
+                raise StateError(f"{self._stream}: the catalog's rows are not the signed state")
