@@ -1,0 +1,1 @@
+"""Figures, measured against peers in the same run and printed as ratios."""
