@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from vallum_publisher.catalog.merge import Changes, Held
+from vallum_publisher.catalog.merge import Changes, Held, Pair
 from vallum_publisher.catalog.tables import TABLE_NAMES
 
 BLOCK = 50_000
@@ -34,8 +34,19 @@ _EXPIRED = text(
     WHERE list_id = :list AND active = 1 AND expires_at > 0 AND expires_at <= :now"""
 )
 
-_ENTRY_COLUMNS = "list_id, tbl, key, ref, content_id, labels, status, active, expires_at, added_at, updated_at, verified_at"
+_ENTRY_COLUMNS = (
+    "list_id, tbl, key, ref, content_id, labels, status, active, expires_at, "
+    "added_at, updated_at, verified_at"
+)
 _ROW_COLUMNS = "list_id, tbl, key, value, wanted, published, touched"
+_INCOMING = """CREATE TEMPORARY TABLE incoming (tbl, key, value, wanted, ref, content_id, labels,
+status, active, expires_at, added_at, updated_at, verified_at)"""
+_NEW_ROWS = """INSERT INTO list_rows (list_id, tbl, key, value, wanted, published, touched)
+SELECT ?, tbl, key, value, wanted, 0, 0 FROM incoming"""
+_NEW_ENTRIES = """INSERT INTO entries (list_id, tbl, key, ref, content_id, labels, status, active, expires_at,
+    added_at, updated_at, verified_at)
+SELECT ?, tbl, key, ref, content_id, labels, status, active, expires_at, added_at, updated_at, verified_at
+FROM incoming"""
 _AMEND = """UPDATE entries SET content_id = ?, labels = ?, status = ?, active = ?, expires_at = ?,
 added_at = ?, updated_at = ?, verified_at = ? WHERE list_id = ? AND tbl = ? AND key = ? AND ref = ?"""
 _DROP = "DELETE FROM entries WHERE list_id = ? AND tbl = ? AND key = ? AND ref = ?"
@@ -78,6 +89,7 @@ def expired_rows(connection: Connection, list_id: int, now: int) -> list[bytes]:
 
 def write(connection: Connection, list_id: int, changes: Changes) -> None:
     """Write what a merge found."""
+    _insert_pairs(connection, list_id, changes.new_pairs)
     _insert(
         connection,
         "list_rows",
@@ -97,10 +109,31 @@ def write(connection: Connection, list_id: int, changes: Changes) -> None:
     _many(connection, _FORGET, [(list_id, row[0], row[1:]) for row in changes.forgotten])
 
 
+def _insert_pairs(connection: Connection, list_id: int, pairs: Sequence[Pair]) -> None:
+    if not pairs:
+        return
+    if connection.dialect.name == "postgresql":
+        _insert(
+            connection,
+            "list_rows",
+            _ROW_COLUMNS,
+            [(list_id, tbl, key, value, wanted, 0, 0) for tbl, key, value, wanted, *_ in pairs],
+        )
+        entries = [(list_id, tbl, key, *entry) for tbl, key, _value, _wanted, *entry in pairs]
+        _insert(connection, "entries", _ENTRY_COLUMNS, entries)
+        return
+    # To SQLite handing over values costs more than inserting them: hand over once, insert twice.
+    connection.exec_driver_sql(_INCOMING)
+    _many(connection, "INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", pairs)
+    connection.exec_driver_sql(_NEW_ROWS, (list_id,))
+    connection.exec_driver_sql(_NEW_ENTRIES, (list_id,))
+    connection.exec_driver_sql("DROP TABLE incoming")
+
+
 def _held(connection: Connection, query: Any, parameters: dict[str, object]) -> list[Held]:
     return [
-        Held(_TABLE_BYTES[tbl] + key, value, wanted, bool(fresh), *entry)
-        for tbl, key, value, wanted, fresh, *entry in connection.execute(query, parameters)
+        tuple.__new__(Held, (_TABLE_BYTES[row[0]] + row[1], *row[2:]))
+        for row in connection.execute(query, parameters)
     ]
 
 
@@ -120,4 +153,4 @@ def _many(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> 
     if rows:
         if connection.dialect.paramstyle != "qmark":
             sql = sql.replace("?", "%s")
-        connection.exec_driver_sql(sql, list(rows))
+        connection.exec_driver_sql(sql, rows if isinstance(rows, list) else list(rows))
