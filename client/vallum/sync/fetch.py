@@ -42,6 +42,12 @@ _SNAPSHOT = re.compile(r"metadata/[0-9]+\.snapshot\.json")
 class AbsentError(FetchError):
     """The store answered that there is no such object."""
 
+    def __init__(self, name: str, status: int) -> None:
+        super().__init__(
+            f"{name}: the store answers {status}",
+            hint="is the source's url that of a repository? If so, tell the publisher",
+        )
+
 
 class TooLargeError(DataError):
     """An object is larger than its kind may be, whatever was signed."""
@@ -153,13 +159,13 @@ class Fetcher:
                 # client.md §2.4: verified metadata pins every name but the next root's and the timestamp's;
                 # a cache may remember that such a name was not there yet.
                 if fresh or not _is_pinned(name):
-                    raise AbsentError(f"{name}: the store answers {answer.status}")
+                    raise AbsentError(name, answer.status)
                 fresh = True
             elif answer.status not in _TRANSIENT or last:
                 raise FetchError(f"{name}: the store answers {answer.status}")
             else:
                 self._pause(attempt, answer.retry_after)
-        raise AbsentError(f"{name}: the store answers that it is not there")
+        raise AbsentError(name, 404)
 
     def _capped(self, name: str, answer: Answer) -> Iterator[bytes]:
         limit, size = limit_of(name), 0

@@ -8,7 +8,6 @@ counts is the digest that ``current.json`` holds, and it is there only when all 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from vallum.format.head import stale_after
 from vallum.state import SourceState
@@ -34,13 +33,4 @@ def may_poll(held: SourceState, config: str, followed: tuple[str, ...], now: dat
         and held.followed == followed
         and timedelta(0) <= now - held.verified_at < FULL_RUN_EVERY
         and all(expiry - now > (expiry - held.verified_at) / _MARGIN for expiry in expiries)
-    )
-
-
-def tables_stand(state_dir: Path, source: str, held: SourceState) -> bool:
-    """Say whether the active table files are there."""
-    return all(
-        (state_dir / path).is_file()
-        for stream, state in held.streams.items()
-        for path in state.files(source, stream).values()
     )

@@ -19,10 +19,10 @@ from vallum.state import SourceState, StreamState
 from vallum.sync.fetch import Fetcher
 from vallum.sync.floor import Floor, read_floor
 from vallum.sync.follow import Follower, Place
-from vallum.sync.poll import may_poll, tables_stand
+from vallum.sync.poll import may_poll
 from vallum.sync.report import SourceOutcome, SourceReport, StreamReport
 from vallum.sync.roles import TopLevel
-from vallum.sync.tables import FOLDER_MODE
+from vallum.sync.tables import FOLDER_MODE, Proven
 from vallum.sync.transport import Transport
 from vallum.sync.trust import Repository
 
@@ -49,12 +49,13 @@ class SourceSync:
         held: SourceState | None,
         config: str,
         transport: Transport,
+        proven: Proven,
         now: datetime,
     ) -> None:
-        self._state_dir = state_dir
         self._place = Place(state_dir, source.name, source.quota)
         self._source = source
         self._config = config
+        self._proven = proven
         self._now = now
         self._started = time.monotonic()
         self._fetcher = Fetcher(transport, source.deadline)
@@ -82,7 +83,11 @@ class SourceSync:
         held = self._held
         if not may_poll(held, self._config, self._source.streams, self._now):
             return False
-        if not tables_stand(self._state_dir, self._source.name, held):
+        name = self._source.name
+        if not all(
+            self._proven.stand(self._place.state_dir, state.files(name, stream), state.head.tables)
+            for stream, state in held.streams.items()
+        ):
             return False
         timestamp = self._fetcher.poll(held.timestamp_etag)
         return timestamp is None or sha256(timestamp).hexdigest() == held.timestamp_sha256

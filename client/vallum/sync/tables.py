@@ -40,6 +40,32 @@ def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str
         return {}
 
 
+class Proven:
+    """Table files that this process has hashed, so that a poll costs a ``stat`` (client.md §10.2).
+
+    A command that runs once hashes them once; a long-lived process does so again with every full sync.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, tuple[str, int, int, int]] = {}
+
+    def stand(self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
+        """Say whether all files are there and are the signed ones."""
+        for name, path in files.items():
+            try:
+                status = (state_dir / path).stat()
+            except OSError:
+                return False
+            mark = (digests[name], status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._seen.get(path) != mark:
+                try:
+                    open_table(state_dir / path, digests[name])
+                except (StorageError, DataError):
+                    return False
+                self._seen[path] = mark
+        return True
+
+
 def write_tables(state_dir: Path, files: Mapping[str, Path], tables: Mapping[str, Table]) -> None:
     """Write tables under the names of their version; nothing refers to them yet. Raises ``StorageError``."""
     for name, path in files.items():

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from tuf.api.exceptions import (
     DownloadError,
-    DownloadHTTPError,
     DownloadLengthMismatchError,
     ExpiredMetadataError,
     LengthOrHashMismatchError,
@@ -27,7 +26,7 @@ from vallum.errors import ConfigError, DataError, FetchError, StorageError, Trus
 from vallum.format import limits
 from vallum.format.charter import Charter, parse_charter
 from vallum.format.head import Head, RunRef, parse_head
-from vallum.sync.fetch import METADATA, TARGETS, AbsentError, Fetcher, TufFetcher
+from vallum.sync.fetch import METADATA, TARGETS, Fetcher, TufFetcher
 from vallum.sync.roles import CHARTERS, TopLevel, read_list_role, read_top_level
 
 _CONFIG = UpdaterConfig(
@@ -81,13 +80,13 @@ class Repository:
 
     def charter(self, name: str) -> Charter | None:
         """Return the charter of a list, if it has one; errors as of :meth:`refresh`, and ``FormatError``."""
-        custom = self._custom(CHARTERS + name)
-        return None if custom is None else parse_charter(custom)
+        target = self._empty(CHARTERS + name)
+        return None if target is None else parse_charter(_said(target))
 
     def head(self, stream: str) -> Head | None:
         """Return the head of a stream, if it has one; errors as of :meth:`charter`."""
-        custom = self._custom(f"{stream}/head")
-        return None if custom is None else parse_head(custom)
+        target = self._empty(f"{stream}/head")
+        return None if target is None else parse_head(_said(target))
 
     def role(self, stream: str) -> tuple[bytes, datetime]:
         """Return bytes and expiry of the role in which :meth:`head` found a head; errors as of roles.py."""
@@ -111,29 +110,24 @@ class Repository:
         with self._errors(run.path):
             self._tuf.download_target(run, str(path))
 
-    def _custom(self, name: str) -> object:
+    def _empty(self, name: str) -> TargetFile | None:
         with self._errors(name):
             target = self._tuf.get_targetinfo(name)
-        if target is None:
-            return None
-        if target.length:
+        if target is not None and target.length:
             # Nobody downloads it: its bytes would be a second, unread meaning.
             raise TrustError(f"{name}: a target that should be empty is not", hint="call the publisher")
-        return (target.custom or {}).get("vallum")
+        return target
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
         try:
             yield
-        except DownloadHTTPError as error:
-            raise AbsentError(
-                str(error), hint="is the source's url that of a repository? If so, tell the publisher"
-            ) from None
         except DownloadLengthMismatchError as error:
-            raise DataError(f"{what}: {error}", hint="tell the publisher") from None
+            raise _ours(error) or DataError(
+                f"{what}: more bytes than were signed", hint="tell the publisher if it stays so"
+            ) from None
         except DownloadError as error:
-            cause = error.__cause__
-            raise (cause if isinstance(cause, VallumError) else FetchError(f"{what}: {error}")) from None
+            raise _ours(error) or FetchError(f"{what}: {error}") from None
         except ExpiredMetadataError as error:
             raise TrustError(
                 f"{what}: {error}",
@@ -145,7 +139,7 @@ class Repository:
                 hint="a cache or the store holds other bytes; tell the publisher if it stays so",
             ) from None
         except RepositoryError as error:
-            raise TrustError(f"{what}: {_said(error)}", hint="call the publisher") from None
+            raise TrustError(f"{what}: {_reason(error)}", hint="call the publisher") from None
         except OSError as error:
             raise _storage(self._folder, error) from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -153,7 +147,16 @@ class Repository:
             raise TrustError(f"{what}: malformed metadata ({type(error).__name__})") from None
 
 
-def _said(error: RepositoryError) -> str:
+def _said(target: TargetFile) -> object:
+    return (target.custom or {}).get("vallum")
+
+
+def _ours(error: DownloadError) -> VallumError | None:
+    """What our fetcher said before python-tuf's classes were put around it."""
+    return error.__cause__ if isinstance(error.__cause__, VallumError) else None
+
+
+def _reason(error: RepositoryError) -> str:
     text = str(error).replace("\n", " ")[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

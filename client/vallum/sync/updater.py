@@ -18,7 +18,7 @@ from vallum.state import Current
 from vallum.sync.activate import activate, read_held, tidy
 from vallum.sync.report import SourceReport, SyncReport
 from vallum.sync.source import SourceSync, Staged, unsynced
-from vallum.sync.tables import FOLDER_MODE
+from vallum.sync.tables import FOLDER_MODE, Proven
 from vallum.sync.transport import Transport, open_transport
 
 PATIENCE = 30.0
@@ -36,6 +36,7 @@ class Updater:
     def __init__(self, config: Config, connect: Callable[[Source], Transport] = open_transport) -> None:
         self._config = config
         self._connect = connect
+        self._proven = Proven()
 
     def sync(self, now: datetime | None = None, wait_for_lock: float = WAIT) -> SyncReport:
         """Fetch, verify and bring into force the newest version of every list that is followed.
@@ -87,7 +88,7 @@ class Updater:
         except VallumError as error:
             return unsynced(source, held, SourceReport(source.name, "failed", error=error))
         try:
-            return SourceSync(self._config.state, source, held, config, transport, now).run()
+            return SourceSync(self._config.state, source, held, config, transport, self._proven, now).run()
         finally:
             transport.close()
 
