@@ -17,7 +17,10 @@ from tests.servers.s3 import Identity, S3Server
 _PACKAGES = "Debian's radosgw, ceph-mon, ceph-osd and ceph-common"
 _ADMIN = Identity("admin", "admin-secret")
 # The users whom the bucket policy of deploy/object-storage names.
-CEPH_USERS = {"vallum-publisher": Identity("publisher", "publisher-secret")}
+CEPH_USERS = {
+    "vallum-publisher": Identity("publisher", "publisher-secret"),
+    "vallum-collector": Identity("collector", "collector-secret"),
+}
 
 _CONFIGURATION = """\
 [global]

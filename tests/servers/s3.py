@@ -19,7 +19,7 @@ _REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody's access key; ``None`` stands for nobody's."""
+    """Somebody's access key."""
 
     access_key: str
     secret_key: str
@@ -33,14 +33,15 @@ class S3Server:
     endpoint: str
     admin: Identity
 
-    def client(self) -> Any:
-        """A raw boto3 client of the administrator."""
+    def client(self, as_: Identity | None = None) -> Any:
+        """A raw boto3 client of the administrator, unless somebody else is named."""
+        identity = as_ or self.admin
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint,
             region_name=_REGION,
-            aws_access_key_id=self.admin.access_key,
-            aws_secret_access_key=self.admin.secret_key,
+            aws_access_key_id=identity.access_key,
+            aws_secret_access_key=identity.secret_key,
             config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
         )
 
