@@ -28,7 +28,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata
 
 from vallum.durable import make_folder, os_errors, write_durable
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, VallumError
 
 FILE_SCHEME = "file"
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
@@ -134,7 +134,7 @@ class Keyring:
         No more signatures than needed: each poll of each client carries them.
 
         Raises:
-            ConfigError: too few of the keys can be reached here, or a signer fails.
+            ConfigError, StorageError: too few of the keys can be reached here; the first one's reason.
         """
         known = [key for key in keys if key.keyid in self._uris]
         if len(known) < threshold:
@@ -143,12 +143,18 @@ class Keyring:
                 hint="name their signers in keys/signers.toml, or run this where the keys are",
             )
         metadata.signatures.clear()
-        for key in known[:threshold]:
-            signer = self._signer(key)
+        failures: list[VallumError] = []
+        for key in known:
+            if len(metadata.signatures) == threshold:
+                break
             try:
-                metadata.sign(signer, append=True)
+                metadata.sign(self._signer(key), append=True)
+            except VallumError as error:
+                failures.append(error)  # that one key of several is out of reach is no disaster
             except RepositoryError as error:
-                raise ConfigError(f"{role}: signing failed: {error.__cause__ or error}") from error
+                failures.append(ConfigError(f"{role}: signing failed: {error.__cause__ or error}"))
+        if len(metadata.signatures) < threshold:
+            raise failures[0]
         return metadata.to_bytes()
 
     def _signer(self, key: Key) -> Signer:

@@ -73,7 +73,7 @@ def test_record(name: str, kind: str) -> Record:
     """The record of the row that every list holds."""
     if kind == "url":
         return Record(URL_TAGS[TEST_SCOPE].code, test_url(name), labels=(TEST,))
-    return Record(DIGEST_TAGS["sha256"].code, test_digest(name), labels=(TEST, "subject:1:image"))
+    return Record(DIGEST_TAGS["sha256"].code, test_digest(name), labels=("subject:1:image", TEST))
 
 
 def insert_list(connection: Connection, spec: ListSpec, uid: bytes, now: datetime) -> ListInfo:

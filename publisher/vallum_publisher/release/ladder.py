@@ -21,7 +21,9 @@ KEPT = 6
 BASE_SHARE = 8
 """The base is renewed when the way from it to the head weighs more than this fraction of it…"""
 BASE_VERSIONS = 256
-"""…or after so many versions."""
+"""…or after so many versions…"""
+FETCHES = 12
+"""…or when a cold start would take more fetches than this, the base among them."""
 
 
 def due_runs(version: int) -> list[int]:
@@ -75,4 +77,4 @@ def base_is_due(runs: Sequence[RunRef], version: int, size_of: Callable[[RunRef]
     except StateError:
         # A merged run was not worth listing and no other bridges its span.
         return True
-    return BASE_SHARE * sum(map(size_of, way)) > size_of(base)
+    return len(way) >= FETCHES or BASE_SHARE * sum(map(size_of, way)) > size_of(base)

@@ -1,0 +1,75 @@
+"""Which runs there are: every version finds a short way, at any head."""
+
+from __future__ import annotations
+
+import pytest
+
+from vallum.format.head import RunRef
+from vallum.path import shortest_path
+from vallum_publisher.release.ladder import BASE_VERSIONS, FETCHES, base_is_due, due_runs, keep_listed, level
+
+
+@pytest.mark.parametrize(
+    ("version", "starts"),
+    [
+        (1, []),
+        (2, [1]),
+        (3, [2]),
+        (4, [3, 1]),
+        (5, [4]),
+        (8, [7, 4]),
+        (16, [15, 12, 1]),
+        (32, [31, 28, 16]),
+        (64, [63, 60, 48, 1]),
+        (256, [255, 252, 240, 192, 1]),
+    ],
+)
+def test_due_runs(version: int, starts: list[int]) -> None:
+    assert due_runs(version) == starts
+
+
+def test_a_run_cut_off_at_version_1_belongs_to_its_level() -> None:
+    assert [level(RunRef(*span, 1)) for span in ((1, 2), (1, 4), (4, 8), (1, 16), (16, 32), (1, 64))] == [
+        0, 1, 1, 2, 2, 3,
+    ]  # fmt: skip
+
+
+def test_the_newest_of_each_level_stay_and_one_base() -> None:
+    steps = [RunRef(at, at + 1, 1) for at in range(1, 12)]
+    merged = [RunRef(1, 4, 1), RunRef(4, 8, 1)]
+    bases = [RunRef(0, 3, 1), RunRef(0, 9, 1)]
+    kept = keep_listed([*steps, *merged, *bases], kept=4)
+    assert kept == [RunRef(0, 9, 1), *merged, *steps[-4:]]
+
+
+@pytest.mark.parametrize("kept", [3, 4, 6])
+def test_every_version_finds_a_short_way(kept: int) -> None:
+    """Uniform changes to a large list, up to the fourth level and beyond."""
+
+    def size(run: RunRef) -> int:
+        return 10**9 if run.start == 0 else 100 * (run.end - run.start) + 1
+
+    listed: list[RunRef] = []
+    bases = []
+    for version in range(1, 600):
+        listed = keep_listed([*listed, *(RunRef(start, version, 1) for start in due_runs(version))], kept)
+        if base_is_due(listed, version, size):
+            bases.append(version)
+            listed = keep_listed([*listed, RunRef(0, version, 1)], kept)
+        if version in (2, 5, 63, 64, 65, 127, 254, 255, 256, 257, 511, 599) or version % 37 == 0:
+            for held in range(version):
+                way = shortest_path(listed, held, version, size)
+                assert len(way) <= (FETCHES if version - held < 256 or not held else FETCHES + 3)
+                assert held == 0 or way[0].start  # nobody fetches more than a cold start
+    assert 2 <= len(bases) <= 4
+
+
+def test_a_base_is_due_at_an_eighth_or_256_versions_or_where_no_way_leads_on() -> None:
+    sizes = {RunRef(0, 1, 1): 800, RunRef(1, 2, 1): 100, RunRef(2, 3, 1): 1, RunRef(0, 3, 1): 900}
+    first, second, third, _ = sizes
+    assert base_is_due([], 1, sizes.__getitem__)
+    assert not base_is_due([first, second], 2, sizes.__getitem__)
+    assert base_is_due([first, second, third], 3, sizes.__getitem__)
+    assert base_is_due([first, third], 3, sizes.__getitem__)  # version 1 cannot be left
+    far = RunRef(1, BASE_VERSIONS + 1, 1)
+    assert base_is_due([first, far], BASE_VERSIONS + 1, lambda run: 10_000 if run.start == 0 else 1)
