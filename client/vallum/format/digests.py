@@ -43,7 +43,7 @@ def decode_digests(keyer: Keyer, table: str, columns: list[object]) -> Unordered
             pass
         case _:
             raise FormatError(_LAYER, "a section of digests is malformed")
-    rows = Unordered()
+    rows = Unordered(0)
     previous = -1
     for group in groups:
         match group:
@@ -68,13 +68,13 @@ def _decode_group(keyer: Keyer, tag: Tag, heads: bytes, rests: bytes, rows: Unor
     if len(rests) != size * len(firsts) or len(rows) + len(firsts) > limits.ROWS:
         raise FormatError(_LAYER, "a column of digests has another length than its heads, or is too long")
     begun = keyer.begin(tag.prefix.encode("ascii"))
-    last, at = b"", 0
+    code, last, at = bytes((tag.code,)), b"", 0
     for first in firsts:
         digest = first.to_bytes(_HEAD) + rests[at : at + size]
         if digest <= last:
             raise FormatError(_LAYER, "digests are not in strictly ascending order")
         state = begun.copy()
         state.update(digest.hex().encode("ascii"))
-        rows.add(state.digest(), tag.code, digest)
+        rows.add(state.digest(), code + digest)
         last = digest
         at += size

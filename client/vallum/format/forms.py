@@ -21,6 +21,7 @@ from vallum.url import check_form
 _LAYER = "run.forms"
 _MOST_SHARED = 255
 _SCOPES = {code: tag.scope for code, tag in TAGS.items() if tag.scope is not None}
+_BYTE = [bytes((code,)) for code in range(256)]
 _BARE = frozenset({Scope.HOST, Scope.DOMAIN})
 _HOST_LINES = re.compile(rb"[\x21-.0-\x7e\n]*")
 _PATH_LINES = re.compile(rb"[\x21-\x7e\n]*")
@@ -89,7 +90,7 @@ def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:
     if not set(tags) <= set(_SCOPES):
         raise FormatError(_LAYER, "a tag is not one of URLs", hint="upgrade vallum on this machine")
 
-    rows = Unordered()
+    rows = Unordered(len(rests) + len(paths))
     begun = {code: keyer.begin(TAGS[code].prefix.encode("ascii")) for code in set(tags)}
     backwards = host = form = ""
     part = last_code = -1
@@ -121,10 +122,10 @@ def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:
         if form < last_form or (form == last_form and code <= last_code):
             raise FormatError(_LAYER, "forms are not in strictly ascending order")
         last_code = code
-        value = form.encode("ascii")
+        text = form.encode("ascii")
         state = begun[code].copy()
-        state.update(value)
-        rows.add(keyer.joined(part, state.digest()), code, value)
+        state.update(text)
+        rows.add(keyer.joined(part, state.digest()), _BYTE[code] + text)
     return rows
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, compress, pairwise, repeat
 from operator import lshift, lt, or_
 
 from vallum.errors import FormatError, StateError
@@ -113,7 +113,7 @@ class Rows:
         """Make columns of rows in any order; the keys differ."""
         dictionary = tuple(sorted(set(labels)))
         index = {set_: at for at, set_ in enumerate(dictionary)}
-        hi, lo, order = sort_keys(_pile(keys))
+        hi, lo, order = sort_keys(b"".join(keys))
         ids = id_column([index[labels[at]] for at in order], len(dictionary))
         if values is None:
             return Rows(hi, lo, ids, dictionary, None, memoryview(b""))
@@ -125,32 +125,37 @@ class Rows:
 class Unordered:
     """Rows with values in the order in which a run sends them, waiting to be sorted by their keys.
 
-    A base of a million rows passes through here: no object per row is kept.
+    A base of a million rows passes through here: no object per row is kept, and the values lie in one block,
+    large enough from the beginning (``expected`` bytes), or the heap would be full of holes.
     """
 
-    __slots__ = ("_lengths", "_piles", "_values")
+    __slots__ = ("_keys", "_lengths", "_size", "_values")
 
-    def __init__(self) -> None:
-        self._piles = _pile(())
+    def __init__(self, expected: int) -> None:
+        self._keys = bytearray()
         self._lengths = array("H")
-        self._values = bytearray()
+        self._values = bytearray(expected)
+        self._size = 0
 
     def __len__(self) -> int:
         return len(self._lengths)
 
-    def add(self, key: bytes, code: int, text: bytes) -> None:
-        """Append a row whose value is the tag ``code`` and the form's ASCII or the raw digest."""
-        lengths, values = self._lengths, self._values
-        self._piles[key[0]] += key + len(lengths).to_bytes(4)
-        lengths.append(len(text) + 1)
-        values.append(code)
-        values += text
+    def add(self, key: bytes, value: bytes) -> None:
+        """Append a row; its value is one tag byte, then the form's ASCII or the raw digest."""
+        at = self._size
+        self._keys += key
+        self._lengths.append(len(value))
+        self._size = end = at + len(value)
+        self._values[at:end] = value  # grows beyond what was expected
 
     def ordered(self, ids: memoryview[int], dictionary: tuple[LabelSet, ...]) -> Rows:
         """Sort into columns; ``ids`` are in the order of the calls of ``add``. To be called once."""
-        hi, lo, order = sort_keys(self._piles)
-        starts = array("Q", accumulate(self._lengths, initial=0))
-        given, values, at = memoryview(self._values), bytearray(len(self._values)), 0
+        keys = bytes(self._keys)
+        self._keys.clear()
+        hi, lo, order = sort_keys(keys)
+        del keys
+        starts = array("I" if self._size >> 32 == 0 else "Q", accumulate(self._lengths, initial=0))
+        given, values, at = memoryview(self._values), bytearray(self._size), 0
         for first in range(0, len(order), _CHUNK):
             block = b"".join([given[starts[row] : starts[row + 1]] for row in order[first : first + _CHUNK]])
             values[at : at + len(block)] = block
@@ -168,27 +173,33 @@ class Unordered:
 _CHUNK = 4096
 """Rows whose values are joined at a time."""
 
-
-def _pile(keys: Iterable[bytes]) -> list[bytearray]:
-    """Sort keys into 256 piles by their first byte: records of 16 bytes, the key and its number."""
-    piles = [bytearray() for _ in range(256)]
-    for number, key in enumerate(keys):
-        piles[key[0]] += key + number.to_bytes(4)
-    return piles
+_SLAB = 1 << 16
+"""Keys that are sorted at a time, roughly: as Python objects they take five times their bytes."""
 
 
-def sort_keys(piles: list[bytearray]) -> tuple[memoryview[int], memoryview[int], memoryview[int]]:
-    """Empty the piles into the two key columns and the numbers of the keys, ordered by key."""
-    words = array("I")
-    for pile in piles:
-        whole = bytes(pile)
-        words.frombytes(b"".join(sorted([whole[at : at + 16] for at in range(0, len(whole), 16)])))
-        pile.clear()
-    words.byteswap()
-    hi = array("Q", bytes(len(words) * 2))
+def sort_keys(keys: bytes) -> tuple[memoryview[int], memoryview[int], memoryview[int]]:
+    """Sort 12-byte keys, one after another, into the two key columns; the third says where each was."""
+    count = len(keys) // KEY_BYTES
+    slabs = min(256, 1 << (count // _SLAB).bit_length())
+    hi, lo, order = array("Q", bytes(8 * count)), array("I"), array("I")
     halves = memoryview(hi).cast("B").cast("I")
-    halves[1::2], halves[0::2] = memoryview(words[0::4]), memoryview(words[1::4])
-    return memoryview(hi), memoryview(words[2::4]), memoryview(words[3::4])
+    firsts = keys[::KEY_BYTES]
+    for slab in range(slabs):
+        mask = firsts.translate(bytes(first * slabs >> 8 == slab for first in range(256)))
+        records = [
+            keys[KEY_BYTES * number : KEY_BYTES * number + KEY_BYTES] + number.to_bytes(4)
+            for number in compress(range(count), mask)
+        ]
+        records.sort()
+        words = array("I")
+        words.frombytes(b"".join(records))
+        words.byteswap()
+        done = len(order)
+        halves[2 * done + 1 : 2 * (done + len(records)) : 2] = memoryview(words[0::4])
+        halves[2 * done : 2 * (done + len(records)) : 2] = memoryview(words[1::4])
+        lo.extend(words[2::4])
+        order.extend(words[3::4])
+    return memoryview(hi), memoryview(lo), memoryview(order)
 
 
 def ascends(hi: Sequence[int], lo: Sequence[int]) -> bool:
