@@ -15,7 +15,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
 from vallum.config import Config, add_source, check_url, parse_stream
-from vallum.errors import ConfigError, InputError
+from vallum.errors import InputError
 from vallum.format import limits
 
 FORMAT = 1
@@ -138,5 +138,5 @@ def _line(raw: dict[str, Any], field: str) -> str:
         or len(value.encode("utf-8", "replace")) > 8 * limits.HEAD_STRING
         or not value.isprintable()
     ):
-        raise ConfigError(f"the invitation's {field} is missing or not a line of text")
+        raise InputError(f"the invitation's {field} is missing or not a line of text")
     return value

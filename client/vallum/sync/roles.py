@@ -123,7 +123,7 @@ def _is_stream(name: str) -> bool:
 
 def _distinct(name: str, keyids: Iterable[str], keys: Mapping[str, Key]) -> set[bytes]:
     """Return a role's key values; TUF counts one value under two ids as two signatures (measured)."""
-    values = [_value(keys[keyid]) for keyid in keyids]
+    values = [key_value(keys[keyid]) for keyid in keyids]
     if len(set(values)) != len(values):
         raise TrustError(f"the role {name} has one key under two names", hint="call the publisher")
     return set(values)
@@ -137,7 +137,7 @@ def _require_offline(name: str, values: set[bytes], online: set[bytes]) -> None:
         )
 
 
-def _value(key: Key) -> bytes:
+def key_value(key: Key) -> bytes:
     """Bring a public key to one spelling: hex has two cases, PEM many layouts, points two forms."""
     public = str(key.keyval.get("public", ""))
     try:

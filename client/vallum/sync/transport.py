@@ -230,12 +230,12 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
     cause = cause if isinstance(cause, Exception) else error
     if isinstance(cause, urllib3.exceptions.NameResolutionError):
         return "the host name does not resolve"
-    if isinstance(cause, urllib3.exceptions.TimeoutError):
-        return "no answer in time"
     if isinstance(cause, urllib3.exceptions.SSLError):
         return f"TLS failed ({cause.args[0] if cause.args else 'no reason given'})"
     if isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ProxyError):
         return "no connection"
+    if isinstance(cause, urllib3.exceptions.TimeoutError):
+        return "no answer in time"
     if isinstance(cause, urllib3.exceptions.IncompleteRead | urllib3.exceptions.ProtocolError):
         return "the connection broke off"
     return type(cause).__name__
