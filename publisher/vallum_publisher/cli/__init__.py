@@ -1,0 +1,49 @@
+"""The ``vallum-publisher`` command: what a hotline does with lists. One file per group of commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from vallum.cli.terminal import EXIT_CODES, run
+from vallum_publisher.cli.demo import demo
+from vallum_publisher.cli.founding import init, lists
+from vallum_publisher.cli.intake import diff, ingest
+from vallum_publisher.cli.release import gc, invite, publish, refresh, status, verify
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher demo\n"
+    "  vallum-publisher --home hotline init --name 'Example Hotline'\n"
+    "  vallum-publisher --home hotline list create urls --kind url --public\n"
+    f"\n{EXIT_CODES}",
+)
+@click.option(
+    "--home",
+    "-C",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    envvar="VALLUM_PUBLISHER_HOME",
+    show_default=True,
+    help="The publisher's folder (or $VALLUM_PUBLISHER_HOME).",
+)
+@click.version_option(
+    package_name="vallum-publisher", prog_name="vallum-publisher", message="%(prog)s %(version)s"
+)
+@click.pass_context
+def cli(context: click.Context, home: Path) -> None:
+    """Build, sign and publish URL and hash lists."""
+    context.obj = home
+
+
+for command in (init, lists, ingest, diff, publish, refresh, status, verify, invite, gc, demo):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(run(cli))

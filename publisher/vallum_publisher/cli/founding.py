@@ -1,0 +1,178 @@
+"""``init`` and ``list``: founding a repository and creating its lists."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from vallum.cli.terminal import clock, emit, note, say, table
+from vallum.errors import ConfigError
+from vallum.expression import propose_host_bits
+from vallum.invitation import root_fingerprint
+from vallum_publisher.catalog import ListInfo, ListSpec
+from vallum_publisher.cli.session import (
+    ask_passphrase,
+    json_option,
+    new_passphrase,
+    open_home,
+    open_publisher,
+)
+from vallum_publisher.release.foundation import init_workspace
+from vallum_publisher.workspace import Settings
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher -C hotline init --name 'Example Hotline' --public-url https://lists.example/\n"
+    "  vallum-publisher -C hotline init --name 'Example Hotline' \\\n"
+    "      --store 's3://lists?endpoint=https://s3.example&region=eu-1' --encrypt-keys"
+)
+@click.option("--name", required=True, help="The publisher as people know it.")
+@click.option("--contact", default="", help="Whom a subscriber calls to compare the fingerprint.")
+@click.option(
+    "--store", default="store", show_default=True, help="A folder, or s3://bucket/prefix?endpoint=…"
+)
+@click.option("--public-url", default="", help="Where clients will fetch from; stands in invitations.")
+@click.option("--catalog", default="catalog.sqlite", show_default=True, help="A file, or postgresql://…")
+@click.option("--root-keys", default=3, show_default=True, help="Offline keys to make.")
+@click.option("--root-threshold", default=2, show_default=True, help="How many of them must sign.")
+@click.option("--encrypt-keys", is_flag=True, help="Encrypt the key files with a passphrase.")
+@json_option
+@click.pass_obj
+def init(
+    home: Path,
+    name: str,
+    contact: str,
+    store: str,
+    public_url: str,
+    catalog: str,
+    root_keys: int,
+    root_threshold: int,
+    encrypt_keys: bool,
+    as_json: bool,
+) -> None:
+    """Make keys, the root of trust, the catalog, and found the repository in the store."""
+    workspace = init_workspace(
+        home,
+        Settings(name=name, contact=contact, store=store, public_url=public_url, catalog=catalog),
+        now=clock(),
+        root_keys=root_keys,
+        root_threshold=root_threshold,
+        passphrase=new_passphrase(encrypt_keys),
+        ask=ask_passphrase,
+    )
+    fingerprint = root_fingerprint(workspace.root_bytes())
+    if as_json:
+        emit({"home": str(workspace.folder), "root_fingerprint": fingerprint.replace(" ", "")})
+        return
+    say(f"{workspace.folder}: founded for {name}, root {root_threshold} of {root_keys}")
+    say(f"root fingerprint: {fingerprint}")
+    if root_threshold == 1:
+        note("warning: one stolen root key is enough to forge everything; use --root-threshold 2 or more")
+    note(
+        "move keys/root-*.pem to media that stay offline; they are needed for new lists and for rotation only"
+    )
+    say(f"Next: vallum-publisher -C {home} list create urls --kind url --public")
+
+
+@click.group(name="list")
+def lists() -> None:
+    """Create lists and show them."""
+
+
+@lists.command(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher list create urls --kind url --public --expected-hosts 20000\n"
+    "  vallum-publisher list create hashes --kind hash --public --max-age 72"
+)
+@click.argument("name")
+@click.option("--kind", type=click.Choice(["url", "hash"]), required=True)
+@click.option("--public", is_flag=True, help="Readable by everyone. Encrypted lists come later.")
+@click.option("--jurisdiction", default="", help="Whose law the list follows, such as GB.")
+@click.option("--appeal-url", default="", help="Where one can appeal against an entry; https.")
+@click.option("--expected-hosts", type=int, help="Hosts that the list will hold; sets --host-bits.")
+@click.option("--host-bits", type=int, help="Leading key bits that come of the host.")
+@click.option("--max-age", default=72, show_default=True, help="Hours after which clients call it stale.")
+@click.option("--keys", default=1, show_default=True, help="Keys of the list.")
+@click.option("--threshold", default=1, show_default=True, help="How many of them must sign.")
+@click.option("--encrypt-keys", is_flag=True, help="Encrypt the new key files with a passphrase.")
+@json_option
+@click.pass_obj
+def create(
+    home: Path,
+    name: str,
+    kind: str,
+    public: bool,
+    jurisdiction: str,
+    appeal_url: str,
+    expected_hosts: int | None,
+    host_bits: int | None,
+    max_age: int,
+    keys: int,
+    threshold: int,
+    encrypt_keys: bool,
+    as_json: bool,
+) -> None:
+    """Create a list: its charter, its keys, and the one harmless test row that it always holds."""
+    if expected_hosts is not None and host_bits is None and kind == "url":
+        host_bits = propose_host_bits(expected_hosts)
+        note(f"host bits: {host_bits}, for {expected_hosts:,} hosts")
+    with open_publisher(home, quiet=as_json) as publisher:
+        info = publisher.create_list(
+            ListSpec(
+                name=name,
+                kind=kind,
+                public=public,
+                publisher=publisher.workspace.settings.name,
+                jurisdiction=jurisdiction,
+                appeal_url=appeal_url,
+                host_bits=host_bits,
+                max_age=max_age * 3600,
+            ),
+            now=clock(),
+            keys=keys,
+            threshold=threshold,
+            passphrase=new_passphrase(encrypt_keys),
+        )
+    if as_json:
+        emit(_about(info))
+        return
+    who = "public" if info.public else "encrypted"
+    say(f"{info.name}: created, {info.kind}, {who}, {threshold} of {keys} keys")
+    say(f"Next: vallum-publisher -C {home} ingest {info.name} FILE")
+
+
+@lists.command(epilog="\b\nExamples:\n  vallum-publisher list show")
+@json_option
+@click.pass_obj
+def show(home: Path, as_json: bool) -> None:
+    """Show all lists."""
+    with open_home(home) as (_, catalog):
+        found = catalog.lists()
+    if as_json:
+        emit([_about(info) for info in found])
+        return
+    if not found:
+        raise ConfigError(
+            "there are no lists yet", hint="vallum-publisher list create urls --kind url --public"
+        )
+    table(
+        ("list", "kind", "editions", "host bits", "version", "max age"),
+        [
+            (
+                info.name,
+                info.kind,
+                ", ".join(info.editions),
+                info.host_bits,
+                f"{info.generation}.{info.version}",
+                f"{info.max_age // 3600} h",
+            )
+            for info in found
+        ],
+    )
+
+
+def _about(info: ListInfo) -> dict[str, object]:
+    return {**asdict(info), "uid": info.uid.hex(), "created_at": info.created_at.isoformat()}

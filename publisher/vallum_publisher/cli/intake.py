@@ -1,0 +1,189 @@
+"""``ingest`` and ``diff``: what comes in, and what the next publication would change."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from vallum.cli.terminal import clock, emit, note, say, table
+from vallum.errors import InputError
+from vallum.expression import TAGS, Keyer
+from vallum_publisher.catalog import Applied, Mode, RowChange
+from vallum_publisher.cli.session import actor, json_option, open_home, showing_rows
+from vallum_publisher.intake import ENCODINGS, Format, Reject, RejectedInput, read_records
+
+_SUFFIXES = {".csv": Format.CSV, ".tsv": Format.CSV, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL}
+_SHOWN_REJECTS = 50
+_SHOWN_CHANGES = 50
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher ingest urls list.csv --map url=Address --map labels=Grade\n"
+    "  vallum-publisher ingest urls new.txt --add --bare-host domain\n"
+    "  vallum-publisher ingest hashes - --format jsonl --remove < withdrawn.jsonl"
+)
+@click.argument("name", metavar="LIST")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option(
+    "--replace", "mode", flag_value="replace", default=True, help="The file is the whole list. [default]"
+)
+@click.option("--add", "mode", flag_value="add", help="Add what the file holds, or change it.")
+@click.option("--remove", "mode", flag_value="remove", help="Take what the file holds off the list.")
+@click.option(
+    "--format", "form", type=click.Choice(list(Format)), help="By default from the file's name; else text."
+)
+@click.option(
+    "--map", "mapping", multiple=True, metavar="FIELD=COLUMN", help="The column that holds a field."
+)
+@click.option("--encoding", type=click.Choice(list(ENCODINGS)), default="utf-8", show_default=True)
+@click.option(
+    "--bare-host",
+    type=click.Choice(["url", "host", "domain"]),
+    help="What a host without path and scope means; without this such lines are rejected.",
+)
+@click.option("--label-scheme", default="", metavar="SCHEME:VERSION", help="Of labels that are bare codes.")
+@json_option
+@click.pass_obj
+def ingest(
+    home: Path,
+    name: str,
+    file: Path,
+    mode: str,
+    form: str | None,
+    mapping: tuple[str, ...],
+    encoding: str,
+    bare_host: str | None,
+    label_scheme: str,
+    as_json: bool,
+) -> None:
+    """Read a file (`-` for standard input) into the catalog; whole, or not at all."""
+    columns = dict(map(_pair, mapping))
+    with open_home(home) as (_, catalog):
+        info = catalog.get_list(name)
+        try:
+            with _open(file) as stream, showing_rows("reading", as_json) as progress:
+                records = read_records(
+                    stream,
+                    kind=info.kind,
+                    format=form or _SUFFIXES.get(file.suffix.lower(), Format.TEXT),
+                    mapping=columns,
+                    encoding=encoding,
+                    bare_host=bare_host,
+                    label_scheme=label_scheme,
+                    progress=progress,
+                )
+        except RejectedInput as error:
+            _show_rejects(file, error.rejects, as_json)
+            raise InputError(f"{file}: {error}", hint=error.hint) from None
+        with showing_rows("applying", as_json) as progress:
+            done = catalog.apply(
+                name, records, mode=Mode(mode), actor=actor(), now=clock(), progress=progress
+            )
+        waiting = catalog.status(name).unpublished
+    if as_json:
+        emit({**asdict(done), "waiting": waiting})
+        return
+    say(f"{name}: {_counts(done)}")
+    say(f"Next: vallum-publisher -C {home} diff {name}" if waiting else "nothing waits to be published")
+
+
+@click.command(epilog="\b\nExamples:\n  vallum-publisher diff urls\n  vallum-publisher diff urls --values")
+@click.argument("name", metavar="LIST")
+@click.option(
+    "--values", is_flag=True, help="Show what is listed, not ids only. Mind who looks at the screen."
+)
+@json_option
+@click.pass_obj
+def diff(home: Path, name: str, values: bool, as_json: bool) -> None:
+    """Show what the next version would change, row by row."""
+    with open_home(home) as (_, catalog):
+        info = catalog.get_list(name)
+        changes = catalog.pending_changes(name)
+    keyer = Keyer(b"", info.host_bits)
+    if as_json:
+        emit([_change(keyer, change, values) for change in changes])
+        return
+    if not changes:
+        say(f"{name}: nothing would change")
+        return
+    kinds = Counter(_kind(change) for change in changes)
+    say(f"{name}: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items())))
+    say()
+    headings = ["change", "id", "signal", "scope", "labels"] + (["entry"] if values else [])
+    rows = []
+    for change in changes[:_SHOWN_CHANGES]:
+        shown = _change(keyer, change, values)
+        rows.append([str(shown[heading]) if shown[heading] is not None else "-" for heading in headings])
+    table(headings, rows)
+    if len(changes) > _SHOWN_CHANGES:
+        note(f"and {len(changes) - _SHOWN_CHANGES:,} more; --json shows all")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    field, equals, column = text.partition("=")
+    if not equals or not field or not column:
+        raise InputError(f"--map {text!r} is not FIELD=COLUMN", hint="such as --map url=Address")
+    return field, column
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[BinaryIO]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+def _show_rejects(file: Path, rejects: tuple[Reject, ...], as_json: bool) -> None:
+    if as_json:
+        emit([asdict(reject) for reject in rejects])
+        return
+    for reject in rejects[:_SHOWN_REJECTS]:
+        where = f"{file}:{reject.line}" + (f" [{reject.column}]" if reject.column else "")
+        shown = f": {reject.text!r}" if reject.text else ""
+        hint = f" ({reject.hint})" if reject.hint else ""
+        note(f"{where}: {reject.reason}{shown}{hint}")
+    if len(rejects) > _SHOWN_REJECTS:
+        note(f"and {len(rejects) - _SHOWN_REJECTS:,} more; --json shows all")
+
+
+def _counts(done: Applied) -> str:
+    parts = [f"{done.added:,} added", f"{done.removed:,} removed", f"{done.changed:,} changed"]
+    parts.append(f"{done.unchanged:,} unchanged")
+    if done.absent:
+        parts.append(f"{done.absent:,} to be removed were not listed")
+    return ", ".join(parts)
+
+
+def _kind(change: RowChange) -> str:
+    if change.before is None:
+        return "added"
+    return "removed" if change.labels is None else "relabelled"
+
+
+def _change(keyer: Keyer, change: RowChange, values: bool) -> dict[str, object]:
+    tag = TAGS[change.tag]
+    raw = change.value[1:]
+    shown: dict[str, object] = {
+        "change": _kind(change),
+        "id": keyer.entry_id(change.key),
+        "signal": tag.signal,
+        "scope": tag.scope and str(tag.scope),
+        "labels": " ".join(change.labels or change.before or ()),
+    }
+    if values:
+        shown["entry"] = raw.decode("ascii") if tag.scope else raw.hex()
+    return shown

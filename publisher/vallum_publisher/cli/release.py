@@ -1,0 +1,178 @@
+"""``publish``, ``refresh``, ``status``, ``verify``, ``invite``, ``gc``: what happens to a repository."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from vallum.cli.terminal import NO, OK, clock, emit, note, say, table
+from vallum.durable import write_durable
+from vallum.format.head import format_time
+from vallum.invitation import parse_invitation, root_fingerprint
+from vallum_publisher.cli.session import json_option, open_publisher
+from vallum_publisher.release.publisher import Published
+
+
+@click.command(epilog="\b\nExamples:\n  vallum-publisher publish urls\n  vallum-publisher publish --json")
+@click.argument("names", nargs=-1, metavar="[LIST]...")
+@json_option
+@click.pass_obj
+def publish(home: Path, names: tuple[str, ...], as_json: bool) -> None:
+    """Publish what waits in the catalog as new versions; all lists if none is named.
+
+    Run it again after a failure: it finishes exactly what was begun.
+    """
+    with open_publisher(home, quiet=as_json) as publisher:
+        wanted = names or tuple(info.name for info in publisher.catalog.lists())
+        done = [publisher.publish(name, now=clock()) for name in wanted]
+    if as_json:
+        emit([_published(each) for each in done])
+        return
+    for each in done:
+        where = f"{each.list} version {each.generation}.{each.version}"
+        if each.versions:
+            say(
+                f"published {where}: {each.changes:,} rows changed, {sum(each.rows.values()):,} listed, "
+                f"{each.uploaded:,} bytes of runs; read back and verified"
+            )
+            say(f"state {each.state}")
+        else:
+            say(f"{where}: nothing has changed since")
+
+
+def _published(each: Published) -> dict[str, object]:
+    return {**asdict(each), "rows": dict(each.rows)}
+
+
+@click.command(epilog="\b\nExamples:\n  vallum-publisher refresh     # from a timer, every hour")
+@json_option
+@click.pass_obj
+def refresh(home: Path, as_json: bool) -> int:
+    """Sign again what grows old: timestamp, snapshot, heads. For a timer; does nothing if nothing is due."""
+    with open_publisher(home, quiet=as_json) as publisher:
+        done = publisher.refresh(now=clock())
+    if as_json:
+        emit({**asdict(done), "refused": dict(done.refused)})
+    else:
+        online = [role for role in ("snapshot", "timestamp") if getattr(done, role)]
+        signed = [*done.streams, *online]
+        say(f"signed again: {', '.join(signed)}" if signed else "nothing is due")
+        for stream, reason in done.refused.items():
+            note(f"warning: {stream} was not signed: {reason}")
+    return NO if done.refused else OK
+
+
+@click.command(epilog="\b\nExamples:\n  vallum-publisher status\n  vallum-publisher status --json")
+@json_option
+@click.pass_obj
+def status(home: Path, as_json: bool) -> int:
+    """Show lists, what waits to be published, and what expires when. Exit code 1 if something is due."""
+    now = clock()
+    with open_publisher(home, quiet=True) as publisher:
+        found = publisher.status(now=now)
+    if as_json:
+        emit(asdict(found))
+    else:
+        say(f"root version {found.root_version}, fingerprint {found.fingerprint}")
+        if found.lists:
+            say()
+            table(
+                ("list", "kind", "version", "rows", "waiting", "stale after", "state"),
+                [
+                    (
+                        each.name,
+                        each.kind,
+                        f"{each.generation}.{each.public}",
+                        each.rows,
+                        each.waiting,
+                        format_time(each.stale_after) if each.stale_after else None,
+                        each.state[:16] or None,
+                    )
+                    for each in found.lists
+                ],
+            )
+        say()
+        table(
+            ("role", "number", "expires", "due"),
+            [(role.role, role.number, format_time(role.expires), role.due) for role in found.roles],
+        )
+        for each in found.lists:
+            if each.problem:
+                note(f"warning: {each.name}: {each.problem}")
+            if each.under_way is not None:
+                note(f"warning: {each.name}: version {each.under_way} is under way; run publish again")
+        if any(role.due for role in found.roles):
+            note("something is due to be signed again: run `vallum-publisher refresh`")
+    good = not any(role.due for role in found.roles) and not any(each.problem for each in found.lists)
+    return OK if good else NO
+
+
+@click.command(epilog="\b\nExamples:\n  vallum-publisher verify")
+@json_option
+@click.pass_obj
+def verify(home: Path, as_json: bool) -> None:
+    """Check the whole repository: metadata, every run, every way to the head, the catalog's rows."""
+    with open_publisher(home, quiet=as_json) as publisher:
+        found = publisher.verify()
+    if as_json:
+        emit([{**asdict(each), "rows": dict(each.rows)} for each in found])
+        return
+    table(
+        ("stream", "version", "rows", "runs", "ways", "state"),
+        [
+            (
+                each.stream,
+                f"{each.generation}.{each.version}",
+                sum(each.rows.values()),
+                each.runs,
+                each.paths,
+                each.state,
+            )
+            for each in found
+        ],
+    )
+    say("every way leads to the signed state, and the signed state is what the catalog lists")
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher invite > provider.json\n"
+    "  vallum-publisher invite urls --output provider.json"
+)
+@click.argument("names", nargs=-1, metavar="[LIST]...")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write it here, not to the terminal.",
+)
+@click.pass_obj
+def invite(home: Path, names: tuple[str, ...], output: Path | None) -> None:
+    """Write an invitation: the one file from which a subscriber begins."""
+    with open_publisher(home, quiet=True) as publisher:
+        data = publisher.invite(names)
+    if output is None:
+        click.echo(data.decode(), nl=False)
+    else:
+        write_durable(output, [data])
+        say(f"{output}: written; send it to the subscriber")
+    note(f"root fingerprint to read out by telephone: {root_fingerprint(parse_invitation(data).root)}")
+
+
+@click.command(epilog="\b\nExamples:\n  vallum-publisher gc\n  vallum-publisher gc --retention 72")
+@click.option(
+    "--retention", default=24, show_default=True, help="Hours that a run stays after it was last listed."
+)
+@json_option
+@click.pass_obj
+def gc(home: Path, retention: int, as_json: bool) -> None:
+    """Delete runs that nobody can need any more, and metadata older than 400 days."""
+    with open_publisher(home, quiet=as_json) as publisher:
+        done = publisher.gc(now=clock(), retention=timedelta(hours=retention))
+    if as_json:
+        emit(asdict(done))
+        return
+    say(f"deleted {done.runs:,} runs and {done.metadata:,} metadata files, {done.bytes:,} bytes")

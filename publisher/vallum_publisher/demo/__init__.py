@@ -1,0 +1,1 @@
+"""The whole thread in a temporary folder: publish, serve, sync, match, tamper. Reserved names only."""
