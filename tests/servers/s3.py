@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,15 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3  # noqa: TID251 - buckets and policies are made by an administrator's hand, not by the store
+import botocore.loaders  # noqa: TID251 - as above
 from botocore.config import Config  # noqa: TID251 - as above
 
 from vallum_publisher.store.s3 import Patience, S3Store
 
 _REGION = "us-east-1"
+
+# A client takes a quarter of a second to read boto3's description of S3 each time, and tests make hundreds.
+botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
 
 @dataclass(frozen=True)
