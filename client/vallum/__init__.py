@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from vallum.match.lists import Lists, ListStatus
     from vallum.match.lists import open_lists as open
     from vallum.match.policy import Policy
-    from vallum.sync.updater import SyncReport, Updater
+    from vallum.sync.report import SyncReport
+    from vallum.sync.updater import Updater
     from vallum.url import Canonical, canonicalize
 
 _HOMES = {
@@ -45,7 +46,7 @@ _HOMES = {
     "Outcome": "match.answer",
     "Policy": "match.policy",
     "Scope": "expression",
-    "SyncReport": "sync.updater",
+    "SyncReport": "sync.report",
     "Updater": "sync.updater",
     "canonicalize": "url",
 }

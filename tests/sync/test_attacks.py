@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner, SSlibKey
@@ -20,8 +21,10 @@ from vallum.errors import ConfigError, DataError, FetchError, FormatError, State
 from vallum.format import limits
 from vallum.format.head import format_head
 from vallum.state import read_current
+from vallum.sync.apply import apply_listed
 from vallum.sync.fetch import AbsentError, TooLargeError
 from vallum.sync.floor import EquivocationError
+from vallum.sync.freshness import Freshness, freshness
 from vallum.sync.transport import Answer
 
 
@@ -472,6 +475,41 @@ def test_a_fast_path_is_no_way_back(repository: Repository, client: Client) -> N
     client.refused(AbsentError)
     repository.objects["metadata/timestamp.json"] = old
     client.refused(TrustError)
+
+
+def test_what_nobody_foresaw(repository: Repository, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run finds a hole in the decoder: its list fails with class and place, and without its text."""
+    repository.create("more")
+    repository.release("more", listed("bad.example/more"))
+    repository.release("urls", listed("bad.example/c"))
+    client.config = repository.config(client.state.parent)
+
+    def broken(*arguments: Any) -> Any:
+        tables = apply_listed(*arguments)
+        if tables["exact"].version == 2:
+            raise ZeroDivisionError("bad.example/c")
+        return tables
+
+    monkeypatch.setattr("vallum.sync.follow.apply_listed", broken)
+    report = client.sync()
+    [(where, error)] = report.errors()
+    assert (where, type(error)) == ("hotline/urls.full", DataError)
+    assert "ZeroDivisionError in test_attacks.py" in str(error)
+    assert "bad.example" not in str(error)
+    assert {name: versions[1] for name, versions in client.in_force().items()} == {
+        "hotline/more.full": 1,
+        "hotline/urls.full": 1,
+    }
+
+
+def test_a_clock_that_went_back(repository: Repository, client: Client) -> None:
+    """This machine's clock is set back by days: syncs go on, and the alarm stays until the clock is right."""
+    past = repository.now - timedelta(days=3)
+    repository.release("urls", listed("bad.example/c"))
+    for _ in range(2):
+        client.synced(past)
+        source = read_current(client.state).sources["hotline"]
+        assert freshness(client.held(), source, past) == Freshness.CLOCK
 
 
 def test_hostile_names_in_the_configuration_stay_in_their_folder(client: Client) -> None:

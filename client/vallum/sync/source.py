@@ -70,13 +70,9 @@ class SourceSync:
             if self._is_unchanged():
                 return Staged(self._report("unchanged", self._unchanged()), self._held)
             return self._full()
-        except VallumError as error:
-            return self._failed(error)
-        except Exception as error:  # a hostile source's way to something that we did not foresee
-            return self._failed(DataError(f"an unforeseen error ({_whereabouts(error)})", hint="report it"))
-
-    def _failed(self, error: VallumError) -> Staged:
-        return unsynced(self._source, self._held, replace(self._report("failed", ()), error=error))
+        except Exception as error:  # _known: no error of a source may hold back another source
+            report = replace(self._report("failed", ()), error=_known(error))
+            return unsynced(self._source, self._held, report)
 
     def _is_unchanged(self) -> bool:
         """Ask with one conditional request, where its answer would prove anything (client.md §10)."""
@@ -111,7 +107,8 @@ class SourceSync:
             SourceState(
                 followed=self._source.streams,
                 streams=streams,
-                verified_at=self._now,
+                # 9.2: the newest moment ever; otherwise a clock that went back would soon look right again.
+                verified_at=max(self._now, self._held.verified_at),
                 root_version=top.root_version,
                 expires=min(expires),
                 timestamp_sha256=top.timestamp_sha256 if whole else "",
@@ -130,8 +127,9 @@ class SourceSync:
         report = StreamReport(stream, "failed", before=before, after=before)
         try:
             followed = follower.follow(stream, held)
-        except VallumError as error:
-            report = replace(report, generation=None if held is None else held.head.generation, error=error)
+        except Exception as error:  # _known: no error of a list may hold back another list
+            generation = None if held is None else held.head.generation
+            report = replace(report, generation=generation, error=_known(error))
         else:
             if followed is None:
                 report = replace(report, outcome="unpublished")
@@ -204,10 +202,12 @@ def _clear(staging: Path) -> None:
             path.unlink()
 
 
-def _whereabouts(error: Exception) -> str:
-    """Name class and place of a foreign error; its text may hold anything."""
+def _known(error: Exception) -> VallumError:
+    """Turn what nobody foresaw into a refusal, naming its class and place: its text may hold anything."""
+    if isinstance(error, VallumError):
+        return error
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
     where = f" in {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at is not None else ""
-    return f"{type(error).__name__}{where}"
+    return DataError(f"an unforeseen {type(error).__name__}{where}", hint="please report it to vallum")
