@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.memory_store import MemoryStore
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import S3Server, environment
 from vallum.errors import ConfigError
 from vallum_publisher.store import METADATA, TIMESTAMP, Kind, Stored
+from vallum_publisher.store.s3 import S3Store
 
 
 class Overwriting(MemoryStore):
@@ -62,6 +63,25 @@ def test_each_broken_promise_is_named(store: MemoryStore, fault: str) -> None:
     with pytest.raises(ConfigError, match=f"memory {fault}") as raised:
         store.probe()
     assert raised.value.hint
+
+
+class IgnoringUnquoted(S3Store):
+    """As a server would behave that compares quoted ETags only and takes any other condition as none."""
+
+    def _put(self, key: str, data: bytes, kind: Kind, expected: str | None, quoted: bool) -> str:
+        if not quoted:
+            stored = self.get(key)
+            expected = stored.tag if stored else None
+        return super()._put(key, data, kind, expected, quoted=True)
+
+
+def test_a_store_that_ignores_an_unquoted_condition_is_refused(seaweedfs: S3Server) -> None:
+    seaweedfs.make_bucket("careless")
+    with environment(seaweedfs.admin):
+        store = IgnoringUnquoted("careless", endpoint=seaweedfs.endpoint, region="us-east-1")
+    with pytest.raises(ConfigError, match="ignores If-Match without quotes"):
+        store.create("metadata/1.root.json", b"{}", METADATA)
+    assert list(store.list()) == []
 
 
 def test_a_real_store_that_ignores_conditions_is_refused_before_the_first_write(s3rver: S3Server) -> None:

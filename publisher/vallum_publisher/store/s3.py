@@ -36,6 +36,7 @@ from vallum_publisher.store.protocol import MAX_OBJECT_BYTES, Listed, Stored, ch
 _PRECONDITION_FAILED = 412
 # 404: If-Match on a key that has gone; 409: two conditional writes met and neither is decided (AWS).
 _PASSING = (404, 409, _PRECONDITION_FAILED, 429)
+_WILL_NOT = (400, _PRECONDITION_FAILED)  # some servers call an ETag without quotes malformed
 _PASSING_CODES = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException")
 
 _WIRE_ERRORS = (EndpointError, HTTPClientError, IncompleteReadError)  # botocore has no common base for them
@@ -45,13 +46,13 @@ _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _REFUSALS = {
     "AccessDenied": "grant this identity the publisher's policy of deploy/object-storage",
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
+    "ExpiredToken": "renew the credentials in the environment",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY, the region and the endpoint",
     "NoSuchBucket": "create the bucket first, or correct its name",
     "PermanentRedirect": "give the bucket's own region in the store's address: region=...",
     "AuthorizationHeaderMalformed": "give the bucket's own region in the store's address: region=...",
     "RequestTimeTooSkewed": "set this machine's clock",
 }
-
 
 _T = TypeVar("_T")
 
@@ -150,15 +151,20 @@ class S3Store:
         # The unquoted form too must be compared, not ignored: a swap may fall back to it.
         key = f"{probe.PREFIX}{secrets.token_hex(16)}"
         self.replace(key, b"1", PROBE, None)
+        refused = self._patiently(key, "probe", lambda: self._refuses_unquoted(key))
+        self.delete(key)
+        if not refused:
+            raise ConfigError(f"{self} ignores If-Match without quotes", hint=probe.HINT)
+        self._proved = True
+
+    def _refuses_unquoted(self, key: str) -> bool:
         try:
             self._put(key, b"2", PROBE, "0" * 32, quoted=False)
-        except (ClientError, BotoCoreError) as error:
-            self._undecided(error, key, "probe")
-        else:
-            raise ConfigError(f"{self} ignores If-Match without quotes", hint=probe.HINT)
-        finally:
-            self.delete(key)
-        self._proved = True
+        except ClientError as error:
+            if _status(error) in _WILL_NOT:
+                return True
+            raise
+        return False
 
     def _prove(self) -> None:
         with self._proving:
@@ -241,7 +247,7 @@ class S3Store:
     def _undecided(self, error: ClientError | BotoCoreError, key: str, doing: str) -> int:
         """Return the status (0: none came) if asking again may help; raise ``ConfigError`` if it cannot."""
         if isinstance(error, ClientError):
-            status = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+            status = _status(error)
             code = _code(error)
             if code not in _REFUSALS and (status >= 500 or status in _PASSING or code in _PASSING_CODES):
                 return status
@@ -263,6 +269,10 @@ class S3Store:
         if attempt + 1 < self._patience.attempts:
             longest = min(self._patience.longest_pause, self._patience.first_pause * 2**attempt)
             time.sleep(_JITTER.uniform(0, longest))
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 def _code(error: ClientError) -> str:
