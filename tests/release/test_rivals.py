@@ -1,0 +1,138 @@
+"""Several publishers of one repository: exactly one wins the head, the others read again and go on."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.memory_store import MemoryStore
+from tests.release.scenes import HASHES, NOW, URLS, Founded, digest, fill, listed_values, publisher, url
+from vallum_publisher.catalog import Mode, open_catalog
+from vallum_publisher.errors import ConflictError
+from vallum_publisher.release.publisher import Publisher
+from vallum_publisher.store import Kind
+from vallum_publisher.workspace import open_workspace
+
+
+class _Interrupted(MemoryStore):
+    """Lets somebody else act just before one write."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__()
+        self._objects = store._objects
+        self.before: dict[str, Callable[[], object]] = {}
+
+    def create(self, key: str, data: bytes, kind: Kind) -> None:
+        self._act(key)
+        super().create(key, data, kind)
+
+    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+        self._act(key)
+        return super().replace(key, data, kind, expected)
+
+    def _act(self, key: str) -> None:
+        for part in [part for part in self.before if part in key]:
+            self.before.pop(part)()
+
+
+@pytest.fixture
+def pair(founded: Founded, tmp_path: Path) -> tuple[Path, Path, MemoryStore]:
+    """Two workspaces with the same keys and one store; both lists are published."""
+    workspace, store = founded.copy(tmp_path / "first")
+    with publisher(workspace, store) as scene:
+        for spec in (URLS, HASHES):
+            scene.create_list(spec, now=NOW)
+            scene.publish(spec.name, now=NOW)
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    (tmp_path / "second" / "catalog.sqlite").unlink()
+    return tmp_path / "first", tmp_path / "second", store
+
+
+@pytest.mark.parametrize("moment", [".full/", "urls.full.json", "snapshot.json", "timestamp.json"])
+@pytest.mark.parametrize("same_list", [True, False], ids=["one list", "two lists"])
+def test_another_publishes_at_each_moment(
+    pair: tuple[Path, Path, MemoryStore], moment: str, same_list: bool
+) -> None:
+    first, second, store = pair
+    interrupted = _Interrupted(store)
+    catalog_file = first / "catalog.sqlite"
+    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
+        one = Publisher(open_workspace(first), catalog=catalog, store=interrupted)
+        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
+        fill(catalog, "urls", [url("a.example/x")])
+        fill(catalog, "hashes", [digest(1)])
+        name = "urls" if same_list else "hashes"
+        interrupted.before[moment] = lambda: two.publish(name, now=NOW)
+        done = one.publish("urls", now=NOW)
+        assert not interrupted.before
+        assert done.version == 2
+        assert [version.version for version in catalog.versions("urls")] == [1, 2]
+        assert [version.version for version in catalog.versions("hashes")] == ([1] if same_list else [1, 2])
+        one.publish("hashes", now=NOW)
+        one.verify()
+    root = open_workspace(first).root_bytes()
+    assert listed_values(store, root, "urls.full") == {b"\x01a.example/x"}
+    assert len(listed_values(store, root, "hashes.full")) == 1
+
+
+def test_who_always_loses_gives_up_with_a_hint(
+    pair: tuple[Path, Path, MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, store = pair
+    monkeypatch.setattr("vallum_publisher.release.publisher.ATTEMPTS", 3)
+    interrupted = _Interrupted(store)
+    catalog_file = first / "catalog.sqlite"
+    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
+        one = Publisher(open_workspace(first), catalog=catalog, store=interrupted)
+        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
+        fill(catalog, "urls", [url("a.example/x")])
+        counter = iter(range(100))
+
+        def rival() -> None:
+            interrupted.before["timestamp.json"] = rival
+            fill(other_catalog, "hashes", [digest(next(counter))])
+            two.publish("hashes", now=NOW)
+
+        interrupted.before["timestamp.json"] = rival
+        with pytest.raises(ConflictError) as beaten:
+            one.publish("urls", now=NOW)
+        assert beaten.value.hint
+        interrupted.before.clear()
+        assert one.publish("urls", now=NOW).versions == (2,)
+
+
+def test_publishers_that_race_lose_and_double_nothing(pair: tuple[Path, Path, MemoryStore]) -> None:
+    first, second, store = pair
+    rounds = 6
+    errors: list[BaseException] = []
+
+    def work(folder: Path, mine: range) -> None:
+        try:
+            with open_catalog(first / "catalog.sqlite", busy_seconds=30) as catalog:
+                scene = Publisher(open_workspace(folder), catalog=catalog, store=store)
+                for number in mine:
+                    catalog.apply("hashes", [digest(number)], mode=Mode.ADD, actor="test", now=NOW)
+                    scene.publish("hashes", now=NOW)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=(first, range(rounds))),
+        threading.Thread(target=work, args=(second, range(100, 100 + rounds))),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors, errors[0]
+    with publisher(open_workspace(first), store) as scene:
+        versions = scene.catalog.versions("hashes")
+        # Whoever publishes takes along what the other has applied by then.
+        assert [version.version for version in versions] == list(range(1, len(versions) + 1))
+        assert sum(version.changes for version in versions) == 1 + 2 * rounds
+        scene.verify()
+    assert len(listed_values(store, open_workspace(first).root_bytes(), "hashes.full")) == 2 * rounds
