@@ -7,9 +7,10 @@ It leaves to others what input looks like (:mod:`vallum_publisher.intake`) and w
 from vallum_publisher.catalog.audit import AuditRecord
 from vallum_publisher.catalog.catalog import Catalog, open_catalog
 from vallum_publisher.catalog.changeset import Applied, Progress
+from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.entry import TEST_REF, Classification, Entry, Record, Status, classify, unite
 from vallum_publisher.catalog.lists import ListInfo, ListSpec, test_record
-from vallum_publisher.catalog.merge import KeyCollisionError, Mode
+from vallum_publisher.catalog.merge import Mode
 from vallum_publisher.catalog.rows import ListRow, ListStatus, RowChange
 from vallum_publisher.catalog.versions import Version
 

@@ -20,10 +20,11 @@ from vallum.errors import ConfigError
 from vallum.expression import Keyer
 from vallum_publisher.catalog import audit, changeset, lists, rows, versions
 from vallum_publisher.catalog.changeset import Applied, Progress
+from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.engine import open_engine, reading, writing
 from vallum_publisher.catalog.entry import Entry, Record
 from vallum_publisher.catalog.lists import ListInfo, ListSpec
-from vallum_publisher.catalog.merge import KeyCollisionError, Mode
+from vallum_publisher.catalog.merge import Mode
 from vallum_publisher.catalog.rows import ListRow, ListStatus, RowChange
 from vallum_publisher.catalog.versions import Version
 

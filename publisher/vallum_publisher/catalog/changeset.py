@@ -144,7 +144,7 @@ class _Writer:
         if changes.size() < enough:
             return
         held.write(self._connection, self._list_id, changes)
-        self._added += len(changes.new_entries)
+        self._added += len(changes.new_pairs) + len(changes.new_entries)
         self._removed += len(changes.gone)
         self._changed += len(changes.amended)
         self._unchanged += changes.unchanged

@@ -7,7 +7,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
-from vallum.errors import InputError
+from vallum.errors import DataError, InputError
 from vallum.expression import KEY_BYTES, TAGS, Keyer, Scope, Tag, host_of
 from vallum.labels import LabelSet
 from vallum_publisher.catalog.entry import Record, Status
@@ -19,6 +19,17 @@ ROW_BYTES = 1 + KEY_BYTES
 _MOST_HOSTS = 200_000
 _TABLE_BYTES = {code: bytes([TABLE_IDS[tag.table]]) for code, tag in TAGS.items()}
 _TAG_BYTES = {code: bytes([code]) for code in TAGS}
+
+
+class KeyCollisionError(DataError):
+    """Two different expressions have one key: by accident about never, so somebody may have crafted one."""
+
+    def __init__(self, entry_id: str) -> None:
+        super().__init__(
+            f"entry {entry_id}: another expression has this key already; nothing was applied",
+            hint="look at both entries; with intent it takes somebody who holds the pepper",
+        )
+        self.entry_id = entry_id
 
 
 class Draft(NamedTuple):
@@ -67,6 +78,7 @@ def draft_records(
 
     Raises:
         InputError: a record's tag is not of the list, or two records with one identity differ.
+        KeyCollisionError: two values with one identity.
     """
     key_of = _KeyOf(keyer)
     drafts = []
@@ -127,6 +139,8 @@ def _distinct(drafts: list[Draft], keyer: Keyer) -> list[Draft]:
     for at in doubles:
         if drafts[at] != drafts[at - 1]:
             entry_id = keyer.entry_id(drafts[at].row[1:])
+            if drafts[at].value != drafts[at - 1].value:
+                raise KeyCollisionError(entry_id)
             raise InputError(f"entry {entry_id}: two records of one report contradict each other")
     for at in reversed(doubles):
         del drafts[at]

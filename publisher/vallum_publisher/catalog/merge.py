@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from vallum.errors import DataError
 from vallum_publisher.catalog.classes import UNLISTED
-from vallum_publisher.catalog.draft import ROW_BYTES, Draft
+from vallum_publisher.catalog.draft import ROW_BYTES, Draft, KeyCollisionError
 from vallum_publisher.catalog.entry import TEST_REF
 
 
@@ -41,17 +40,6 @@ class Held(NamedTuple):
     added_at: int
     updated_at: int
     verified_at: int
-
-
-class KeyCollisionError(DataError):
-    """Two different expressions have one key: by accident about never, so somebody may have crafted one."""
-
-    def __init__(self, entry_id: str) -> None:
-        super().__init__(
-            f"entry {entry_id}: another expression has this key already; nothing was applied",
-            hint="look at both entries; with intent it takes somebody who holds the pepper",
-        )
-        self.entry_id = entry_id
 
 
 EntryValues = tuple[str, int, str, int, int, int, int, int]
