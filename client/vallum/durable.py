@@ -47,7 +47,8 @@ def write_durable(
     The temporary file lies in ``scratch`` (a folder of the same file system), else beside ``path``, under a
     name that begins with a dot. With ``exclusive`` an existing file is left alone and the answer is False;
     else it is replaced. True means: written, and on disk. Raises ``StorageError`` (disk full, permissions,
-    ...), or whatever ``chunks`` raises; either way no temporary file stays.
+    ...; an ``OSError`` of ``chunks`` counts as one), or whatever else ``chunks`` raises; either way no
+    temporary file stays.
 
     System calls: open(temporary, O_EXCL), write ..., fchmod, fsync, close,
     then rename(temporary, path), or link(temporary, path) and unlink(temporary) with ``exclusive``,
@@ -87,11 +88,9 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
     with os_errors(path, "create the folder"):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
-            try:
+            with suppress(FileExistsError):  # another process made it meanwhile
                 folder.mkdir(mode)
                 folder.chmod(mode)
-            except FileExistsError:  # another process made it meanwhile
-                continue
             _fsync_folder(folder.parent)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "a file stands in its place")
