@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+import tomllib
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.repository import Repository
-from vallum.config import Config, load_config
+from vallum.config import Config, Source, load_config, parse_config
 from vallum.errors import ConfigError, InputError
 from vallum.invitation import (
     Invitation,
@@ -203,3 +205,16 @@ def test_an_invitation_cannot_write_into_the_configuration(root: bytes, text: st
         return
     config = write_config(tmp_path / "vallum.toml", invited, "hotline")
     assert len(config.sources) == 1
+
+
+def test_the_reference_names_every_key() -> None:
+    """docs/reference/configuration.md: its example loads, its tables name all keys and no other."""
+    text = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
+    [example] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    parse_config(tomllib.loads(example), Path("vallum.toml"))
+    keys = re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)
+    assert set(keys) == {
+        "state",
+        *(field.name for field in fields(Source) if field.name != "streams"),
+        "lists",
+    }

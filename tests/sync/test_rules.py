@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
+import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -103,8 +106,6 @@ def test_freshness() -> None:
 
 def test_status_loads_no_tuf() -> None:
     """What readers need of the sync is free of python-tuf."""
-    import subprocess
-
     modules = "vallum.sync.freshness, vallum.sync.verify, vallum.sync.poll, vallum.sync.report"
     code = f"import sys, {modules}; assert not [m for m in sys.modules if m.split('.')[0] == 'tuf']"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -182,6 +183,29 @@ def test_no_clock_in_the_rules() -> None:
 
     for module in (floor, poll, rules):
         assert ".now(" not in inspect.getsource(module)
+
+
+def test_code_and_client_md_name_the_same_steps() -> None:
+    """A step that the code cites is in client.md, and each step that is a *must* is cited."""
+    top = Path(__file__).parents[2]
+    steps: dict[str, str] = {}
+    number = ""
+    for line in (top / "schemas/client.md").read_text().splitlines():
+        if found := re.match(r"([0-9]+\.[0-9]+) ", line):
+            number = found[1]
+            steps[number] = ""
+        elif line.startswith("#") or not line:
+            number = ""
+        if number:
+            steps[number] += line
+    cited = set()
+    for path in (top / "client/vallum").rglob("*.py"):
+        text = path.read_text()
+        cited |= set(re.findall(r"client\.md §([0-9]+\.[0-9]+)", text))
+        if path.parent.name == "sync":
+            cited |= set(re.findall(r"# ([0-9]+\.[0-9]+)\b", text))
+    assert cited <= set(steps)
+    assert {number for number, text in steps.items() if "**must" in text} <= cited
 
 
 def _spelt(key: SSlibKey, public: str) -> SSlibKey:

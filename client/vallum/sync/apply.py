@@ -49,7 +49,7 @@ def apply_listed(
         generation, ref.epoch, ref.start, ref.end
     ):  # fmt: skip
         raise StateError("the run is not the one that its name says", hint="tell the publisher")
-    return apply_run(run, held, codec.keyer.host_bits)
+    return apply_run(run, held, codec.keyer.host_bits)  # 6.3
 
 
 def check_tables(head: Head, tables: Mapping[str, Table]) -> None:

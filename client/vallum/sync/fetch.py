@@ -192,6 +192,7 @@ class Fetcher:
         self._sleep(wait)
 
     def _check_deadline(self) -> None:
+        # 2.3: a store that sends a byte now and then would hold the lock for ever.
         if time.monotonic() > self._until:
             raise FetchError(
                 "the source took longer than its deadline",

@@ -103,7 +103,6 @@ class Follower:
         except EquivocationError:
             self._keep_evidence(stream, head, role)
             raise
-        # 4.6: the guard rails of DESIGN §9 judge the tables after step 6.4, before they are written.
         files = state.files(self.place.name, stream)
         if open_tables(self.place.state_dir, files, head.tables):
             followed = Followed(state, expires)
@@ -112,6 +111,7 @@ class Follower:
             self._check_quota(
                 sum(memoryview(chunk).nbytes for table in tables.values() for chunk in table.chunks())
             )
+            # 6.6: the guard rails of DESIGN §9 will judge here.
             write_tables(self.place.state_dir, files, tables)
             followed = Followed(state, expires, path, warning)
         self._write_role(stream, head, role)
@@ -167,7 +167,7 @@ class Follower:
             raise failed.why from first
 
     def _runs(self, stream: str, head: Head) -> dict[RunRef, TargetFile]:
-        """Return the runs of the head that the role really holds and that we would take."""
+        """Return the runs of the head that the role really holds and that we would take (client.md §5.3)."""
         runs: dict[RunRef, TargetFile] = {}
         for ref in head.runs:
             run = self.repository.run(stream, head.generation, ref)
@@ -229,7 +229,7 @@ class Follower:
             )
 
     def _write_role(self, stream: str, head: Head, role: bytes) -> None:
-        """Keep the signed role beside the tables: without signatures an equivocation is only a claim."""
+        """Keep the signed role beside the tables (client.md §7.2)."""
         path = self.place.state_dir / role_file(self.place.name, stream, head)
         if not path.exists():
             write_durable(path, [role], mode=FILE_MODE)

@@ -1,4 +1,4 @@
-"""When one conditional request for ``timestamp.json`` may stand for a whole sync (client.md §10). Pure.
+"""When one conditional request for ``timestamp.json`` may stand for a whole sync (client.md §10.1). Pure.
 
 A deliberate deviation from the TUF workflow, which asks for the next root each time. python-tuf stores a new
 timestamp before it has the list's role, so "the same bytes as in its cache" would prove nothing: what

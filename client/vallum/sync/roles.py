@@ -1,4 +1,4 @@
-"""What python-tuf verified but has no public call for: keys, delegations, expiries (client.md §3.4 to §3.6).
+"""What python-tuf verified but has no public call for: keys, delegations, expiries (client.md §3.4 to §3.7).
 
 Read from the metadata files of exactly the roles that the present run loaded, after it loaded them. The
 checks here are the ones that TUF leaves out; signatures, versions and expiry are its own.
@@ -81,7 +81,7 @@ def read_list_role(folder: Path, stream: str) -> tuple[bytes, datetime]:
         StorageError: the file cannot be read.
     """
     role = cast(Targets, _load(folder, stream))
-    if role.delegations is not None:
+    if role.delegations is not None:  # 3.6
         raise TrustError(f"{stream}: the list's role delegates further", hint="call the publisher")
     return _read(folder, stream), role.expires
 
@@ -89,7 +89,7 @@ def read_list_role(folder: Path, stream: str) -> tuple[bytes, datetime]:
 def _charters(targets: Targets) -> tuple[str, ...]:
     folders = [path.partition("/") for path in targets.targets]
     for folder, _, _ in folders:
-        # TUF would take it before the list's own role is even asked.
+        # 3.7: TUF would take it before the list's own role is even asked.
         if _is_stream(folder):
             raise TrustError(f"{folder}: the targets role speaks in the place of the list's own keys")
     return tuple(
@@ -106,7 +106,7 @@ def _delegations(targets: Targets, online: set[bytes]) -> tuple[str, ...]:
     for name, role in delegations.roles.items():
         if not _is_stream(name):
             raise TrustError(f"a role is not named as a stream: {name[:64]!r}")
-        # A pattern that reaches further would let one list speak for another.
+        # 3.6: a pattern that reaches further would let one list speak for another.
         if role.paths != [f"{name}/*"] or not role.terminating:
             raise TrustError(f"{name}: the role is not delegated its own folder, and nothing else")
         _require_offline(name, _distinct(name, role.keyids, delegations.keys), online)
@@ -122,7 +122,7 @@ def _is_stream(name: str) -> bool:
 
 
 def _distinct(name: str, keyids: Iterable[str], keys: Mapping[str, Key]) -> set[bytes]:
-    """Return a role's key values; TUF counts one value under two ids as two signatures (measured)."""
+    """Return a role's key values; TUF counts one value under two ids as two (client.md §3.4)."""
     values = [key_value(keys[keyid]) for keyid in keyids]
     if len(set(values)) != len(values):
         raise TrustError(f"the role {name} has one key under two names", hint="call the publisher")
@@ -130,7 +130,7 @@ def _distinct(name: str, keyids: Iterable[str], keys: Mapping[str, Key]) -> set[
 
 
 def _require_offline(name: str, values: set[bytes], online: set[bytes]) -> None:
-    if values & online:
+    if values & online:  # 3.5
         raise TrustError(
             f"a key of the role {name} is also an online key",
             hint="whoever breaks into the publisher's server could sign lists; call the publisher",

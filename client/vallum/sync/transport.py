@@ -152,6 +152,7 @@ class HttpTransport:
 
     def _chunks(self, response: urllib3.BaseHTTPResponse, name: str) -> Iterator[bytes]:
         try:
+            # 2.5: lengths and hashes are those of the object as stored.
             if encoding := response.headers.get("Content-Encoding"):
                 raise FetchError(
                     f"{self._where}: {name} came with an unasked Content-Encoding, {encoding[:32]!r}",

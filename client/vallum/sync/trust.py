@@ -114,7 +114,7 @@ class Repository:
         with self._errors(name):
             target = self._tuf.get_targetinfo(name)
         if target is not None and target.length:
-            # Nobody downloads it: its bytes would be a second, unread meaning.
+            # 4.3: nobody downloads it; its bytes would be a second, unread meaning.
             raise TrustError(f"{name}: a target that should be empty is not", hint="call the publisher")
         return target
 
