@@ -330,7 +330,8 @@ def test_the_audit_log_is_chained_and_append_only(tmp_path: Path) -> None:
         publish(catalog)
         log = catalog.audit()
         assert [(record.seq, record.actor, record.action) for record in log] == [
-            (1, "ann", "list create"), (2, "ann", "ingest"), (3, "ann", "begin version"), (4, "ann", "publish"),
+            (1, "ann", "list create"), (2, "ann", "ingest"),
+            (3, "ann", "begin version"), (4, "ann", "publish"),
         ]  # fmt: skip
         assert log[1].details == {"mode": "replace", "added": 1, "removed": 0, "changed": 0}
         assert "a.example" not in repr(log)

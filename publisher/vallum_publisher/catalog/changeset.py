@@ -19,8 +19,9 @@ from vallum_publisher.catalog import held
 from vallum_publisher.catalog.classes import LabelSets
 from vallum_publisher.catalog.draft import Draft, draft_records, record_key
 from vallum_publisher.catalog.entry import TEST_REF, Record, to_seconds
+from vallum_publisher.catalog.garbage import collector_resting
 from vallum_publisher.catalog.lists import ListInfo, test_record
-from vallum_publisher.catalog.merge import Changes, Held, Merger, Mode, by_row, expire
+from vallum_publisher.catalog.merge import Changes, HeldRows, Merger, Mode, expire
 from vallum_publisher.catalog.tables import TABLE_IDS, list_rows
 
 Progress = Callable[[int, int | None], None]
@@ -67,7 +68,8 @@ def apply_records(
             raise InputError(f"report number {TEST_REF!r} is the test row's own")
         if mode is Mode.REMOVE and record.value == test_value and not record.ref:
             raise InputError("the test row of a list cannot be removed", hint="leave it out of the removals")
-    return _apply(connection, info, keyer, batch, mode, now, progress)
+    with collector_resting():
+        return _apply(connection, info, keyer, batch, mode, now, progress)
 
 
 def insert_test_row(connection: Connection, info: ListInfo, keyer: Keyer, now: datetime) -> None:
@@ -84,7 +86,7 @@ def expire_entries(connection: Connection, info: ListInfo, now: datetime) -> int
     rows = held.expired_rows(connection, info.id, moment)
     for at in range(0, len(rows), held.LOOKUP):
         changes = Changes()
-        known = by_row(held.read_rows(connection, info.id, rows[at : at + held.LOOKUP]))
+        known = held.read_rows(connection, info.id, rows[at : at + held.LOOKUP])
         expire(known, moment, sets.union, changes)
         held.write(connection, info.id, changes)
         expired += len(changes.amended)
@@ -157,7 +159,7 @@ class _Writer:
         return Applied(self._added, self._removed, self._changed, self._unchanged, self._absent)
 
 
-_Pair = tuple[Sequence[Draft], dict[bytes, list[Held]]]
+_Pair = tuple[Sequence[Draft], HeldRows]
 
 
 def _whole_list(connection: Connection, list_id: int, drafts: Sequence[Draft]) -> Iterator[_Pair]:
@@ -166,10 +168,10 @@ def _whole_list(connection: Connection, list_id: int, drafts: Sequence[Draft]) -
     while True:
         known, border = held.read_after(connection, list_id, last)
         if border is None:
-            yield drafts[at:], by_row(known)
+            yield drafts[at:], known
             return
         upto = bisect_right(drafts, border, lo=at, key=lambda draft: draft.row)
-        yield drafts[at:upto], by_row(known)
+        yield drafts[at:upto], known
         at, last = upto, border
 
 
@@ -180,7 +182,7 @@ def _named_rows(connection: Connection, list_id: int, drafts: Sequence[Draft]) -
         upto = _border(drafts, at + held.LOOKUP)
         some = drafts[at:upto]
         rows = sorted({draft.row for draft in some})
-        yield some, by_row(held.read_rows(connection, list_id, rows))
+        yield some, held.read_rows(connection, list_id, rows)
         at = upto
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, text
 
-from vallum_publisher.catalog.merge import Changes, Held, Pair
-from vallum_publisher.catalog.tables import TABLE_NAMES
+from vallum_publisher.catalog.merge import Changes, HeldRows, Pair, by_row
+from vallum_publisher.catalog.tables import TABLE_BYTES
 
 BLOCK = 50_000
 """Entries in one block."""
@@ -19,16 +19,14 @@ BLOCK = 50_000
 LOOKUP = 500
 """Rows in one look-up by key."""
 
-_TABLE_BYTES = [bytes([number]) for number in range(len(TABLE_NAMES))]
-
 _SELECT = """
 SELECT r.tbl, r.key, r.value, r.wanted, r.published = 0 AND r.touched = 0 AND r.pending IS NULL, e.ref,
        e.content_id, e.labels, e.status, e.active, e.expires_at, e.added_at, e.updated_at, e.verified_at
 FROM list_rows r
 LEFT JOIN entries e ON e.list_id = r.list_id AND e.tbl = r.tbl AND e.key = r.key
-WHERE r.list_id = :list AND """
-_AFTER = text(_SELECT + "(r.tbl, r.key) > (:tbl, :key) ORDER BY r.tbl, r.key LIMIT :limit")
-_NAMED = text(_SELECT + "r.tbl = :tbl AND r.key IN :keys").bindparams(bindparam("keys", expanding=True))
+WHERE r.list_id = ? AND """
+_AFTER = _SELECT + "(r.tbl, r.key) > (?, ?) ORDER BY r.tbl, r.key LIMIT ?"
+_NAMED = _SELECT + "r.tbl = ? AND r.key IN "
 _EXPIRED = text(
     """SELECT DISTINCT tbl, key FROM entries
     WHERE list_id = :list AND active = 1 AND expires_at > 0 AND expires_at <= :now"""
@@ -54,37 +52,37 @@ _WANT = "UPDATE list_rows SET wanted = ? WHERE list_id = ? AND tbl = ? AND key =
 _FORGET = "DELETE FROM list_rows WHERE list_id = ? AND tbl = ? AND key = ?"
 
 
-def read_after(connection: Connection, list_id: int, row: bytes) -> tuple[list[Held], bytes | None]:
+def read_after(connection: Connection, list_id: int, row: bytes) -> tuple[HeldRows, bytes | None]:
     """Read a block of what is held after a row; ``b""`` stands before the first.
 
     Returns:
         The block, whole rows only, and its last row if there may be more.
     """
     tbl, key = (row[0], row[1:]) if row else (-1, b"")
-    parameters = {"list": list_id, "tbl": tbl, "key": key, "limit": BLOCK}
-    found = _held(connection, _AFTER, parameters)
+    found = _fetch(connection, _AFTER, (list_id, tbl, key, BLOCK))
+    rows = by_row(found)
     if len(found) < BLOCK:
-        return found, None
+        return rows, None
     # The last row may have more entries than fitted.
-    cut = found[-1].row
-    whole = [held for held in found if held.row != cut]
-    whole += read_rows(connection, list_id, [cut])
-    return whole, cut
+    last = next(reversed(rows))
+    del rows[last]
+    return rows | read_rows(connection, list_id, [last]), last
 
 
-def read_rows(connection: Connection, list_id: int, rows: Sequence[bytes]) -> list[Held]:
-    """Read what is held of some rows."""
-    found: list[Held] = []
+def read_rows(connection: Connection, list_id: int, rows: Sequence[bytes]) -> HeldRows:
+    """Read what is held of at most ``LOOKUP`` rows."""
+    found: list[tuple[Any, ...]] = []
     for tbl in sorted({row[0] for row in rows}):
         keys = [row[1:] for row in rows if row[0] == tbl]
-        found += _held(connection, _NAMED, {"list": list_id, "tbl": tbl, "keys": keys})
-    return found
+        marks = "(" + ", ".join("?" * len(keys)) + ")"
+        found += _fetch(connection, _NAMED + marks, (list_id, tbl, *keys))
+    return by_row(found)
 
 
 def expired_rows(connection: Connection, list_id: int, now: int) -> list[bytes]:
     """Return the rows with an active entry whose time is over."""
     found = connection.execute(_EXPIRED, {"list": list_id, "now": now})
-    return [_TABLE_BYTES[tbl] + key for tbl, key in found]
+    return [TABLE_BYTES[tbl] + key for tbl, key in found]
 
 
 def write(connection: Connection, list_id: int, changes: Changes) -> None:
@@ -130,11 +128,14 @@ def _insert_pairs(connection: Connection, list_id: int, pairs: Sequence[Pair]) -
     connection.exec_driver_sql("DROP TABLE incoming")
 
 
-def _held(connection: Connection, query: Any, parameters: dict[str, object]) -> list[Held]:
-    return [
-        tuple.__new__(Held, (_TABLE_BYTES[row[0]] + row[1], *row[2:]))
-        for row in connection.execute(query, parameters)
-    ]
+def _fetch(connection: Connection, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    # The driver's own cursor: SQLAlchemy's rows would double what a million of them cost.
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(_marked(connection, sql), parameters)
+        return list(cursor.fetchall())
+    finally:
+        cursor.close()
 
 
 def _insert(connection: Connection, table: str, columns: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -151,6 +152,9 @@ def _insert(connection: Connection, table: str, columns: str, rows: Sequence[tup
 
 def _many(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
-        if connection.dialect.paramstyle != "qmark":
-            sql = sql.replace("?", "%s")
-        connection.exec_driver_sql(sql, rows if isinstance(rows, list) else list(rows))
+        connection.exec_driver_sql(_marked(connection, sql), rows if isinstance(rows, list) else list(rows))
+
+
+def _marked(connection: Connection, sql: str) -> str:
+    """Write parameters as the driver does."""
+    return sql if connection.dialect.paramstyle == "qmark" else sql.replace("?", "%s")

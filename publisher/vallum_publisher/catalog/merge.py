@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vallum_publisher.catalog.classes import UNLISTED
 from vallum_publisher.catalog.draft import ROW_BYTES, Draft, KeyCollisionError
 from vallum_publisher.catalog.entry import TEST_REF
+from vallum_publisher.catalog.tables import TABLE_BYTES
 
 
 class Mode(StrEnum):
@@ -27,10 +28,11 @@ class Held(NamedTuple):
     ``content_id`` on are those of :class:`Draft`.
     """
 
-    row: bytes
+    tbl: int
+    key: bytes
     value: bytes
     wanted: int
-    fresh: bool
+    fresh: int
     ref: str | None
     content_id: str
     labels: int
@@ -40,6 +42,23 @@ class Held(NamedTuple):
     added_at: int
     updated_at: int
     verified_at: int
+
+
+HeldRows = dict[bytes, list[Held]]
+"""All that is held of some rows, by table number and key."""
+
+
+def by_row(found: Iterable[tuple[Any, ...]]) -> HeldRows:
+    """Sort plain tuples with the columns of :class:`Held`, in order of their rows, by row."""
+    rows: HeldRows = {}
+    for one in found:
+        held: Held = tuple.__new__(Held, one)
+        row = TABLE_BYTES[one[0]] + one[1]
+        if row in rows:
+            rows[row].append(held)
+        else:
+            rows[row] = [held]
+    return rows
 
 
 EntryValues = tuple[str, int, str, int, int, int, int, int]
@@ -74,17 +93,7 @@ class Changes:
         )  # fmt: skip
 
 
-def by_row(held: Iterable[Held]) -> dict[bytes, list[Held]]:
-    """Sort what is held by row."""
-    rows: dict[bytes, list[Held]] = {}
-    for entry in held:
-        rows.setdefault(entry.row, []).append(entry)
-    return rows
-
-
-def expire(
-    held: Mapping[bytes, Sequence[Held]], now: int, union: Callable[[set[int]], int], changes: Changes
-) -> None:
+def expire(held: HeldRows, now: int, union: Callable[[set[int]], int], changes: Changes) -> None:
     """Take entries off the list whose time is over; ``held`` has all entries of its rows."""
     for row, known in held.items():
         active: set[int] = set()
@@ -120,7 +129,7 @@ class Merger:
     union: Callable[[set[int]], int]
     entry_id: Callable[[bytes], str]
 
-    def merge(self, drafts: Sequence[Draft], held: dict[bytes, list[Held]], changes: Changes) -> None:
+    def merge(self, drafts: Sequence[Draft], held: HeldRows, changes: Changes) -> None:
         """Merge the drafts of some rows, in order, with what is held of them, which is taken out of ``held``.
 
         Raises:
@@ -144,7 +153,7 @@ class Merger:
                 self._merge_row(row, drafts[at:upto], known, changes)
             at = upto
 
-    def drop_unnamed(self, held: Mapping[bytes, Sequence[Held]], changes: Changes) -> None:
+    def drop_unnamed(self, held: HeldRows, changes: Changes) -> None:
         """Take the entries of rows off that a full replacement did not name."""
         for row, known in held.items():
             if known[0].ref is not None:
@@ -219,11 +228,11 @@ def _removed(drafts: Sequence[Draft], entries: Mapping[str, Held], changes: Chan
 def _same(draft: Draft, held: Held) -> bool:
     """Whether a draft says nothing new of an entry; what it does not say counts as unchanged."""
     return (
-        draft[2:7] == held[5:10]  # content_id to expires_at
-        and draft[1] == held[1]
-        and held[4] is not None
-        and draft[0][ROW_BYTES:] == held[4].encode()
-        and (not draft[7] or draft[7] == held[10])
-        and (not draft[8] or draft[8] == held[11])
-        and (not draft[9] or draft[9] == held[12])
+        draft[2:7] == held[6:11]  # content_id to expires_at
+        and draft[1] == held[2]  # value
+        and held[5] is not None
+        and draft[0][ROW_BYTES:] == held[5].encode()  # ref
+        and (not draft[7] or draft[7] == held[11])  # added_at, updated_at, verified_at
+        and (not draft[8] or draft[8] == held[12])
+        and (not draft[9] or draft[9] == held[13])
     )

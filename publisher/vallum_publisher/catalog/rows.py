@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from vallum.labels import LabelSet
 from vallum_publisher.catalog.classes import UNLISTED, LabelSets
+from vallum_publisher.catalog.engine import indexed
 from vallum_publisher.catalog.entry import Entry, Status, classify, from_seconds
 from vallum_publisher.catalog.lists import ListInfo
 from vallum_publisher.catalog.tables import TABLE_IDS, TABLE_NAMES
@@ -67,7 +68,7 @@ def unpublished(connection: Connection, list_id: int) -> list[RowChange]:
     return _changes(
         connection,
         list_id,
-        """SELECT tbl, key, value, wanted, published FROM list_rows
+        """SELECT tbl, key, value, wanted, published FROM list_rows INDEXED BY list_rows_unpublished
         WHERE list_id = :list AND wanted <> published ORDER BY tbl, key""",
     )
 
@@ -77,7 +78,7 @@ def frozen(connection: Connection, list_id: int) -> list[RowChange]:
     return _changes(
         connection,
         list_id,
-        """SELECT tbl, key, value, pending, published FROM list_rows
+        """SELECT tbl, key, value, pending, published FROM list_rows INDEXED BY list_rows_pending
         WHERE list_id = :list AND pending IS NOT NULL ORDER BY tbl, key""",
     )
 
@@ -86,10 +87,10 @@ def touched(connection: Connection, list_id: int, table: str, after: int) -> Ite
     """Yield all rows that a version after ``after`` touched (the one under way too), by key."""
     return _rows(
         connection,
-        """SELECT key, value, COALESCE(pending, published) FROM list_rows
+        """SELECT key, value, COALESCE(pending, published) FROM list_rows INDEXED BY list_rows_touched
         WHERE list_id = :list AND tbl = :tbl AND touched > 0 AND touched > :after
         UNION ALL
-        SELECT key, value, pending FROM list_rows
+        SELECT key, value, pending FROM list_rows INDEXED BY list_rows_pending
         WHERE list_id = :list AND tbl = :tbl AND pending IS NOT NULL AND touched <= :after
         ORDER BY 1""",
         list=list_id,
@@ -147,14 +148,17 @@ def count(connection: Connection, info: ListInfo) -> ListStatus:
     """Count a list's entries and rows."""
 
     def numbers(sql: str) -> dict[Any, int]:
-        found = connection.execute(text(sql), {"list": info.id})
+        found = connection.execute(indexed(connection, sql), {"list": info.id})
         return {row[0]: row[1] for row in found}
 
     by_status = numbers("SELECT status, count(*) FROM entries WHERE list_id = :list GROUP BY status")
     by_table = numbers(
         "SELECT tbl, count(*) FROM list_rows WHERE list_id = :list AND published <> 0 GROUP BY tbl"
     )
-    waiting = "SELECT 0, count(*) FROM list_rows WHERE list_id = :list AND wanted <> published"
+    waiting = (
+        "SELECT 0, count(*) FROM list_rows INDEXED BY list_rows_unpublished "
+        "WHERE list_id = :list AND wanted <> published"
+    )
     return ListStatus(
         info,
         {Status(status): number for status, number in by_status.items()},
@@ -180,7 +184,9 @@ def _rows(connection: Connection, sql: str, **parameters: object) -> Iterator[Li
 
 def _stream(connection: Connection, sql: str, parameters: dict[str, object]) -> Iterator[Any]:
     result = connection.execute(
-        text(sql), parameters, execution_options={"stream_results": True, "max_row_buffer": _BLOCK}
+        indexed(connection, sql),
+        parameters,
+        execution_options={"stream_results": True, "max_row_buffer": _BLOCK},
     )
     for block in result.partitions(_BLOCK):
         yield from block

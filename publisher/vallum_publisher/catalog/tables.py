@@ -37,6 +37,7 @@ REVISION = "0001"
 TABLE_NAMES = ("exact", "pdq")
 """Tables by their number in column ``tbl``. Append only."""
 TABLE_IDS = {name: number for number, name in enumerate(TABLE_NAMES)}
+TABLE_BYTES = [bytes([number]) for number in range(len(TABLE_NAMES))]
 
 metadata = MetaData()
 

@@ -18,6 +18,7 @@ from sqlalchemy import delete as delete_from
 
 from vallum.errors import BusyError, ConfigError, StateError
 from vallum.format.limits import MAX_GENERATION, MAX_VERSION
+from vallum_publisher.catalog.engine import indexed
 from vallum_publisher.catalog.entry import from_seconds, to_seconds
 from vallum_publisher.catalog.lists import ListInfo
 from vallum_publisher.catalog.tables import lists, versions
@@ -64,7 +65,11 @@ def begin(
     if info.version >= MAX_VERSION:
         raise ConfigError(f"{info.name} has no version numbers left", hint="open a new generation")
     changes = connection.execute(
-        text("UPDATE list_rows SET pending = wanted WHERE list_id = :list AND wanted <> published"),
+        indexed(
+            connection,
+            """UPDATE list_rows INDEXED BY list_rows_unpublished SET pending = wanted
+            WHERE list_id = :list AND wanted <> published""",
+        ),
         {"list": info.id},
     ).rowcount
     if not changes:
@@ -131,9 +136,11 @@ def finish(connection: Connection, info: ListInfo, version: int, now: datetime) 
     if held.state is None:
         raise StateError(f"version {version} of {info.name} was not sealed")
     connection.execute(
-        text(
-            """UPDATE list_rows SET published = pending, touched = :version, pending = NULL
-            WHERE list_id = :list AND pending IS NOT NULL"""
+        indexed(
+            connection,
+            """UPDATE list_rows INDEXED BY list_rows_pending
+            SET published = pending, touched = :version, pending = NULL
+            WHERE list_id = :list AND pending IS NOT NULL""",
         ),
         {"list": info.id, "version": version},
     )
@@ -154,7 +161,11 @@ def abandon(connection: Connection, info: ListInfo) -> Version | None:
     held = under_way(connection, info)
     if held is not None:
         connection.execute(
-            text("UPDATE list_rows SET pending = NULL WHERE list_id = :list AND pending IS NOT NULL"),
+            indexed(
+                connection,
+                """UPDATE list_rows INDEXED BY list_rows_pending SET pending = NULL
+                WHERE list_id = :list AND pending IS NOT NULL""",
+            ),
             {"list": info.id},
         )
         connection.execute(

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from vallum.errors import ConfigError
 from vallum.expression import Scope
 from vallum_publisher.catalog.entry import Record
+from vallum_publisher.catalog.garbage import collector_resting
 from vallum_publisher.intake.delimited import read_delimited
 from vallum_publisher.intake.fields import FIELDS, VALUE_FIELDS, RecordMaker
 from vallum_publisher.intake.jsonlines import read_json_lines
@@ -75,15 +76,16 @@ def read_records(
             found = read_json_lines(lines, maker, kind, mapping)
     batch = _Batch()
     told = 0
-    for line, result in found:
-        if isinstance(result, Reject):
-            batch.rejects.append(result)
-        else:
-            for record in result:
-                batch.add(line, record)
-        if line - told >= _PROGRESS_EVERY:
-            told = line
-            progress(line, None)
+    with collector_resting():
+        for line, result in found:
+            if isinstance(result, Reject):
+                batch.rejects.append(result)
+            else:
+                for record in result:
+                    batch.add(line, record)
+            if line - told >= _PROGRESS_EVERY:
+                told = line
+                progress(line, None)
     progress(lines.number, None)
     rejects = lines.rejects + batch.rejects
     if rejects:
