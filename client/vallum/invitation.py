@@ -1,13 +1,14 @@
-"""The invitation: one JSON file by which a publisher invites a subscriber (format.md, client.md §1).
+"""The invitation: one JSON file by which a publisher invites a subscriber (client.md §1.1).
 
 It names the repository, its lists and a person, and carries the root metadata. It is not signed: what makes
-it trustworthy is the root's fingerprint, compared over a second channel. Pure but for :func:`accept`.
+it trustworthy is the root's fingerprint, compared over a second channel. Pure but for :func:`write_config`.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from tuf.api.metadata import Metadata, Root
 
 from vallum.config import Config, add_source, check_url, parse_stream
 from vallum.errors import InputError
-from vallum.format import limits
 
 FORMAT = 1
 _MAX_BYTES = 1 << 20
+_MAX_LINE = 2048  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,6 @@ def root_fingerprint(root: bytes) -> str:
     Raises:
         InputError: not root metadata, or not validly signed by itself.
     """
-    # Imported here: hashing is all that the rest of this module does not need.
-    from hashlib import sha256
-
     try:
         metadata = Metadata[Root].from_bytes(root)
         if metadata.signed.type != Root.type:
@@ -133,10 +131,6 @@ def _quote(text: str) -> str:
 
 def _line(raw: dict[str, Any], field: str) -> str:
     value = raw.get(field)
-    if (
-        not isinstance(value, str)
-        or len(value.encode("utf-8", "replace")) > 8 * limits.HEAD_STRING
-        or not value.isprintable()
-    ):
+    if not isinstance(value, str) or len(value) > _MAX_LINE or not value.isprintable():
         raise InputError(f"the invitation's {field} is missing or not a line of text")
     return value

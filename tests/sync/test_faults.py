@@ -106,7 +106,7 @@ def test_killed_at_each_step(
 def test_killed_for_real(repository: Repository, client: Client, tmp_path: Path) -> None:
     """kill -9 at random moments: each time the state opens, verified, and at last the sync gets through."""
     path = _write_config(repository, tmp_path)
-    for version in range(2, 7):
+    for version in range(2, 5):
         repository.release("urls", listed(*(f"bad.example/{version}/{number}" for number in range(200))))
         repository.write_to(tmp_path / "store")
         with subprocess.Popen(
@@ -114,10 +114,10 @@ def test_killed_for_real(repository: Repository, client: Client, tmp_path: Path)
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(0.015 * (version - 1))
+            time.sleep(0.025 * (version - 1))
             process.kill()
         client.in_force()
-    assert client.synced().after == 6
+    assert client.synced().after == 4
 
 
 def test_two_syncs_at_once(repository: Repository, client: Client) -> None:

@@ -19,6 +19,7 @@ from tuf.api.exceptions import (
     RepositoryError,
 )
 from tuf.api.metadata import TargetFile
+from tuf.api.serialization import DeserializationError
 from tuf.ngclient import Updater, UpdaterConfig
 
 from vallum.durable import make_folder
@@ -137,6 +138,11 @@ class Repository:
             raise DataError(
                 f"{what}: length or hash is not the signed one",
                 hint="a cache or the store holds other bytes; tell the publisher if it stays so",
+            ) from None
+        except DeserializationError:
+            raise TrustError(
+                f"{what}: what came is not TUF metadata",
+                hint="has a proxy answered in the store's place? If it stays so, call the publisher",
             ) from None
         except RepositoryError as error:
             raise TrustError(f"{what}: {_reason(error)}", hint="call the publisher") from None
