@@ -16,9 +16,9 @@ PURE = ("errors", "labels", "expression", "host", "percent", "url", "path", "for
 """The sans-IO core: bytes and values in, values or an error out."""
 
 PURE_MAY_IMPORT = {
-    "__future__", "array", "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib",
+    "__future__", "array", "binascii", "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib",
     "heapq", "ipaddress", "itertools", "math", "operator", "re", "struct", "sys", "typing", "urllib",
-    "ada_url", "msgpack", "publicsuffixlist", "zstandard",
+    "ada_url", "cryptography", "hmac", "msgpack", "publicsuffixlist", "secrets", "zstandard",
 }  # fmt: skip
 
 ONLY_IN = {
@@ -28,7 +28,7 @@ ONLY_IN = {
     "sqlalchemy": {PUBLISHER / "catalog"},
     "rich": {PUBLISHER / "cli"},
     "click": {CLIENT / "cli", PUBLISHER / "cli"},
-    "aiohttp": {PUBLISHER / "cli"},
+    "aiohttp": {PUBLISHER / "demo" / "loopback.py"},
 }
 """Where a library may be imported: files, or folders with all below."""
 
