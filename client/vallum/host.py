@@ -20,8 +20,7 @@ MAX_HOST = 512
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4_TEXT = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
-PLAIN_NAME = r"(?:[a-z0-9_-]++\.)++(?=[a-z])[a-z0-9_-]++"
-PLAIN_HOST = rf"(?:{PLAIN_NAME}|{_IPV4_TEXT})"
+PLAIN_HOST = rf"(?:(?:[a-z0-9_-]++\.)++(?=[a-z])[a-z0-9_-]++|{_IPV4_TEXT})"
 """Hosts that every step leaves as they are, unless ``xn--`` is in them; for other patterns to hold.
 
 Quantifiers are possessive so that no text makes a pattern with them slow.

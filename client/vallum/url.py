@@ -14,7 +14,7 @@ from ada_url import URL
 
 from vallum.errors import InputError
 from vallum.expression import Scope
-from vallum.host import MAX_HOST, PLAIN_HOST, PLAIN_NAME, host_form, is_public_suffix, private_range
+from vallum.host import MAX_HOST, PLAIN_HOST, host_form, is_public_suffix, private_range
 from vallum.percent import escape, shorten, unescape
 
 MAX_INPUT = 1 << 18
@@ -52,7 +52,10 @@ _PATH = rf"(?:/(?![./])(?:[.{_PCHAR}]++|{_KEPT_ESCAPE})*+)*+"
 _QUERY = rf"(?:[!-\"$&-~]++|{_KEPT_ESCAPE})++"
 _PLAIN = re.compile(rf"(?:https?://)?+({PLAIN_HOST})({_PATH})(?:\?({_QUERY}))?+")
 _PLAIN_LENGTH = MAX_HOST
-_PLAIN_HOST_OF = re.compile(rf"https?://({PLAIN_NAME})(?::[0-9]{{1,4}})?+(?:[/?#]|\Z)")
+HOST_AT_A_GLANCE = re.compile(
+    r"https?://((?:[a-z0-9_-]{1,63}+\.){0,4}+(?=[a-z])[a-z0-9_-]{1,63}+)[/?#]"
+).match
+"""Finds the host of most URLs without reading on; it is the form's host, unless ``xn--`` is in it."""
 
 _PLAIN_FORMS = {
     Scope.URL: re.compile(rf"{PLAIN_HOST}(?=/){_PATH}(?:\?{_QUERY})?+"),
@@ -85,15 +88,6 @@ def canonicalize(url: str | bytes) -> Canonical:
         host, path, query = plain.groups()
         return Canonical(host, path or "/", query)
     return _read(text)
-
-
-def plain_host(text: str) -> str | None:
-    """Return the form's host where one expression can tell it, without reading what comes after it.
-
-    ``None`` says nothing; what is returned equals ``canonicalize(text).host``.
-    """
-    found = _PLAIN_HOST_OF.match(text)
-    return None if found is None or len(found[1]) > _PLAIN_LENGTH or "xn--" in found[1] else found[1]
 
 
 def _read(text: str) -> Canonical:

@@ -41,36 +41,8 @@ class Matcher:
         self.signals = frozenset(TAGS[code].signal for code in codes if TAGS[code].scope is None)
         self.prefilter = Prefilter(table.rows.hi, keyer)
         self._begin = {scope: keyer.begin(URL_TAGS[scope].prefix.encode("ascii")) for scope in self.scopes}
-        self._domains = Scope.DOMAIN in self.scopes
+        self.domains = Scope.DOMAIN in self.scopes
         self._mask = _REST >> keyer.host_bits
-        self._tops: dict[str, bool] = {}
-
-    def may_list_name(self, host: str) -> bool:
-        """Say whether any row could apply to a host that is a name in canonical form; no false "no"."""
-        may_hold = self.prefilter.may_hold
-        if may_hold(host.encode("ascii")):
-            return True
-        if not self._domains:
-            return False
-        at = host.find(".") + 1
-        while at:
-            following = host.find(".", at) + 1
-            if not following:
-                return self._may_hold_top(host[at:])
-            if may_hold(host[at:].encode("ascii")):
-                return True
-            at = following
-        return False
-
-    def _may_hold_top(self, name: str) -> bool:
-        """Top-level names are few and asked about all the time."""
-        known = self._tops.get(name)
-        if known is None:
-            known = self.prefilter.may_hold(name.encode("ascii"))
-            if len(self._tops) >= 1024:
-                self._tops.clear()
-            self._tops[name] = known
-        return known
 
     def match_url(self, url: Canonical) -> list[Match]:
         """Look a URL up; ``url.host`` is not empty."""
@@ -88,8 +60,8 @@ class Matcher:
 
     def explain_url(self, url: Canonical) -> Iterator[Probe]:
         """Yield every expression that could list a URL, also those that the pre-filter spares."""
-        for host in suffixes(url.host) if self._domains else [url.host]:
-            part, start, end = self.prefilter.rows_on(host.encode("ascii"))
+        for host in suffixes(url.host) if self.domains else [url.host]:
+            part, start, end = self.prefilter.rows_on(host)
             if start == end:
                 part = self.keyer.host_part(host)
             for scope, digest, form in self._digests(url, host):
@@ -110,12 +82,12 @@ class Matcher:
 
     def _places(self, host: str) -> Iterator[tuple[str, int, int, int]]:
         """Yield the host, and the names above it, on which there are rows, with where they stand."""
-        part, start, end = self.prefilter.rows_on(host.encode("ascii"))
+        part, start, end = self.prefilter.rows_on(host)
         if start < end:
             yield host, part, start, end
-        if self._domains:
+        if self.domains:
             for name in suffixes(host)[1:]:
-                part, start, end = self.prefilter.rows_on(name.encode("ascii"))
+                part, start, end = self.prefilter.rows_on(name)
                 if start < end:
                     yield name, part, start, end
 

@@ -115,7 +115,10 @@ class Lists:
         Raises:
             InputError: the URL names no host, so that nothing could be looked up.
         """
-        return self._now().match_url(url)
+        if time.monotonic() >= self._due:  # as in _now(), without the calls
+            self._reload()
+        loaded = self._loaded
+        return self._now().match_url(url) if loaded is None else loaded.snapshot.match_url(url)
 
     def match_urls(self, urls: Iterable[str | bytes]) -> Iterator[list[Match]]:
         """Look many URLs up, in order, all in the lists that are in force at the first; see ``match_url``."""
