@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from vallum_publisher.catalog.engine import indexed
 from vallum_publisher.catalog.merge import Changes, HeldRows, Pair, by_row
 from vallum_publisher.catalog.tables import TABLE_BYTES
 
@@ -27,10 +28,8 @@ LEFT JOIN entries e ON e.list_id = r.list_id AND e.tbl = r.tbl AND e.key = r.key
 WHERE r.list_id = ? AND """
 _AFTER = _SELECT + "(r.tbl, r.key) > (?, ?) ORDER BY r.tbl, r.key LIMIT ?"
 _NAMED = _SELECT + "r.tbl = ? AND r.key IN "
-_EXPIRED = text(
-    """SELECT DISTINCT tbl, key FROM entries
-    WHERE list_id = :list AND active = 1 AND expires_at > 0 AND expires_at <= :now"""
-)
+_EXPIRED = """SELECT DISTINCT tbl, key FROM entries INDEXED BY entries_expiring
+WHERE list_id = :list AND active = 1 AND expires_at <= :now AND expires_at > 0"""
 
 _ENTRY_COLUMNS = (
     "list_id, tbl, key, ref, content_id, labels, status, active, expires_at, "
@@ -81,7 +80,7 @@ def read_rows(connection: Connection, list_id: int, rows: Sequence[bytes]) -> He
 
 def expired_rows(connection: Connection, list_id: int, now: int) -> list[bytes]:
     """Return the rows with an active entry whose time is over."""
-    found = connection.execute(_EXPIRED, {"list": list_id, "now": now})
+    found = connection.execute(indexed(connection, _EXPIRED), {"list": list_id, "now": now})
     return [TABLE_BYTES[tbl] + key for tbl, key in found]
 
 

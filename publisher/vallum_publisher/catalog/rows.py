@@ -85,10 +85,11 @@ def frozen(connection: Connection, list_id: int) -> list[RowChange]:
 
 def touched(connection: Connection, list_id: int, table: str, after: int) -> Iterator[ListRow]:
     """Yield all rows that a version after ``after`` touched (the one under way too), by key."""
+    # `touched > 0` is what the index asks for; SQLite seeks by whichever of the two conditions stands first.
     return _rows(
         connection,
         """SELECT key, value, COALESCE(pending, published) FROM list_rows INDEXED BY list_rows_touched
-        WHERE list_id = :list AND tbl = :tbl AND touched > 0 AND touched > :after
+        WHERE list_id = :list AND tbl = :tbl AND touched > :after AND touched > 0
         UNION ALL
         SELECT key, value, pending FROM list_rows INDEXED BY list_rows_pending
         WHERE list_id = :list AND tbl = :tbl AND pending IS NOT NULL AND touched <= :after

@@ -177,11 +177,7 @@ class Publisher:
             if pending is None:
                 pending = self._begin(info, now)
                 if pending is None:
-                    state = next((held.head.state for held in public.values() if held), "")
-                    rows = self.catalog.status(name).rows
-                    return Published(
-                        name, info.generation, at, state, tuple(versions), rows, changes, uploaded
-                    )
+                    return self._summary(info, public, versions, changes, uploaded)
             if pending.version != at + 1:
                 continue  # somebody published between our look and now
             which = (pending.version, *(tip.number(stream) for stream in public))
@@ -190,7 +186,9 @@ class Publisher:
                 made[which] = make_release(self.catalog, self._cache, info, pending, public, now)
             release = made[which]
             # From here on this version is this state, whoever finishes it.
-            self.catalog.seal_version(name, state=release.state, tables=release.digests)
+            self.catalog.seal_version(
+                name, state=release.state, tables=release.digests, details={"rows": release.rows}
+            )
             for key, data in release.files.items():
                 self._progress(f"{name}: uploading {len(data):,} bytes")
                 self.store.create(key, data, RUN)
@@ -259,6 +257,26 @@ class Publisher:
         """Delete runs and metadata that nobody can need any more (see ``collect``)."""
         with self.workspace.lock():
             return collect(self.repository, now, retention)
+
+    def _summary(
+        self,
+        info: ListInfo,
+        public: Mapping[str, StreamHead | None],
+        versions: Sequence[int],
+        changes: int,
+        uploaded: int,
+    ) -> Published:
+        newest = self.catalog.versions(info.name, info.version - 1)[-1:]
+        return Published(
+            list=info.name,
+            generation=info.generation,
+            version=info.version,
+            state=next((held.head.state for held in public.values() if held), ""),
+            versions=tuple(versions),
+            rows=dict(newest[0].details["rows"]) if newest else {},
+            changes=changes,
+            uploaded=uploaded,
+        )
 
     def _begin(self, info: ListInfo, now: datetime) -> Version | None:
         salt = bytes(SALT_BYTES)

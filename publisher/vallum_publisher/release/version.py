@@ -39,12 +39,14 @@ class Release:
         files: the new runs' bytes by key in the store.
         state: of the full tables.
         digests: of each table as ``<edition>.<table>``, the full ones always among them.
+        rows: of each table.
     """
 
     streams: Mapping[str, StreamHead]
     files: Mapping[str, bytes]
     state: str
     digests: Mapping[str, str]
+    rows: Mapping[str, int]
 
 
 def charter_for(info: ListInfo) -> Charter:
@@ -120,7 +122,8 @@ def make_release(
             runs=tuple(kept),
         )
         streams[stream] = StreamHead(head, {run: listed[run] for run in kept})
-    return Release(streams, files, state_of(after.digests), digests)
+    rows = {name: len(table.rows) for name, table in after.tables.items()}
+    return Release(streams, files, state_of(after.digests), digests, rows)
 
 
 def _new_runs(
