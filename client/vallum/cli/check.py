@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import NO, OK, USAGE, emit, note, say, show_error
-from vallum.errors import InputError, VallumError
+from vallum.cli.terminal import NO, OK, USAGE, emit_line, note, say, show_error
+from vallum.errors import InputError, StorageError, VallumError
 
 if TYPE_CHECKING:
     from vallum.match.answer import Match
@@ -34,7 +36,7 @@ _SIGNAL_BY_DIGITS = {32: "md5", 40: "sha1", 64: "sha256"}
 )
 @click.option("--digest", "digests", multiple=True, metavar="[SIGNAL:]HEX", help="Look a digest up.")
 @click.option("--explain", is_flag=True, help="Show how a URL was read and everything that was tried.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per look-up and line.")
 @click.pass_obj
 def check(
     config: Path,
@@ -44,7 +46,11 @@ def check(
     explain: bool,
     as_json: bool,
 ) -> int:
-    """Look up URLs, digests or files. `-` reads one URL a line from standard input."""
+    """Look up URLs, digests or files. `-` reads one URL a line from standard input.
+
+    Of several, each answer begins with what it answers: `line 3: not listed`. URLs and digests are not
+    repeated, so that no log holds a listed one.
+    """
     try:
         return _check(config, urls, files, digests, explain, as_json)
     except VallumError as error:
@@ -69,46 +75,77 @@ def _check(
     if explain and (files or digests):
         raise InputError("--explain goes with URLs only")
     with open_lists(load_config(config).state) as lists:
+        several = len(urls) + len(files) + len(digests) > 1 or "-" in urls
         listed = failed = False
-        for what, look_up in _questions(lists, urls, files, digests):
+        for question in _questions(lists, urls, files, digests):
+            where = f"{question.where}: " if several else ""
             try:
-                if explain:
-                    explanation = lists.explain_url(what)
-                    emit(explanation.to_dict()) if as_json else say("\n".join(explanation.lines()))
-                    if not explanation.url.host:
-                        raise InputError("the URL names no host, so nothing was looked up")
-                    listed |= bool(explanation.matches)
-                    continue
-                matches = look_up()
-            except InputError as error:
+                matches = _explain(lists, question, as_json) if explain else question.look_up()
+            except (InputError, StorageError) as error:
                 failed = True
-                show_error(error)
+                show_error(type(error)(f"{where}{error}", hint=error.hint))
+                if as_json:
+                    emit_line({"query": question.where, "listed": None, "error": str(error), "matches": []})
                 continue
             listed |= bool(matches)
-            _answer(matches, as_json)
+            if as_json and not explain:
+                found = [match.to_dict() for match in matches]
+                emit_line({"query": question.where, "listed": bool(matches), "error": "", "matches": found})
+            elif not explain:
+                _answer(where, matches)
+    if listed and not as_json:
+        note("quote source, list and id, never the entry itself")
     # What could not be looked up is never "not listed".
     return OK if listed else USAGE if failed else NO
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """``where`` names it without repeating it; a file is named by its path."""
+
+    where: str
+    look_up: Callable[[], Sequence[Match]]
+    url: str = ""
+
+
 def _questions(
     lists: Lists, urls: Iterable[str], files: Iterable[Path], digests: Iterable[str]
-) -> Iterator[tuple[str, Callable[[], list[Match]]]]:
-    for url in _expand(urls):
-        yield url, lambda url=url: lists.match_url(url)  # type: ignore[misc] # mypy loses the default's type
+) -> Iterator[_Question]:
+    for where, url in _expand(urls):
+        yield _Question(where, partial(lists.match_url, url), url)
     for path in files:
-        yield str(path), lambda path=path: lists.match_file(path)  # type: ignore[misc] # likewise
-    for text in digests:
-        yield text, lambda text=text: lists.match_digest(*_digest(text))  # type: ignore[misc] # likewise
+        yield _Question(str(path), partial(lists.match_file, path))
+    for number, text in enumerate(digests, 1):
+        yield _Question(f"digest {number}", partial(_match_digest, lists, text))
 
 
-def _expand(urls: Iterable[str]) -> Iterator[str]:
-    for url in urls:
-        if url == "-":
-            # Undecodable bytes become surrogates, which a look-up takes like anything else.
-            sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr] # a real text stream
-            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-        else:
-            yield url
+def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for number, url in enumerate(urls, 1):
+        if url != "-":
+            yield f"URL {number}", url
+            continue
+        # Undecodable bytes become surrogates, which a look-up takes like anything else.
+        sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr] # a real text stream
+        for line, text in enumerate(sys.stdin, 1):
+            if text.strip():
+                yield f"line {line}", text.rstrip("\r\n")
+
+
+def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match]:
+    explanation = lists.explain_url(question.url)
+    if as_json:
+        emit_line({"query": question.where, **explanation.to_dict()})
+    else:
+        say("\n".join(explanation.lines()))
+    if not explanation.url.host:
+        raise InputError(
+            "the URL names no host, so nothing was looked up", hint="write it as https://host/path"
+        )
+    return explanation.matches
+
+
+def _match_digest(lists: Lists, text: str) -> list[Match]:
+    return lists.match_digest(*_digest(text))
 
 
 def _digest(text: str) -> tuple[str, str]:
@@ -123,19 +160,14 @@ def _digest(text: str) -> tuple[str, str]:
     return found, digits
 
 
-def _answer(matches: list[Match], as_json: bool) -> None:
-    if as_json:
-        emit({"listed": bool(matches), "matches": [match.to_dict() for match in matches]})
-        return
+def _answer(where: str, matches: Sequence[Match]) -> None:
     if not matches:
-        say("not listed")
+        say(f"{where}not listed")
     for match in matches:
         reach = f" as {match.scope}" if match.scope else f" by {match.signal}"
         weak = " (weak: this signal is cheap to forge)" if match.weak else ""
         labels = ", ".join(match.labels) or "no labels"
         say(
-            f"LISTED  {match.source}/{match.list} version {match.version}{reach}, "
+            f"{where}LISTED  {match.source}/{match.list} version {match.version}{reach}, "
             f"id {match.id}, {labels}{weak}"
         )
-    if matches:
-        note("quote source, list and id, never the entry itself")

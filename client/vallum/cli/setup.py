@@ -27,6 +27,7 @@ from vallum.errors import ConfigError
 @click.pass_obj
 def init(config: Path, invitation: Path, name: str | None, as_json: bool) -> None:
     """Make the configuration of an invitation, or add a source to the one that exists."""
+    from vallum.config import load_config
     from vallum.invitation import parse_invitation, root_fingerprint, write_config
 
     try:
@@ -37,6 +38,10 @@ def init(config: Path, invitation: Path, name: str | None, as_json: bool) -> Non
         ) from None
     invited = parse_invitation(data)
     source = name or _short(invited.publisher)
+    if config.exists() and source in {each.name for each in load_config(config).sources}:
+        raise ConfigError(
+            f"{config} follows a source named {source!r} already", hint="add another one under another --name"
+        )
     written = write_config(config, invited, source)
     fingerprint = root_fingerprint(invited.root)
     streams = list(invited.streams)

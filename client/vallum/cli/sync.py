@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from vallum.cli.terminal import NO, OK, clock, emit, exit_code, note, say, show_error, table
+from vallum.cli.terminal import NO, OK, clock, counted, emit, exit_code, note, say, show_error, table
+from vallum.errors import FormatError, StateError, StorageError
 from vallum.format.head import format_time
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -41,7 +42,7 @@ def sync(config: Path, as_json: bool) -> int:
         ]
         if rows:
             table(("list", "outcome", "from", "to", "runs", "requests", "bytes", "seconds"), rows)
-        requests, fetched = f"{report.requests:,} requests", f"{report.bytes:,} bytes"
+        requests, fetched = counted(report.requests, "request"), counted(report.bytes, "byte")
         say(f"in all {requests}, {fetched}, {report.seconds:.2f} s (metadata included)")
         for source in report.sources:
             if source.outcome == "unchanged" and not source.streams:
@@ -62,7 +63,6 @@ def sync(config: Path, as_json: bool) -> int:
 def status(config: Path, as_json: bool) -> int:
     """Show which version of each list is in force, and whether it is fresh. Exit code 1 if one is not."""
     from vallum.config import load_config
-    from vallum.format.table import parse_table
     from vallum.state import read_current
     from vallum.sync.freshness import freshness
 
@@ -75,10 +75,7 @@ def status(config: Path, as_json: bool) -> int:
             "generation": state.head.generation,
             "version": state.head.version,
             "state": state.head.state,
-            "rows": sum(
-                len(parse_table((folder / path).read_bytes()).rows)
-                for path in state.files(source, stream).values()
-            ),
+            "rows": sum(_count_rows(folder / path) for path in state.files(source, stream).values()),
             "as_of": format_time(state.head.as_of),
             "verified_at": format_time(current.sources[source].verified_at),
             "freshness": str(freshness(state, current.sources[source], now)),
@@ -89,23 +86,36 @@ def status(config: Path, as_json: bool) -> int:
     if as_json:
         emit({"lists": found, "missing": missing})
     else:
-        table(
-            ("list", "version", "rows", "state", "freshness", "as of"),
-            [
-                (
-                    f"{held['source']}/{held['list']}",
-                    f"{held['generation']}.{held['version']}",
-                    held["rows"],
-                    str(held["state"])[:16],
-                    held["freshness"],
-                    held["as_of"],
-                )
-                for held in found
-            ],
-        )
+        if found:
+            table(
+                ("list", "version", "rows", "state", "freshness", "as of"),
+                [
+                    (
+                        f"{held['source']}/{held['list']}",
+                        f"{held['generation']}.{held['version']}",
+                        held["rows"],
+                        str(held["state"])[:16],
+                        held["freshness"],
+                        held["as_of"],
+                    )
+                    for held in found
+                ],
+            )
         for name in missing:
             say(f"{name}: no verified version yet")
     return OK if not missing and all(held["freshness"] == "fresh" for held in found) else NO
+
+
+def _count_rows(path: Path) -> int:
+    from vallum.format.table import parse_table
+
+    hint = "run `vallum sync`: it fetches what is missing or damaged"
+    try:
+        return len(parse_table(path.read_bytes()).rows)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}", hint=hint) from None
+    except FormatError as error:
+        raise StateError(f"{path}: damaged: {error}", hint=hint) from None
 
 
 @click.command(epilog="\b\nExamples:\n  vallum verify")

@@ -53,13 +53,21 @@ def emit(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
+def emit_line(value: Any) -> None:
+    """Print one result of many for programs: one JSON document on one line."""
+    click.echo(json.dumps(value, default=str))
+
+
+def counted(number: int, noun: str) -> str:
+    """Say how many there are of what: ``1 row``, ``2,000 rows``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table for people; columns of numbers are set right."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(text) for text in column) for column in zip(headings, *cells, strict=True)]
-    right = [
-        bool(rows) and all(isinstance(row[at], int | float) for row in rows) for at in range(len(headings))
-    ]
+    right = [_numeric([row[at] for row in rows]) for at in range(len(headings))]
 
     def line(texts: Sequence[str]) -> str:
         return "  ".join(
@@ -115,6 +123,11 @@ def run(command: click.Command, errors: Callable[[VallumError], int] = exit_code
         # The reader has gone (`| head`); that is no fault of ours.
         return OK
     return result if isinstance(result, int) else OK
+
+
+def _numeric(column: Sequence[object]) -> bool:
+    known = [value for value in column if value is not None]
+    return bool(known) and all(isinstance(value, int | float) for value in known)
 
 
 def _cell(value: object) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from vallum.cli.terminal import clock, emit, note, say, table
-from vallum.errors import ConfigError
 from vallum.expression import propose_host_bits
 from vallum.invitation import root_fingerprint
 from vallum_publisher.catalog import ListInfo, ListSpec
@@ -16,6 +15,7 @@ from vallum_publisher.cli.session import (
     ask_passphrase,
     json_option,
     new_passphrase,
+    no_lists,
     open_home,
     open_publisher,
 )
@@ -36,8 +36,16 @@ from vallum_publisher.workspace import Settings
 )
 @click.option("--public-url", default="", help="Where clients will fetch from; stands in invitations.")
 @click.option("--catalog", default="catalog.sqlite", show_default=True, help="A file, or postgresql://…")
-@click.option("--root-keys", default=3, show_default=True, help="Offline keys to make.")
-@click.option("--root-threshold", default=2, show_default=True, help="How many of them must sign.")
+@click.option(
+    "--root-keys", type=click.IntRange(1, 99), default=3, show_default=True, help="Offline keys to make."
+)
+@click.option(
+    "--root-threshold",
+    type=click.IntRange(1, 99),
+    default=2,
+    show_default=True,
+    help="How many of them must sign.",
+)
 @click.option("--encrypt-keys", is_flag=True, help="Encrypt the key files with a passphrase.")
 @json_option
 @click.pass_obj
@@ -88,15 +96,29 @@ def lists() -> None:
     "  vallum-publisher list create hashes --kind hash --public --max-age 72"
 )
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["url", "hash"]), required=True)
+@click.option("--kind", type=click.Choice(["url", "hash"]), required=True, help="What it lists.")
 @click.option("--public", is_flag=True, help="Readable by everyone. Encrypted lists come later.")
 @click.option("--jurisdiction", default="", help="Whose law the list follows, such as GB.")
 @click.option("--appeal-url", default="", help="Where one can appeal against an entry; https.")
-@click.option("--expected-hosts", type=int, help="Hosts that the list will hold; sets --host-bits.")
-@click.option("--host-bits", type=int, help="Leading key bits that come of the host.")
-@click.option("--max-age", default=72, show_default=True, help="Hours after which clients call it stale.")
-@click.option("--keys", default=1, show_default=True, help="Keys of the list.")
-@click.option("--threshold", default=1, show_default=True, help="How many of them must sign.")
+@click.option(
+    "--expected-hosts", type=click.IntRange(1), help="Hosts that the list will hold; sets --host-bits."
+)
+@click.option("--host-bits", type=click.IntRange(0, 32), help="Leading key bits that come of the host.")
+@click.option(
+    "--max-age",
+    type=click.IntRange(1, 336),
+    default=72,
+    show_default=True,
+    help="Hours after which clients call it stale.",
+)
+@click.option("--keys", type=click.IntRange(1, 99), default=1, show_default=True, help="Keys of the list.")
+@click.option(
+    "--threshold",
+    type=click.IntRange(1, 99),
+    default=1,
+    show_default=True,
+    help="How many of them must sign.",
+)
 @click.option("--encrypt-keys", is_flag=True, help="Encrypt the new key files with a passphrase.")
 @json_option
 @click.pass_obj
@@ -155,9 +177,7 @@ def show(home: Path, as_json: bool) -> None:
         emit([_about(info) for info in found])
         return
     if not found:
-        raise ConfigError(
-            "there are no lists yet", hint="vallum-publisher list create urls --kind url --public"
-        )
+        raise no_lists()
     table(
         ("list", "kind", "editions", "host bits", "version", "max age"),
         [

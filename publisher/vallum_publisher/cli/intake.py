@@ -38,18 +38,28 @@ _SHOWN_CHANGES = 50
 @click.option("--add", "mode", flag_value="add", help="Add what the file holds, or change it.")
 @click.option("--remove", "mode", flag_value="remove", help="Take what the file holds off the list.")
 @click.option(
-    "--format", "form", type=click.Choice(list(Format)), help="By default from the file's name; else text."
+    "--format",
+    "form",
+    type=click.Choice([str(form) for form in Format]),
+    help="By default from the file's name; else text.",
 )
 @click.option(
     "--map", "mapping", multiple=True, metavar="FIELD=COLUMN", help="The column that holds a field."
 )
-@click.option("--encoding", type=click.Choice(list(ENCODINGS)), default="utf-8", show_default=True)
+@click.option(
+    "--encoding",
+    type=click.Choice(list(ENCODINGS)),
+    default="utf-8",
+    show_default=True,
+    help="How the file's characters are written.",
+)
 @click.option(
     "--bare-host",
     type=click.Choice(["url", "host", "domain"]),
     help="What a host without path and scope means; without this such lines are rejected.",
 )
 @click.option("--label-scheme", default="", metavar="SCHEME:VERSION", help="Of labels that are bare codes.")
+@click.option("--allow-empty", is_flag=True, help="Let a file without entries take every entry off the list.")
 @json_option
 @click.pass_obj
 def ingest(
@@ -62,6 +72,7 @@ def ingest(
     encoding: str,
     bare_host: str | None,
     label_scheme: str,
+    allow_empty: bool,
     as_json: bool,
 ) -> None:
     """Read a file (`-` for standard input) into the catalog; whole, or not at all."""
@@ -83,6 +94,11 @@ def ingest(
         except RejectedInput as error:
             _show_rejects(file, error.rejects, as_json)
             raise InputError(f"{file}: {error}", hint=error.hint) from None
+        if not records and mode == Mode.REPLACE and not allow_empty:
+            raise InputError(
+                f"{file}: no entries, and the file would replace the whole list",
+                hint="if every entry is to go, say --allow-empty",
+            )
         with showing_rows("applying", as_json) as progress:
             done = catalog.apply(
                 name, records, mode=Mode(mode), actor=actor(), now=clock(), progress=progress
@@ -142,7 +158,7 @@ def _open(file: Path) -> Iterator[BinaryIO]:
     try:
         stream = file.open("rb")
     except OSError as error:
-        raise InputError(f"{file}: {error.strerror}") from None
+        raise InputError(f"{file}: {error.strerror}", hint="name the file, or - for standard input") from None
     with stream:
         yield stream
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from vallum.cli.terminal import NO, OK, clock, emit, note, say, table
+from vallum.cli.terminal import NO, OK, clock, counted, emit, note, say, table
 from vallum.durable import write_durable
 from vallum.format.head import format_time
 from vallum.invitation import parse_invitation, root_fingerprint
-from vallum_publisher.cli.session import json_option, open_publisher
+from vallum_publisher.cli.session import json_option, no_lists, open_publisher
 from vallum_publisher.release.publisher import Published
 
 
@@ -27,6 +27,8 @@ def publish(home: Path, names: tuple[str, ...], as_json: bool) -> None:
     """
     with open_publisher(home, quiet=as_json) as publisher:
         wanted = names or tuple(info.name for info in publisher.catalog.lists())
+        if not wanted:
+            raise no_lists()
         done = [publisher.publish(name, now=clock()) for name in wanted]
     if as_json:
         emit([_published(each) for each in done])
@@ -35,8 +37,8 @@ def publish(home: Path, names: tuple[str, ...], as_json: bool) -> None:
         where = f"{each.list} version {each.generation}.{each.version}"
         if each.versions:
             say(
-                f"published {where}: {each.changes:,} rows changed, {sum(each.rows.values()):,} listed, "
-                f"{each.uploaded:,} bytes of runs; read back and verified"
+                f"published {where}: {counted(each.changes, 'row')} changed, "
+                f"{sum(each.rows.values()):,} listed, {each.uploaded:,} bytes of runs; read back and verified"
             )
             say(f"state {each.state}")
         else:
@@ -134,6 +136,9 @@ def verify(home: Path, as_json: bool) -> None:
             for each in found
         ],
     )
+    if not found:
+        say("nothing has been published yet")
+        return
     say("every way leads to the signed state, and the signed state is what the catalog lists")
 
 
@@ -164,7 +169,11 @@ def invite(home: Path, names: tuple[str, ...], output: Path | None) -> None:
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher gc\n  vallum-publisher gc --retention 72")
 @click.option(
-    "--retention", default=24, show_default=True, help="Hours that a run stays after it was last listed."
+    "--retention",
+    type=click.IntRange(24),
+    default=24,
+    show_default=True,
+    help="Hours that a run stays after it was last listed.",
 )
 @json_option
 @click.pass_obj
@@ -175,4 +184,7 @@ def gc(home: Path, retention: int, as_json: bool) -> None:
     if as_json:
         emit(asdict(done))
         return
-    say(f"deleted {done.runs:,} runs and {done.metadata:,} metadata files, {done.bytes:,} bytes")
+    say(
+        f"deleted {counted(done.runs, 'run')} and {counted(done.metadata, 'metadata file')}, "
+        f"{counted(done.bytes, 'byte')}"
+    )

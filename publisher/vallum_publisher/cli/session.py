@@ -24,7 +24,7 @@ from rich.progress import (
 
 from vallum.errors import ConfigError
 from vallum_publisher.catalog import Catalog
-from vallum_publisher.keys import passphrase_from_environment
+from vallum_publisher.keys import PASSPHRASE_VARIABLE, passphrase_from_environment
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.workspace import Workspace, open_workspace
 
@@ -49,11 +49,19 @@ def new_passphrase(wanted: bool) -> str | None:
         return passphrase_from_environment("new")
     except ConfigError:
         if not sys.stdin.isatty():
-            raise
+            raise ConfigError(
+                "nobody can be asked for the passphrase of the new keys",
+                hint=f"run this on a terminal, or set {PASSPHRASE_VARIABLE}",
+            ) from None
         passphrase: str = click.prompt(
             "Passphrase for the new keys", hide_input=True, confirmation_prompt=True
         )
         return passphrase
+
+
+def no_lists() -> ConfigError:
+    """The error of whoever wants something of lists before there is one."""
+    return ConfigError("there are no lists yet", hint="vallum-publisher list create urls --kind url --public")
 
 
 def actor() -> str:
