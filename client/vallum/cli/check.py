@@ -83,14 +83,16 @@ def _check(
                 matches = _explain(lists, question, as_json) if explain else question.look_up()
             except (InputError, StorageError) as error:
                 failed = True
-                show_error(type(error)(f"{where}{error}", hint=error.hint))
+                # What cannot be read names its file itself.
+                named = "" if isinstance(error, StorageError) else where
+                show_error(type(error)(f"{named}{error}", hint=error.hint))
                 if as_json:
-                    emit_line({"query": question.where, "listed": None, "error": str(error), "matches": []})
+                    emit_line({"asked": question.where, "listed": None, "error": str(error), "matches": []})
                 continue
             listed |= bool(matches)
             if as_json and not explain:
                 found = [match.to_dict() for match in matches]
-                emit_line({"query": question.where, "listed": bool(matches), "error": "", "matches": found})
+                emit_line({"asked": question.where, "listed": bool(matches), "error": "", "matches": found})
             elif not explain:
                 _answer(where, matches)
     if listed and not as_json:
@@ -134,7 +136,7 @@ def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
 def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match]:
     explanation = lists.explain_url(question.url)
     if as_json:
-        emit_line({"query": question.where, **explanation.to_dict()})
+        emit_line({"asked": question.where, **explanation.to_dict()})
     else:
         say("\n".join(explanation.lines()))
     if not explanation.url.host:
