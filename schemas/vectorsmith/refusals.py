@@ -138,7 +138,7 @@ def _bad_msgpack() -> Vectors:
         ("an array that declares more than there is", b"\xdd\xff\xff\xff\xff" + raw[1:]),
         ("a bin that declares more than there is", b"\x92\xc6\xff\xff\xff\xff" + raw[3:]),
         ("arrays nested too deep", b"\x91" * 64 + b"\x00"),
-        ("more values than the limit", b"\xdd" + ((1 << 22) + 1).to_bytes(4) + b"\x00" * ((1 << 22) + 1)),
+        ("more values than the limit", b"\xdd" + ((1 << 20) + 1).to_bytes(4) + b"\x00" * ((1 << 20) + 1)),
         ("bytes after the body", raw + b"\0"),
         ("a body that is cut short", raw[:-1]),
         ("text that is not UTF-8", raw.replace(b"\xaauk-sap", b"\xaauk\xffsap", 1)),

@@ -26,14 +26,11 @@ ZSTD_WINDOW = 8 << 20
 ROWS = 1 << 26
 """Rows in one table or section."""
 
-VALUES = 1 << 22
+VALUES = 1 << 20
 """Values in one msgpack structure, arrays counted: one costs up to 64 bytes of memory for one of the wire."""
 
-LABEL_SETS = 1 << 20
+LABEL_SETS = 1 << 18
 """Sets in one dictionary."""
-
-TEXT = 32 * 1024
-"""One form; its length fits the u16 length column together with the tag byte."""
 
 HEAD_STRING = 256
 """A string in a head or charter."""
@@ -44,7 +41,6 @@ HEAD_RUNS = 512
 TABLES = 16
 EPOCHS = 1024
 CRITICAL = 32
-EDITIONS = 2
 
 MAX_AGE = 14 * 86_400
 """Seconds; the largest ``max_age`` that a head may ask for."""
