@@ -34,8 +34,11 @@ def read_delimited(lines: Lines, maker: RecordMaker, kind: str, mapping: Mapping
     if lines.rejects:
         return  # what cannot be read has no columns
     delimiter = _delimiter(header_line)
-    # The header is read by itself, so that what it is not can be said of it alone.
-    names = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
+    try:
+        # By itself, so that what it is not can be said of it alone.
+        names = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
+    except csv.Error:
+        raise _no_header() from None
     columns = _columns(names, kind, mapping)
     values = [(name, at) for name, at in columns.items() if name in VALUE_FIELDS[kind]]
     facts_of = _FactCells(maker, columns)
@@ -103,10 +106,7 @@ def _delimiter(header: str) -> str:
 def _columns(names: Sequence[str], kind: str, mapping: Mapping[str, str]) -> dict[str, int]:
     """Say in which column each field stands."""
     if not all(_COLUMN_NAME.fullmatch(name) for name in names if name):
-        raise ConfigError(
-            "the first line holds no column names",
-            hint="give the file a header line, or use the text format for bare lists",
-        )
+        raise _no_header()
     by_name: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         by_name.setdefault(_plain(name), []).append(at)
@@ -128,6 +128,13 @@ def _columns(names: Sequence[str], kind: str, mapping: Mapping[str, str]) -> dic
             hint=f"map one, such as {VALUE_FIELDS[kind][0]}=NAME; columns: {there}",
         )
     return columns
+
+
+def _no_header() -> ConfigError:
+    return ConfigError(
+        "the first line holds no column names",
+        hint="give the file a header line, or use the text format for bare lists",
+    )
 
 
 def _plain(name: str) -> str:

@@ -139,7 +139,7 @@ class RecordMaker:
                 found.append(self._url(text, facts) if name == "url" else _digest(name, text, facts))
         if not found:
             needed = " or ".join(VALUE_FIELDS[self._kind])
-            raise BadField("", f"no value: a {self._kind} list needs {needed}")
+            raise BadField("", "no value", hint=f"a {self._kind} list needs {needed}")
         if len(found) > 1 and not content_id:
             # The same file is grouped under the same id whenever it comes again: by its strongest digest.
             strongest = min(found)[1]
@@ -221,7 +221,9 @@ def _digest(name: str, text: str, facts: Facts) -> tuple[int, bytes]:
         try:
             raw = parse_digest(signal, text)
         except InputError as error:
-            raise BadField(name, str(error), hint=error.hint, text=text) from None
+            raise BadField(
+                name, str(error), hint="is the digest whole, and in the right column?", text=text
+            ) from None
     if raw in _EMPTY_FILES or not any(raw):
         raise BadField(
             name,
@@ -252,9 +254,16 @@ def _check_pdq(name: str, raw: bytes, text: str, quality: int | None) -> None:
 
 def _check_number(name: str, text: str) -> None:
     if len(text) > MAX_REF or not text.isprintable():
-        raise BadField(name, f"{name} has more than {MAX_REF} characters or a control character", text=text)
+        raise BadField(
+            name,
+            f"more than {MAX_REF} characters, or a control character",
+            hint="give the report's plain number",
+            text=text,
+        )
     if name == "ref" and text == TEST_REF:
-        raise BadField(name, f"{TEST_REF} is the test row's own report number", text=text)
+        raise BadField(
+            name, "the report number of the list's own test row", hint="give it another", text=text
+        )
 
 
 def _choice(name: str, text: str, kind: type[_Choice]) -> _Choice:
@@ -278,7 +287,9 @@ def _moment(name: str, text: str) -> int:
         )
     seconds = int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
     if not 0 < seconds < _LAST_MOMENT:
-        raise BadField(name, "a time before 1970 or after 9998", text=text)
+        raise BadField(
+            name, "a time before 1970 or after 9998", hint="leave out what is not known", text=text
+        )
     return seconds
 
 

@@ -81,6 +81,9 @@ class Lines:
         while not ended:
             raw = self._stream.read(_CHUNK)
             ended = not raw
+            if offset == 0 and self._encoding == "utf-16" and raw and not raw.startswith(_WIDE_MARKS):
+                self._reject("no byte-order mark", "declare utf-16-le or utf-16-be", 0)
+                return
             held = len(decoder.getstate()[0])
             try:
                 text = decoder.decode(raw, final=ended)
