@@ -1,4 +1,4 @@
-"""Without our code: a stock python-tuf ``Updater`` refreshes the repository, reads the head, fetches a run."""
+"""Without our code: a stock python-tuf ``Updater`` refreshes the repository and fetches head and run."""
 
 from __future__ import annotations
 
