@@ -1,0 +1,182 @@
+"""The stages of benchmarks/scale.py, each in a process of its own: ``python -m benchmarks.scale_stages``.
+
+A stage does what one command does, by the calls that the command makes, and prints its figures as JSON:
+seconds by the clock (``s``) and of the processor (``cpu``), and the most memory that the process held.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from benchmarks.drawn import Drawn
+from vallum.config import load_config
+from vallum.invitation import Invitation, write_config
+from vallum.state import read_current
+from vallum.sync.updater import Updater
+from vallum_publisher.catalog import Catalog, ListSpec, Mode
+from vallum_publisher.intake import read_records
+from vallum_publisher.release.foundation import init_workspace
+from vallum_publisher.release.publisher import Publisher
+from vallum_publisher.workspace import Settings, open_workspace
+
+LIST = "scale"
+Figures = dict[str, Any]
+
+
+class Stopwatch:
+    """Seconds since it was made or last read."""
+
+    def __init__(self) -> None:
+        self._at = self._now()
+
+    def read(self) -> tuple[float, float]:
+        """By the clock and of the processor, since the last reading."""
+        before, self._at = self._at, self._now()
+        return self._at[0] - before[0], self._at[1] - before[1]
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
+
+
+def memory() -> int:
+    """The most memory that this process has held, in bytes; pages of mapped files among it."""
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def found(folder: Path, drawn: Drawn) -> Figures:
+    """Make the publisher with an empty list, and one client's configuration."""
+    now = datetime.now(UTC)
+    settings = Settings(name="Scale", store="store")
+    workspace = init_workspace(folder / "hotline", settings, now=now, root_keys=1, root_threshold=1)
+    with workspace.open_catalog() as catalog:
+        publisher = Publisher(workspace, catalog=catalog, store=workspace.open_store())
+        publisher.create_list(ListSpec(LIST, drawn.kind, public=True, publisher="Scale"), now=now)
+    store = str(folder / "hotline" / "store")
+    invitation = Invitation("Scale", "", store, (f"{LIST}.full",), workspace.root_bytes())
+    write_config(folder / "client" / "vallum.toml", invitation, "scale")
+    with (folder / "list.txt").open("w") as file:
+        file.writelines(f"{line}\n" for line in drawn.first())
+    return {}
+
+
+def ingest(folder: Path, drawn: Drawn) -> Figures:
+    """The whole list from a text file, as ``vallum-publisher ingest`` does."""
+    with opened(folder) as (catalog, _), (folder / "list.txt").open("rb") as file:
+        watch = Stopwatch()
+        records = read_records(file, kind=drawn.kind, format="text")
+        reading, reading_cpu = watch.read()
+        catalog.apply(LIST, records, mode=Mode.REPLACE, actor="scale", now=datetime.now(UTC))
+        applying, applying_cpu = watch.read()
+    return {
+        "s": reading + applying,
+        "cpu": reading_cpu + applying_cpu,
+        "read s": reading,
+        "apply s": applying,
+        "disk": size_of(folder / "hotline") - size_of(folder / "hotline" / "store"),
+    }
+
+
+def publish(folder: Path, _drawn: Drawn) -> Figures:
+    """What waits, as ``vallum-publisher publish`` does."""
+    before = files_in(folder)
+    with opened(folder) as (_, publisher):
+        watch = Stopwatch()
+        done = publisher.publish(LIST, now=datetime.now(UTC))
+        seconds, cpu = watch.read()
+    new = {name: size for name, size in files_in(folder).items() if before.get(name) != size}
+    # The timestamp is replaced; its size may stay the same.
+    new["metadata/timestamp.json"] = files_in(folder)["metadata/timestamp.json"]
+    bases = sum(size for name, size in new.items() if name.endswith(".run") and name.split("-")[-2] == "0")
+    return {
+        "s": seconds,
+        "cpu": cpu,
+        "version": done.version,
+        "written": sum(new.values()) - bases,
+        "base": bases,
+    }
+
+
+def change(folder: Path, drawn: Drawn) -> Figures:
+    """The next version's changes into the catalog: removals, then additions."""
+    with opened(folder) as (catalog, _):
+        version = catalog.get_list(LIST).version + 1
+        batches = [(Mode.REMOVE, drawn.removed(version)), (Mode.ADD, drawn.added(version))]
+        watch = Stopwatch()
+        for mode, lines in batches:
+            text = BytesIO("".join(f"{line}\n" for line in lines).encode())
+            records = read_records(text, kind=drawn.kind, format="text")
+            catalog.apply(LIST, records, mode=mode, actor="scale", now=datetime.now(UTC))
+        seconds, cpu = watch.read()
+    return {"s": seconds, "cpu": cpu}
+
+
+def sync(folder: Path, _drawn: Drawn) -> Figures:
+    """One sync of the client, as ``vallum sync`` does; digest check and durable writes within."""
+    config = load_config(folder / "client" / "vallum.toml")
+    watch = Stopwatch()
+    report = Updater(config).sync()
+    seconds, cpu = watch.read()
+    assert report.ok, report.errors()
+    ((source, stream, state),) = read_current(config.state).streams()
+    files = state.files(source, stream).values()
+    return {
+        "s": seconds,
+        "cpu": cpu,
+        "table": sum((config.state / path).stat().st_size for path in files),
+        "fetched": report.bytes,
+        "disk": size_of(config.state),
+    }
+
+
+def files_in(folder: Path) -> dict[str, int]:
+    """Sizes of the store's objects by key."""
+    store = folder / "hotline" / "store"
+    return {
+        path.relative_to(store).as_posix(): path.stat().st_size
+        for path in store.rglob("*")
+        if path.is_file()
+    }
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[tuple[Catalog, Publisher]]:
+    """The publisher of ``found``."""
+    workspace = open_workspace(folder / "hotline")
+    with workspace.open_catalog() as catalog:
+        yield catalog, Publisher(workspace, catalog=catalog, store=workspace.open_store())
+
+
+STAGES: dict[str, Callable[[Path, Drawn], Figures]] = {
+    "found": found,
+    "ingest": ingest,
+    "publish": publish,
+    "change": change,
+    "sync": sync,
+}
+
+
+def main(stage: str, folder: str, kind: str, rows: str, changes: str) -> None:
+    """Do one stage and print its figures."""
+    idle = memory()
+    figures = STAGES[stage](Path(folder), Drawn(kind, int(rows), int(changes)))
+    print(json.dumps({**figures, "memory": memory(), "idle": idle}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
