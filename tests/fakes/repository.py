@@ -31,6 +31,7 @@ from tuf.api.metadata import (
 from vallum.config import Config, Source
 from vallum.expression import DIGEST_TAGS, URL_TAGS, Keyer, Scope
 from vallum.format.charter import Charter, format_charter
+from vallum.format.columns import compress
 from vallum.format.head import Head, RunRef, format_head
 from vallum.format.removal import choose_removals, unique_bits
 from vallum.format.rows import Rows
@@ -38,6 +39,7 @@ from vallum.format.run import Run, RunHeader, format_run
 from vallum.format.section import Section
 from vallum.format.table import SALT_BYTES, Table, build_table
 from vallum.labels import LabelSet
+from vallum.sync.fetch import PACKED
 from vallum.sync.transport import Answer, Transport
 
 Listed = Mapping[str, LabelSet]
@@ -312,6 +314,17 @@ class Repository:
         folder, _, base = target.path.rpartition("/")
         return f"targets/{folder}/{target.hashes['sha256']}.{base}"
 
+    def packed(self, name: str) -> bytes:
+        """Metadata as one zstd frame, as it goes over the wire."""
+        return compress(self.objects[name], 19)
+
+    def wire_size(self, name: str) -> int:
+        """Bytes of an object as a client fetches it; 0 for what is not there."""
+        if name not in self.objects:
+            return 0
+        whole = name.startswith("targets/") or name.endswith(("timestamp.json", "root.json"))
+        return len(self.objects[name] if whole else self.packed(name))
+
     def connect(self, _source: Source) -> Transport:
         """What ``Updater(config, connect=...)`` takes."""
         return _Wire(self)
@@ -322,6 +335,8 @@ class Repository:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+            if self.wire_size(name) != len(data):
+                path.with_name(path.name + PACKED).write_bytes(self.packed(name))
 
     def config(self, folder: Path, *streams: str, name: str = "hotline") -> Config:
         """A client's configuration in ``folder``; of all lists unless some are named."""
@@ -395,6 +410,8 @@ class _Wire:
         assert name.startswith(("metadata/", "targets/")), name
         assert ".." not in name
         assert not name.endswith(".head"), "a head is never downloaded"
+        if name.endswith(PACKED):
+            return self._packed(name.removesuffix(PACKED))
         self._repository.requests.append(name)
         prepared = self._repository.answers.get(name)
         if prepared is not None:
@@ -406,6 +423,13 @@ class _Wire:
         if etag and etag == tag:
             return Answer(304)
         return Answer(200, iter([data[:100], data[100:]]), etag=tag)
+
+    def _packed(self, name: str) -> Answer:
+        """The packed twin of metadata, made of what lies there, so that an attack needs to be staged once."""
+        if name in self._repository.answers or name not in self._repository.objects:
+            return Answer(404)
+        self._repository.requests.append(name)
+        return Answer(200, iter([self._repository.packed(name)]))
 
     def close(self) -> None:
         self._closed = True

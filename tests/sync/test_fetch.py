@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from vallum.errors import DataError, FetchError
 from vallum.format import limits
+from vallum.format.columns import compress
 from vallum.sync import fetch
-from vallum.sync.fetch import ATTEMPTS, MAX_RETRY_AFTER, AbsentError, Fetcher, TooLargeError, limit_of
+from vallum.sync.fetch import ATTEMPTS, MAX_RETRY_AFTER, PACKED, AbsentError, Fetcher, TooLargeError, limit_of
 from vallum.sync.transport import Answer
 
 ROLE = "metadata/7.urls.full.json"
@@ -19,13 +20,19 @@ TIMESTAMP = "metadata/timestamp.json"
 
 
 class Script:
-    """A transport that gives prepared answers, and asserts that no more is asked than there are."""
+    """A transport that gives prepared answers, and asserts that no more is asked than there are.
+
+    It has no packed metadata unless ``packed`` is given.
+    """
 
     def __init__(self, *answers: Answer | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[str, str, bool]] = []
+        self.packed: Answer | None = None
 
     def get(self, name: str, *, etag: str = "", fresh: bool = False) -> Answer:
+        if name.endswith(PACKED):
+            return self.packed or Answer(404)
         self.asked.append((name, etag, fresh))
         assert self.answers, "asked more often than expected"
         answer = self.answers.pop(0)
@@ -56,7 +63,7 @@ def test_passing_trouble_is_retried(status: int) -> None:
     script = Script(Answer(status), FetchError("no connection"), Answer(200, broken_body()), body())
     found = fetcher(script, slept=slept)
     assert found.read(ROLE) == b"data"
-    assert found.requests == 4
+    assert found.requests == 5, "four for the plain file, after one for the packed one"
     assert found.received == 6
     assert len(slept) == 3
 
@@ -163,3 +170,36 @@ def test_bodies_come_through_in_any_pieces(pieces: list[bytes]) -> None:
     found = fetcher(Script(Answer(200, iter(pieces))))
     assert b"".join(found.stream(ROLE)) == b"".join(pieces)
     assert found.received == sum(map(len, pieces))
+
+
+def test_packed_metadata_serves_where_there_is_some() -> None:
+    script = Script()
+    script.packed = body(compress(b"metadata " * 50, 19))
+    found = fetcher(script)
+    assert found.read(ROLE) == b"metadata " * 50
+    assert found.requests == 1
+    assert found.received < 100, "what goes over the wire is counted"
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"not a frame",
+        compress(b"x" * (limits.LIST_ROLE + 1), 1),
+        compress(b"metadata", 3) + b"more",
+    ],
+)
+def test_a_packed_file_that_is_none_is_passed_over(packed: bytes) -> None:
+    """A bomb, or rubbish, beside good metadata: the plain file serves, and the packed one is left alone."""
+    script = Script(body(), body())
+    script.packed = body(packed)
+    found = fetcher(script)
+    assert found.read(ROLE) == found.read(ROLE) == b"data"
+    assert found.requests == 3
+
+
+@pytest.mark.parametrize("name", ["metadata/2.root.json", TIMESTAMP])
+def test_what_nothing_pins_is_never_packed(name: str) -> None:
+    script = Script(body())
+    script.packed = body(compress(b"forged", 3))
+    assert fetcher(script).read(name) == b"data"

@@ -29,9 +29,9 @@ def test_first_sync(repository: Repository, tmp_path: Path) -> None:
     assert (source.outcome, stream.outcome, stream.before, stream.after) == ("synced", "activated", None, 1)
     assert stream.path == ((0, 1),)
     assert source.requests == len(repository.requests) == 6
-    assert source.bytes == sum(len(repository.objects.get(name, b"")) for name in repository.requests)
+    assert source.bytes == sum(map(repository.wire_size, repository.requests))
     assert stream.bytes == sum(
-        len(repository.objects[name]) for name in repository.requests if "urls.full" in name
+        repository.wire_size(name) for name in repository.requests if "urls.full" in name
     )
     assert client.in_force() == {"hotline/urls.full": (1, 1, repository.head("urls").state)}
 
