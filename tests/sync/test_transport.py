@@ -88,7 +88,12 @@ def get(transport: HttpTransport | FolderTransport, name: str, etag: str = "") -
 
 def test_a_whole_sync_over_http(server: Server, repository: Repository, tmp_path: Path) -> None:
     """The real thing on a socket: cold, then one conditional request without a body."""
-    server.objects = {f"/repo/{name}": data for name, data in repository.objects.items()}
+    repository.write_to(tmp_path / "repo")
+    server.objects = {
+        f"/repo/{path.relative_to(tmp_path / 'repo')}": path.read_bytes()
+        for path in (tmp_path / "repo").rglob("*")
+        if path.is_file()
+    }
     server.headers["/repo/metadata/timestamp.json"] = {
         "ETag": '"1"', "Last-Modified": formatdate(0, usegmt=True),
     }  # fmt: skip
