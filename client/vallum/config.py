@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,8 +28,12 @@ TIMEOUT = 30.0
 DEADLINE = 3600.0
 QUOTA = 4 << 30
 
-_TOP = ("state", "source")
-_SOURCE = ("name", "url", "root", "lists", "proxy", "ca", "headers", "timeout", "deadline", "quota")
+HARD_EXPIRY_DAYS = 30
+
+_TOP = ("state", "never_block", "allow", "hard_expiry", "source")
+_HARD_EXPIRY = ("after", "policy")
+_SOURCE = ("name", "url", "root", "lists", "proxy", "ca", "headers", "timeout", "deadline", "quota", "floor")
+_MAX_NAMES_BYTES = 64 << 20
 _MAX_BYTES = 1 << 20
 _RESERVED = ("lock",)  # a file of the state folder has this name
 
@@ -48,6 +53,8 @@ class Source:
         timeout: seconds to wait for a connection, and for each next byte.
         deadline: seconds that one sync of this source may take.
         quota: bytes that this source may fill, and make us fetch in one sync.
+        floor: what ships with the configuration: the least version of ``root``, and the least generation
+            and version by stream.
     """
 
     name: str
@@ -60,6 +67,7 @@ class Source:
     timeout: float = TIMEOUT
     deadline: float = DEADLINE
     quota: int = QUOTA
+    floor: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def root_bytes(self) -> bytes:
         """Read the root file.
@@ -71,12 +79,32 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class HardExpiry:
+    """What becomes of a list after so many stale days: it is enforced on, or with ``opens`` no longer."""
+
+    days: int = HARD_EXPIRY_DAYS
+    opens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """All that the operator says. ``path`` is the file it came from, if any."""
+    """All that the operator says.
+
+    Attributes:
+        state: folder of everything that was verified.
+        sources: at least one.
+        path: the file it came from, if any.
+        never_block: file of names that no list may block as a whole.
+        allow: file of what no list may block at all.
+        hard_expiry: what becomes of a list that stays stale.
+    """
 
     state: Path
     sources: tuple[Source, ...]
     path: Path | None = None
+    never_block: Path | None = None
+    allow: Path | None = None
+    hard_expiry: HardExpiry = HardExpiry()
 
     def digest(self) -> str:
         """SHA-256 over the values and the bytes of the files they name, as hex.
@@ -84,10 +112,13 @@ class Config:
         A file that cannot be read counts as absent here; whoever needs it says so.
         """
         state = hashlib.sha256()
+        own = [_digest(self.never_block), _digest(self.allow), self.hard_expiry.days, self.hard_expiry.opens]
+        state.update(json.dumps(own).encode() + b"\n")
         for source in self.sources:
             values = [
                 source.name, source.url, source.streams, source.proxy, sorted(source.headers.items()),
                 source.timeout, source.deadline, source.quota, _digest(source.root), _digest(source.ca),
+                sorted(source.floor.items()),
             ]  # fmt: skip
             state.update(json.dumps(values).encode() + b"\n")
         return state.hexdigest()
@@ -118,7 +149,29 @@ def parse_config(raw: Mapping[str, Any], path: Path) -> Config:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{path}: two sources are named {name!r}", hint="give each its own name")
-    return Config(path.parent.absolute() / _text(path, "", raw, "state"), sources, path)
+    return Config(
+        state=path.parent.absolute() / _text(path, "", raw, "state"),
+        sources=sources,
+        path=path,
+        never_block=_file(path, "", raw, "never_block"),
+        allow=_file(path, "", raw, "allow"),
+        hard_expiry=_hard_expiry(path, raw.get("hard_expiry", {})),
+    )
+
+
+def read_names(path: Path) -> list[tuple[int, str]]:
+    """Read a file of one name a line with their line numbers; ``#`` begins a comment.
+
+    Raises:
+        ConfigError: it cannot be read, or is no text.
+    """
+    data = _read(path, "the file", _MAX_NAMES_BYTES)
+    try:
+        lines = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8") from None
+    stripped = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
+    return [(number, name) for number, name in stripped if name]
 
 
 def parse_stream(text: str) -> str:
@@ -226,12 +279,53 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
         root=base.absolute() / _text(path, where, raw, "root"),
         streams=streams,
         proxy=_text(path, where, raw, "proxy", ""),
-        ca=base.absolute() / _text(path, where, raw, "ca") if "ca" in raw else None,
+        ca=_file(path, where, raw, "ca"),
         headers=_headers(path, where, raw.get("headers", {})),
         timeout=_number(path, where, raw, "timeout", TIMEOUT, 600),
         deadline=_number(path, where, raw, "deadline", DEADLINE, 86_400),
         quota=int(_number(path, where, raw, "quota", QUOTA, 1 << 50)),
+        floor=_floor(path, where, raw.get("floor", {}), streams),
     )
+
+
+def _floor(path: Path, where: str, raw: object, streams: tuple[str, ...]) -> dict[str, tuple[int, int]]:
+    floor: dict[str, tuple[int, int]] = {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: {where}floor is not a table")
+    _known(path, f"{where}floor.", raw, ("root", *streams))
+    for name, said in raw.items():
+        numbers = (
+            re.fullmatch(r"([1-9][0-9]{0,9})\.([1-9][0-9]{0,15})", said) if isinstance(said, str) else None
+        )
+        if name == "root" and type(said) is int and said > 0:
+            floor[name] = (0, said)
+        elif name != "root" and numbers:
+            floor[name] = (int(numbers[1]), int(numbers[2]))
+        else:
+            raise ConfigError(
+                f"{path}: {where}floor.{name} is not a version",
+                hint='such as root = 3, and "urls.full" = "1.240" (generation and version)',
+            )
+    return floor
+
+
+def _hard_expiry(path: Path, raw: object) -> HardExpiry:
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: hard_expiry is not a table")
+    where = "hard_expiry."
+    _known(path, where, raw, _HARD_EXPIRY)
+    policy = _text(path, where, raw, "policy", "keep")
+    if policy not in ("keep", "open"):
+        raise ConfigError(
+            f"{path}: {where}policy is neither keep nor open",
+            hint="keep goes on enforcing the last good list; open stops, for you alone can say that",
+        )
+    days = max(1, int(_number(path, where, raw, "after", HARD_EXPIRY_DAYS, 3650)))
+    return HardExpiry(days, policy == "open")
+
+
+def _file(path: Path, where: str, raw: Mapping[str, Any], key: str) -> Path | None:
+    return path.parent.absolute() / _text(path, where, raw, key) if key in raw else None
 
 
 def _known(path: Path, where: str, raw: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -273,18 +367,18 @@ def _number(path: Path, where: str, raw: Mapping[str, Any], key: str, default: f
     return value
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, what: str, limit: int = _MAX_BYTES) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+            data = file.read(limit + 1)
     except FileNotFoundError:
         raise ConfigError(
-            f"{what} {path} does not exist", hint="`vallum init --invitation FILE` makes it"
+            f"{what} {path} does not exist", hint="`vallum init --invitation FILE` makes what it needs"
         ) from None
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read: {error.strerror}") from None
-    if len(data) > _MAX_BYTES:
-        raise ConfigError(f"{what} {path} is larger than {_MAX_BYTES} bytes")
+    if len(data) > limit:
+        raise ConfigError(f"{what} {path} is larger than {limit} bytes")
     return data
 
 
@@ -292,6 +386,6 @@ def _digest(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return hashlib.sha256(_read(path, "file")).hexdigest()
+        return hashlib.sha256(_read(path, "file", _MAX_NAMES_BYTES)).hexdigest()
     except (ConfigError, StorageError):
         return "absent"

@@ -6,6 +6,7 @@
     ├── DataError             what came is wrong: keep the last good list, alarm, tell its publisher
     │   ├── FormatError       bytes that are not the one canonical encoding of anything
     │   ├── StateError        well-formed, but it does not lead to the state that was signed
+    │   ├── GuardError        signed, and absurd: it breaks the guard rails
     │   └── TrustError        signatures, roll-back, expiry, fixed facts that changed
     ├── UnavailableError      nothing is wrong, nothing is there: keep the last good list, try again
     │   ├── FetchError        the store did not answer, or not with what was asked for
@@ -44,6 +45,14 @@ class FormatError(DataError):
 
 class StateError(DataError):
     """Verified parts do not lead to the state that the head signs."""
+
+
+class GuardError(DataError):
+    """A version is signed and absurd; ``reasons`` say which guard rails it breaks."""
+
+    def __init__(self, message: str, reasons: tuple[str, ...], *, hint: str = "") -> None:
+        super().__init__(f"{message}: {'; '.join(reasons)}", hint=hint)
+        self.reasons = reasons
 
 
 class TrustError(DataError):

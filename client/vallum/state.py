@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.format.charter import Charter, format_charter, is_list_name, parse_charter, split_stream
 from vallum.format.head import Head, format_head, format_time, parse_head, parse_time
+from vallum.guard import Span, Window
 
 FORMAT = 1
 FILE = "current.json"
@@ -26,11 +27,28 @@ _MAX_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """The operator holds a list at a version until a moment."""
+
+    since: datetime
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamState:
-    """One stream in force: what the offline keys and the list's keys said about it."""
+    """One stream in force: what the offline keys and the list's keys said about it.
+
+    Attributes:
+        charter, head: what was signed.
+        window: what was in force during the last week; ``None`` if nobody has looked yet.
+        pin: why this version is in force and not the newest, if so.
+    """
 
     charter: Charter
     head: Head
+    window: Window | None = None
+    pin: Pin | None = None
 
     def files(self, source: str, stream: str) -> dict[str, Path]:
         """Table files by table name, relative to the state folder."""
@@ -55,6 +73,9 @@ class SourceState:
         timestamp_sha256, timestamp_etag: of the ``timestamp.json`` under which every followed list was
             activated, unchanged, quarantined or absent; empty when that does not hold.
         config: digest of the configuration, root file included, under which all this was verified.
+        failed_days: on how many different days a sync failed since ``verified_at``.
+        failed_on: the last of them, as a proleptic ordinal; 0 for none.
+        lifted: streams that are hard-expired and not enforced, because the operator's policy says so.
     """
 
     followed: tuple[str, ...]
@@ -65,6 +86,9 @@ class SourceState:
     timestamp_sha256: str = ""
     timestamp_etag: str = ""
     config: str = ""
+    failed_days: int = 0
+    failed_on: int = 0
+    lifted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +118,16 @@ def format_current(current: Current) -> bytes:
     sources = {
         name: {
             "followed": list(source.followed),
-            "streams": {
-                stream: {"charter": format_charter(state.charter), "head": format_head(state.head)}
-                for stream, state in source.streams.items()
-            },
+            "streams": {stream: format_stream(state) for stream, state in source.streams.items()},
             "verified_at": format_time(source.verified_at),
             "root_version": source.root_version,
             "expires": format_time(source.expires),
             "timestamp_sha256": source.timestamp_sha256,
             "timestamp_etag": source.timestamp_etag,
             "config": source.config,
+            "failed_days": source.failed_days,
+            "failed_on": source.failed_on,
+            "lifted": list(source.lifted),
         }
         for name, source in current.sources.items()
     }
@@ -151,11 +175,41 @@ def read_current(state_dir: Path) -> Current:
     return parse_current(data)
 
 
+def format_stream(state: StreamState) -> dict[str, Any]:
+    """Encode one stream as JSON values."""
+    raw: dict[str, Any] = {"charter": format_charter(state.charter), "head": format_head(state.head)}
+    if state.window is not None:
+        raw["window"] = [state.window.start, *map(astuple, state.window.spans)]
+    if state.pin is not None:
+        since, until = format_time(state.pin.since), format_time(state.pin.until)
+        raw["pin"] = {"since": since, "until": until, "reason": state.pin.reason}
+    return raw
+
+
+def parse_stream(raw: object) -> StreamState:
+    """Read what :func:`format_stream` made.
+
+    Raises:
+        FormatError: anything else.
+    """
+    if not isinstance(raw, dict):
+        raise FormatError(_LAYER, "a list is not an object")
+    return StreamState(
+        parse_charter(raw.get("charter")),
+        parse_head(raw.get("head")),
+        _window(raw["window"]) if "window" in raw else None,
+        _pin(raw["pin"]) if "pin" in raw else None,
+    )
+
+
 def _parse_source(raw: object) -> SourceState:
     if not isinstance(raw, dict):
         raise FormatError(_LAYER, "a source is not an object")
     followed, streams = raw.get("followed"), raw.get("streams")
     if not isinstance(followed, list) or not isinstance(streams, dict):
+        raise FormatError(_LAYER, "a source's lists are malformed")
+    lifted = raw.get("lifted", [])
+    if not isinstance(lifted, list):
         raise FormatError(_LAYER, "a source's lists are malformed")
     for stream in (*followed, *streams):
         if not isinstance(stream, str):
@@ -163,20 +217,35 @@ def _parse_source(raw: object) -> SourceState:
         split_stream(stream)
     return SourceState(
         followed=tuple(followed),
-        streams={stream: _parse_stream(state) for stream, state in streams.items()},
+        streams={stream: parse_stream(state) for stream, state in streams.items()},
         verified_at=parse_time(_LAYER, raw.get("verified_at")),
         root_version=_integer(raw.get("root_version")),
         expires=parse_time(_LAYER, raw.get("expires")),
         timestamp_sha256=_hex(raw.get("timestamp_sha256")),
         timestamp_etag=_string(raw.get("timestamp_etag")),
         config=_hex(raw.get("config")),
+        failed_days=_integer(raw.get("failed_days", 0)),
+        failed_on=_integer(raw.get("failed_on", 0)),
+        lifted=tuple(map(_string, lifted)),
     )
 
 
-def _parse_stream(raw: object) -> StreamState:
+def _window(raw: object) -> Window:
+    if not isinstance(raw, list) or not raw:
+        raise FormatError(_LAYER, "a window is malformed")
+    spans = []
+    for numbers in raw[1:]:
+        if not isinstance(numbers, list) or len(numbers) != len(fields(Span)):
+            raise FormatError(_LAYER, "a window is malformed")
+        spans.append(Span(*map(_integer, numbers)))
+    return Window(_integer(raw[0]), tuple(spans))
+
+
+def _pin(raw: object) -> Pin:
     if not isinstance(raw, dict):
-        raise FormatError(_LAYER, "a list is not an object")
-    return StreamState(parse_charter(raw.get("charter")), parse_head(raw.get("head")))
+        raise FormatError(_LAYER, "a pin is not an object")
+    since, until = (parse_time(_LAYER, raw.get(name)) for name in ("since", "until"))
+    return Pin(since, until, _string(raw.get("reason")))
 
 
 def _source_name(name: Any) -> str:
