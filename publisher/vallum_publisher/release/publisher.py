@@ -17,7 +17,7 @@ from random import SystemRandom
 from securesystemslib.signer import Key
 from tuf.api.metadata import Targets
 
-from vallum.errors import BusyError, ConfigError
+from vallum.errors import BusyError, ConfigError, DataError
 from vallum.format.table import SALT_BYTES
 from vallum_publisher.catalog import Catalog, ListInfo, ListSpec, Version
 from vallum_publisher.errors import ConflictError
@@ -170,25 +170,25 @@ class Publisher:
             at = public_version(self.catalog, info, pending, public)
             if pending is not None and at == pending.version:
                 # It is public: by us just now, by us before we were stopped, or by another publisher.
-                self._confirm(name, public, pending, now)
-                versions.append(pending.version)
-                changes += pending.changes
+                if self._confirm(name, public, pending, now):
+                    versions.append(pending.version)
+                    changes += pending.changes
                 continue
             if pending is None:
                 pending = self._begin(info, now)
                 if pending is None:
+                    if self.catalog.get_list(name) != info:
+                        continue  # what we would have published, another publisher did just now
                     return self._summary(info, public, versions, changes, uploaded)
             if pending.version != at + 1:
                 continue  # somebody published between our look and now
             which = (pending.version, *(tip.number(stream) for stream in public))
             if which not in made:
-                self._progress(f"{name}: computing version {pending.version}")
-                made[which] = make_release(self.catalog, self._cache, info, pending, public, now)
+                sealed = self._seal(info, pending, public, now)
+                if sealed is None:
+                    continue
+                made[which] = sealed
             release = made[which]
-            # From here on this version is this state, whoever finishes it.
-            self.catalog.seal_version(
-                name, state=release.state, tables=release.digests, details={"rows": release.rows}
-            )
             for key, data in release.files.items():
                 self._progress(f"{name}: uploading {len(data):,} bytes")
                 self.store.create(key, data, RUN)
@@ -285,18 +285,51 @@ class Publisher:
         except BusyError:
             # Another publisher of this catalog began one just now: it is ours to finish as well.
             pending = self.catalog.pending_version(info.name)
-            if pending is None:
-                raise
+            if pending is None and self.catalog.get_list(info.name) == info:
+                raise  # nobody did: the database itself is busy
             return pending
+
+    def _seal(
+        self, info: ListInfo, version: Version, public: Mapping[str, StreamHead | None], now: datetime
+    ) -> Release | None:
+        """Compute a version and record its state; ``None`` if another publisher was faster."""
+        self._progress(f"{info.name}: computing version {version.version}")
+        try:
+            release = make_release(self.catalog, self._cache, info, version, public, now)
+            # From here on this version is this state, whoever finishes it.
+            self.catalog.seal_version(
+                info.name,
+                version.version,
+                state=release.state,
+                tables=release.digests,
+                details={"rows": release.rows},
+            )
+        except DataError:
+            if self._overtaken(info.name, version):
+                return None  # rows may have been read that are the next version's
+            raise
+        return release
 
     def _confirm(
         self, name: str, public: Mapping[str, StreamHead | None], version: Version, now: datetime
-    ) -> None:
+    ) -> bool:
+        """Read a version back and call it finished; ``False`` if another publisher did so before."""
         self._progress(f"{name}: reading version {version.version} back")
         heads = {stream: held.head for stream, held in public.items() if held}
-        check_published(self.store, self.repository.root_bytes, heads)
+        try:
+            check_published(self.store, self.repository.root_bytes, heads)
+        except DataError:
+            if self._overtaken(name, version):
+                return False  # and by now there may be a newer head
+            raise
         self.catalog.finish_version(name, version.version, actor=self._actor, now=now)
         self._cache.prune(name, version.version, version.generation)
+        return True
+
+    def _overtaken(self, name: str, version: Version) -> bool:
+        """Whether a version that was under way is so no more: another publisher finished it."""
+        held = self.catalog.pending_version(name)
+        return held is None or (held.generation, held.version) != (version.generation, version.version)
 
     def _catalog_list(self, spec: ListSpec, now: datetime) -> ListInfo:
         for info in self.catalog.lists():
