@@ -230,8 +230,16 @@ def measure(work: str, folder: Path, kind: str, edition: str) -> dict[str, float
 
 
 COLUMNS = (
-    "table MB", "cold s", "digest s", "step s", "mem cold", "mem step", "naive cold", "naive step", "naive mem"
-)  # fmt: skip
+    "table MB",
+    "cold s",
+    "digest s",
+    "step s",
+    "mem cold",
+    "mem step",
+    "naive cold",
+    "naive step",
+    "naive mem",
+)
 
 
 def main(rows: int) -> None:

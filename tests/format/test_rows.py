@@ -55,7 +55,7 @@ def test_finding_agrees_with_looking_at_every_key(model: Model, key: bytes) -> N
 
 
 @given(MODELS, MODELS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_splicing_is_deleting_and_updating_a_dictionary(
     model: Model, adds: Model, data: st.DataObject
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vallum.errors import FormatError, StateError
+from vallum.errors import FormatError, StateError, StorageError
 from vallum.format import limits
 from vallum.format.columns import (
     compress,
@@ -127,7 +127,18 @@ def parse_body(codec: Codec, header: RunHeader, frame: bytes | memoryview[int]) 
 
     Raises:
         FormatError: anything that :func:`format_body` would not have written.
+        StorageError: this machine has too little memory for it.
     """
+    try:
+        return _parse_body(codec, header, frame)
+    except MemoryError:
+        raise StorageError(
+            f"too little memory to read a run of {header.raw_max} bytes",
+            hint="it takes about three times as much",
+        ) from None
+
+
+def _parse_body(codec: Codec, header: RunHeader, frame: bytes | memoryview[int]) -> Run:
     if (header.kind, header.edition) != (codec.kind, codec.edition):
         raise FormatError(_HEADER, "the run is of another kind or edition than its stream")
     match _open(header, frame):
