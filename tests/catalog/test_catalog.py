@@ -60,7 +60,7 @@ def put(catalog: Catalog, *records: Record, mode: Mode = Mode.REPLACE) -> tuple[
 def publish(catalog: Catalog) -> int:
     version = catalog.begin_version("urls", salt=bytes(16), actor="ann", now=NOW)
     assert version is not None
-    catalog.seal_version("urls", state=f"{version.version:064}", tables={"exact": "0" * 64})
+    catalog.seal_version("urls", version.version, state=f"{version.version:064}", tables={"exact": "0" * 64})
     return catalog.finish_version("urls", version.version, actor="ann", now=NOW).version
 
 
@@ -186,7 +186,7 @@ def test_a_version_under_way_is_read_back_exactly_while_ingest_goes_on(catalog: 
     frozen = catalog.version_changes("urls")
     put(catalog, url("d", *A))
     sealed = catalog.seal_version(
-        "urls", state="f" * 64, tables={"exact": "e" * 64}, details={"runs": [1, 2]}
+        "urls", 2, state="f" * 64, tables={"exact": "e" * 64}, details={"runs": [1, 2]}
     )
     assert catalog.version_changes("urls") == frozen
     assert catalog.pending_version("urls") == sealed
@@ -195,8 +195,11 @@ def test_a_version_under_way_is_read_back_exactly_while_ingest_goes_on(catalog: 
     assert {change.key: change.labels for change in frozen} == {key("a"): B, key("b"): None, key("c"): A}
     with pytest.raises(BusyError):
         catalog.begin_version("urls", salt=bytes(16), actor="ann", now=NOW)
-    with pytest.raises(StateError):
-        catalog.seal_version("urls", state="0" * 64, tables={"exact": "e" * 64})
+    with pytest.raises(StateError, match="another state"):
+        catalog.seal_version("urls", 2, state="0" * 64, tables={"exact": "e" * 64})
+    for other in (1, 3):  # what was computed for them must not pass for this one's
+        with pytest.raises(StateError, match="not under way"):
+            catalog.seal_version("urls", other, state="f" * 64, tables={"exact": "e" * 64})
     assert {row.key: row.labels for row in catalog.touched_rows("urls", "exact", 1)} == {
         key("a"): B, key("b"): None, key("c"): A
     }  # fmt: skip

@@ -139,7 +139,7 @@ def follow(catalog: Catalog, path: Path, model: Model, step: object) -> Catalog:
             assert (begun is None) == (not changes)
             model.under_way = changes or None
         case "finish" if model.under_way is not None:
-            catalog.seal_version("urls", state="0" * 64, tables={"exact": "0" * 64})
+            catalog.seal_version("urls", model.version + 1, state="0" * 64, tables={"exact": "0" * 64})
             catalog.finish_version("urls", model.version + 1, actor="ann", now=NOW)
             model.finish()
         case "abandon":

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.release.scenes import HASHES, NOW, URLS, Founded, digest, fill, liste
 from vallum_publisher.catalog import Mode, open_catalog
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.release.publisher import Publisher
-from vallum_publisher.store import Kind
+from vallum_publisher.store import Kind, Stored
 from vallum_publisher.workspace import open_workspace
 
 
@@ -26,6 +27,10 @@ class _Interrupted(MemoryStore):
         self._objects = store._objects
         self.before: dict[str, Callable[[], object]] = {}
 
+    def get(self, key: str) -> Stored | None:
+        self._act(f"read {key}")
+        return super().get(key)
+
     def create(self, key: str, data: bytes, kind: Kind) -> None:
         self._act(key)
         super().create(key, data, kind)
@@ -35,7 +40,11 @@ class _Interrupted(MemoryStore):
         return super().replace(key, data, kind, expected)
 
     def _act(self, key: str) -> None:
-        for part in [part for part in self.before if part in key]:
+        for part in [
+            part
+            for part in self.before
+            if key.startswith("read ") == part.startswith("read ") and part in key
+        ]:
             self.before.pop(part)()
 
 
@@ -77,6 +86,61 @@ def test_another_publishes_at_each_moment(
     root = open_workspace(first).root_bytes()
     assert listed_values(store, root, "urls.full") == {b"\x01a.example/x"}
     assert len(listed_values(store, root, "hashes.full")) == 1
+
+
+def test_another_finishes_the_version_and_begins_the_next_before_it_is_sealed(
+    pair: tuple[Path, Path, MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, store = pair
+    catalog_file = first / "catalog.sqlite"
+    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
+        one = Publisher(open_workspace(first), catalog=catalog, store=store)
+        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
+        fill(catalog, "urls", [url("a.example/x")])
+        seal = catalog.seal_version
+
+        def overtaken(*arguments: Any, **named: Any) -> object:
+            monkeypatch.undo()
+            two.publish("urls", now=NOW)
+            fill(other_catalog, "urls", [url("a.example/x"), url("b.example/y")])
+            other_catalog.begin_version("urls", salt=bytes(16), actor="test", now=NOW)
+            return seal(*arguments, **named)
+
+        monkeypatch.setattr(catalog, "seal_version", overtaken)
+        assert one.publish("urls", now=NOW).versions == (3,)
+        one.verify()
+    values = listed_values(store, open_workspace(first).root_bytes(), "urls.full")
+    assert values == {b"\x01a.example/x", b"\x01b.example/y"}
+
+
+def test_another_publishes_the_next_version_before_ours_is_read_back(
+    pair: tuple[Path, Path, MemoryStore],
+) -> None:
+    first, second, store = pair
+    interrupted = _Interrupted(store)
+    catalog_file = first / "catalog.sqlite"
+    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
+        one = Publisher(open_workspace(first), catalog=catalog, store=interrupted)
+        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
+        fill(catalog, "urls", [url("a.example/x")])
+
+        def finish_and_go_on() -> None:
+            two.publish("urls", now=NOW)
+            fill(other_catalog, "urls", [url("b.example/y")])
+            two.publish("urls", now=NOW)
+
+        # The first read after the swap is the next look's; the one after that is the reading back.
+        def at_the_next_look() -> None:
+            interrupted.before["read metadata/timestamp.json"] = lambda: interrupted.before.update(
+                {"read metadata/timestamp.json": finish_and_go_on}
+            )
+
+        interrupted.before["timestamp.json"] = at_the_next_look
+        done = one.publish("urls", now=NOW)
+        assert not interrupted.before
+        assert done.version == 3
+        assert done.versions == ()
+        one.verify()
 
 
 def test_who_always_loses_gives_up_with_a_hint(

@@ -206,6 +206,7 @@ class Catalog:
     def seal_version(
         self,
         name: str,
+        version: int,
         *,
         state: str,
         tables: Mapping[str, str],
@@ -214,10 +215,10 @@ class Catalog:
         """Record the state computed of the version under way, before anything of it is uploaded.
 
         Raises:
-            StateError: nothing is under way, or it was sealed with another state.
+            StateError: that version is not under way, or it was sealed with another state.
         """
         with self._changing(name) as (connection, info):
-            return versions.seal(connection, info, state, tables, details or {})
+            return versions.seal(connection, info, version, state, tables, details or {})
 
     def finish_version(self, name: str, version: int, *, actor: str, now: datetime) -> Version:
         """Say that the version under way is public; again for one that is, nothing happens.

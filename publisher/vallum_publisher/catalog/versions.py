@@ -93,6 +93,7 @@ def begin(
 def seal(
     connection: Connection,
     info: ListInfo,
+    version: int,
     state: str,
     tables: Mapping[str, str],
     details: Mapping[str, Any],
@@ -100,11 +101,12 @@ def seal(
     """Record what was computed of the version under way; sealing it again alike is fine.
 
     Raises:
-        StateError: nothing is under way, or it was sealed with another state.
+        StateError: that version is not under way (another publisher may have finished it), or it was sealed
+            with another state.
     """
     held = under_way(connection, info)
-    if held is None:
-        raise StateError(f"no version of {info.name} is under way")
+    if held is None or held.version != version:
+        raise StateError(f"version {version} of {info.name} is not under way")
     if held.state is not None and (held.state, held.tables) != (state, tables):
         raise StateError(
             f"version {held.version} of {info.name} was sealed with another state",
