@@ -1,8 +1,8 @@
 """Write the vectors of sealed runs and wraps: ``python schemas/build_sealed_vectors.py``.
 
-Keys and salts are fixed, so ``vectors/sealed`` comes out the same each time (as long as zstd compresses the
-same). HPKE draws a fresh key for each seal: ``vectors/wraps`` is kept where it exists, and only a missing
-file is made anew. Every value is hexadecimal.
+Keys are fixed and salts come of them, so ``vectors/sealed`` comes out the same each time (as long as zstd
+compresses the same). HPKE draws a fresh key for each seal: ``vectors/wraps`` is kept where it exists, and only
+a missing file is made anew. Every value is hexadecimal.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from vallum.expression import Keyer, Scope
 from vallum.format.columns import padme
+from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
 from vallum.format.keypair import PrivateKey, Suite
 from vallum.format.rows import Rows
 from vallum.format.run import Run, RunHeader, parse_header
-from vallum.format.seal import TAG_BYTES, Epoch, commit_epoch, commit_pepper, run_key, seal_run
+from vallum.format.seal import TAG_BYTES, run_key, seal_run
 from vallum.format.section import Codec, Section
 from vallum.format.wrap import Secrets, seal_wrap, wrap_name
 
@@ -41,8 +42,8 @@ def build_sealed(edition: str) -> dict[str, Any]:
     """The vector of one stream: a base and a step that open, and what must be refused."""
     epoch, key = Epoch(UID, f"demo.{edition}", 2, 3), fixed(f"epoch key {edition}")
     codec = Codec("url", edition, ("exact",), Keyer(PEPPER, HOST_BITS))
-    base = seal_run(codec, _run(codec, epoch, 0, 5, 40), epoch, key, draw=lambda size: fixed("base", size))
-    step = seal_run(codec, _run(codec, epoch, 4, 5, 3), epoch, key, draw=lambda size: fixed("step", size))
+    base = seal_run(codec, _run(codec, epoch, 0, 5, 40), epoch, key)
+    step = seal_run(codec, _run(codec, epoch, 4, 5, 3), epoch, key)
     return {
         "uid": UID.hex(),
         "stream": epoch.stream,

@@ -32,7 +32,20 @@ HARD_EXPIRY_DAYS = 30
 
 _TOP = ("state", "never_block", "allow", "hard_expiry", "source")
 _HARD_EXPIRY = ("after", "policy")
-_SOURCE = ("name", "url", "root", "lists", "proxy", "ca", "headers", "timeout", "deadline", "quota", "floor")
+_SOURCE = (
+    "name",
+    "url",
+    "root",
+    "lists",
+    "proxy",
+    "ca",
+    "headers",
+    "timeout",
+    "deadline",
+    "quota",
+    "floor",
+    "recipient",
+)
 _MAX_NAMES_BYTES = 64 << 20
 _MAX_BYTES = 1 << 20
 _RESERVED = ("lock",)  # a file of the state folder has this name
@@ -53,6 +66,7 @@ class Source:
         timeout: seconds to wait for a connection, and for each next byte.
         deadline: seconds that one sync of this source may take.
         quota: bytes that this source may fill, and make us fetch in one sync.
+        recipient: file of the private key that encrypted lists are sealed to.
         floor: what ships with the configuration: the least version of ``root``, and the least generation
             and version by stream.
     """
@@ -67,6 +81,7 @@ class Source:
     timeout: float = TIMEOUT
     deadline: float = DEADLINE
     quota: int = QUOTA
+    recipient: Path | None = None
     floor: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def root_bytes(self) -> bytes:
@@ -118,7 +133,7 @@ class Config:
             values = [
                 source.name, source.url, source.streams, source.proxy, sorted(source.headers.items()),
                 source.timeout, source.deadline, source.quota, _digest(source.root), _digest(source.ca),
-                sorted(source.floor.items()),
+                sorted(source.floor.items()), _digest(source.recipient),
             ]  # fmt: skip
             state.update(json.dumps(values).encode() + b"\n")
         return state.hexdigest()
@@ -284,6 +299,7 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
         timeout=_number(path, where, raw, "timeout", TIMEOUT, 600),
         deadline=_number(path, where, raw, "deadline", DEADLINE, 86_400),
         quota=int(_number(path, where, raw, "quota", QUOTA, 1 << 50)),
+        recipient=_file(path, where, raw, "recipient"),
         floor=_floor(path, where, raw.get("floor", {}), streams),
     )
 

@@ -10,6 +10,7 @@
     │   └── TrustError        signatures, roll-back, expiry, fixed facts that changed
     ├── UnavailableError      nothing is wrong, nothing is there: keep the last good list, try again
     │   ├── FetchError        the store did not answer, or not with what was asked for
+    │   ├── NotEntitledError  the list is encrypted, and not for the key of this machine
     │   ├── BusyError         another process holds the lock
     │   └── StorageError      this machine could not read or write (disk full, permissions)
     └── ConfigError           the operator or the calling program said something that cannot be meant
@@ -65,6 +66,10 @@ class UnavailableError(VallumError):
 
 class FetchError(UnavailableError):
     """The store did not answer in time, or not with what was asked for."""
+
+
+class NotEntitledError(UnavailableError):
+    """The list is encrypted, and nothing is sealed to this recipient's key: not yet, or not any more."""
 
 
 class BusyError(UnavailableError):

@@ -102,10 +102,10 @@ def root_fingerprint(root: bytes) -> str:
     return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
 
 
-def write_config(path: Path, invitation: Invitation, name: str) -> Config:
+def write_config(path: Path, invitation: Invitation, name: str, recipient: Path | None = None) -> Config:
     """Make a configuration of an invitation, or add a source to the one that exists.
 
-    The root goes to ``<name>.root.json`` beside it.
+    The root goes to ``<name>.root.json`` beside it. ``recipient`` is the key file for encrypted lists.
 
     Raises:
         ConfigError: ``name`` is taken or malformed, or the address cannot be meant.
@@ -121,6 +121,8 @@ def write_config(path: Path, invitation: Invitation, name: str) -> Config:
         f"root = {_quote(root_file)}",
         f"lists = [{', '.join(map(_quote, invitation.streams))}]",
     ]
+    if recipient is not None:
+        rows.append(f"recipient = {_quote(str(recipient.absolute()))}")
     return add_source(path, "\n".join(rows) + "\n", path.parent / root_file, invitation.root)
 
 

@@ -14,18 +14,10 @@ from hypothesis import strategies as st
 from vallum.errors import ConfigError, DataError, FormatError, TrustError
 from vallum.expression import Keyer, Scope
 from vallum.format.columns import compress, padme
+from vallum.format.epoch import Epoch, check_epoch_key, check_pepper, commit_epoch, commit_pepper
 from vallum.format.rows import Rows
 from vallum.format.run import Run, RunHeader, format_body, format_run, parse_header
-from vallum.format.seal import (
-    Epoch,
-    check_epoch_key,
-    check_pepper,
-    commit_epoch,
-    commit_pepper,
-    open_run,
-    run_key,
-    seal_run,
-)
+from vallum.format.seal import open_run, run_key, seal_run
 from vallum.format.section import Codec, Section
 
 UID = bytes(range(16))
@@ -74,10 +66,19 @@ def test_the_ciphertext_has_a_padded_size(rows: int) -> None:
     assert padme(len(data) - at) == len(data) - at
 
 
-def test_the_same_run_sealed_twice_is_two_files() -> None:
-    first, second = (seal_run(CODEC, _run(), EPOCH, KEY) for _ in range(2))
-    assert first != second
-    assert parse_header(first)[0].salt != parse_header(second)[0].salt
+def test_no_two_bodies_share_a_key() -> None:
+    """Sealing again gives the same file, as a retry should; anything else in it gives another run key."""
+    first = seal_run(CODEC, _run(), EPOCH, KEY)
+    assert seal_run(CODEC, _run(), EPOCH, KEY) == first
+    others = [
+        seal_run(CODEC, _run(salt=b"T" * 16), EPOCH, KEY),
+        seal_run(CODEC, _run(6), EPOCH, KEY),
+        seal_run(CODEC, _run(), EPOCH, KEY, level=1),
+        seal_run(CODEC, _run(), EPOCH, b"K" * 32),
+        seal_run(CODEC, _run(), Epoch(UID, "other.match", 3, 2), KEY),
+    ]
+    salts = {parse_header(data)[0].salt for data in (first, *others)}
+    assert len(salts) == len({first, *others})
 
 
 def test_nothing_of_the_body_stands_in_the_file() -> None:

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from schemas.build_sealed_vectors import VECTORS, build_sealed, build_wrap
 from vallum.errors import DataError
 from vallum.expression import Keyer, Scope
+from vallum.format.epoch import Epoch, check_epoch_key, check_pepper
 from vallum.format.keypair import PrivateKey, Suite, parse_line
-from vallum.format.seal import Epoch, check_epoch_key, check_pepper, open_run
+from vallum.format.seal import open_run
 from vallum.format.section import Codec
 from vallum.format.wrap import Secrets, open_wrap, wrap_name
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vallum.errors import ConfigError, DataError, FormatError, InputError, TrustError
+from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
 from vallum.format.keypair import PublicKey, Suite, generate, parse_line
-from vallum.format.seal import Epoch, commit_epoch, commit_pepper
 from vallum.format.wrap import (
     WRAP_BYTES,
     Secrets,

@@ -332,12 +332,12 @@ def test_a_charter_disappears(repository: Repository, client: Client) -> None:
 
 
 def test_an_encrypted_list(repository: Repository, client: Client) -> None:
-    """A list that needs a key which this client has not is refused, not taken for garbage."""
+    """A charter that names a pepper over a head that names no epoch: no list is half encrypted."""
     repository.new_generation("urls")
     charter = replace(repository.lists["urls"].charter, pepper="ab" * 32)
     repository.charter("urls", charter)
     repository.release("urls", listed("bad.example/c"))
-    assert "encrypted" in str(client.refused(FormatError))
+    assert "encrypted" in str(client.refused(StateError))
 
 
 def test_a_head_without_a_known_feature(repository: Repository, client: Client) -> None:

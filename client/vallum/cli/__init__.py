@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vallum.cli.check import check
-from vallum.cli.setup import init
+from vallum.cli.setup import init, keygen
 from vallum.cli.sync import status, sync, verify
 from vallum.cli.terminal import EXIT_CODES, run
 
@@ -35,7 +35,7 @@ def cli(context: click.Context, config: Path) -> None:
     context.obj = config
 
 
-for command in (init, sync, check, status, verify):
+for command in (init, keygen, sync, check, status, verify):
     cli.add_command(command)
 
 

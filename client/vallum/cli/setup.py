@@ -1,8 +1,10 @@
-"""``vallum init``: from a publisher's invitation to a configuration that can sync."""
+"""``vallum init`` and ``keygen``: from a publisher's invitation to a configuration that can sync."""
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -23,9 +25,14 @@ from vallum.errors import ConfigError
     help="The file that the publisher's `invite` wrote.",
 )
 @click.option("--name", help="Call the source this; by default the publisher's name made short.")
+@click.option(
+    "--recipient",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The key file that `keygen` made, for encrypted lists.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def init(config: Path, invitation: Path, name: str | None, as_json: bool) -> None:
+def init(config: Path, invitation: Path, name: str | None, recipient: Path | None, as_json: bool) -> None:
     """Make the configuration of an invitation, or add a source to the one that exists."""
     from vallum.config import load_config
     from vallum.invitation import parse_invitation, root_fingerprint, write_config
@@ -42,7 +49,7 @@ def init(config: Path, invitation: Path, name: str | None, as_json: bool) -> Non
         raise ConfigError(
             f"{config} follows a source named {source!r} already", hint="add another one under another --name"
         )
-    written = write_config(config, invited, source)
+    written = write_config(config, invited, source, recipient)
     fingerprint = root_fingerprint(invited.root)
     streams = list(invited.streams)
     if as_json:
@@ -67,6 +74,52 @@ def init(config: Path, invitation: Path, name: str | None, as_json: bool) -> Non
     say()
     option = "" if config == Path("vallum.toml") else f" --config {config}"
     say(f"Next: vallum{option} sync")
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  vallum keygen recipient.key\n"
+    "  vallum keygen recipient.key --passphrase\n"
+    "  vallum keygen recipient.key --show"
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--suite",
+    type=click.Choice(["mlkem768-x25519", "x25519"]),
+    default="mlkem768-x25519",
+    show_default=True,
+    help="x25519 alone only where the hybrid is not allowed.",
+)
+@click.option("--passphrase", is_flag=True, help="Lock the file; $VALLUM_PASSPHRASE, or asked for.")
+@click.option("--show", is_flag=True, help="Show the line of a key that exists; make none.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) -> None:
+    """Make a recipient's key pair, and print the line to send to the publisher."""
+    from vallum.format.keypair import Suite, generate
+    from vallum.recipient import PASSPHRASE_VARIABLE, read_key, write_key
+
+    words = os.environ.get(PASSPHRASE_VARIABLE, "")
+    if show:
+        key = read_key(file, words)
+    else:
+        if passphrase and not words:
+            if not sys.stdin.isatty():
+                raise ConfigError("nobody can be asked for the passphrase", hint=f"set {PASSPHRASE_VARIABLE}")
+            words = click.prompt("Passphrase for the new key", hide_input=True, confirmation_prompt=True)
+        key = generate(Suite(suite))
+        write_key(file, key, words if passphrase else "")
+    public = key.public()
+    if as_json:
+        emit({"file": str(file), "line": public.line(), "fingerprint": public.fingerprint().replace(" ", "")})
+        return
+    if not show:
+        say(f"{file}: the private key; whoever has it can read the lists. Keep a copy offline.")
+    say("The line to send to the publisher:")
+    say(public.line())
+    say("Its fingerprint, to read to the publisher by telephone:")
+    groups = public.fingerprint().split(" ")
+    for at in range(0, len(groups), 4):
+        say("    " + "  ".join(groups[at : at + 4]))
 
 
 def _short(publisher: str) -> str:

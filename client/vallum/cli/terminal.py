@@ -16,12 +16,13 @@ from typing import Any
 
 import click
 
-from vallum.errors import ConfigError, DataError, UnavailableError, VallumError
+from vallum.errors import ConfigError, DataError, NotEntitledError, UnavailableError, VallumError
 
-OK, NO, USAGE, DATA, UNAVAILABLE = 0, 1, 2, 3, 4
+OK, NO, USAGE, DATA, UNAVAILABLE, NOT_ENTITLED = 0, 1, 2, 3, 4, 5
 EXIT_CODES = """\
 Exit codes: 0 done (or: listed), 1 no (not listed, or something is not in order), 2 the command, the
-configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again."""
+configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again,
+5 the list is encrypted and not for this machine's key."""
 
 
 def clock() -> datetime:
@@ -33,6 +34,8 @@ def exit_code(error: VallumError) -> int:
     """The exit code that an error's family has."""
     if isinstance(error, DataError):
         return DATA
+    if isinstance(error, NotEntitledError):
+        return NOT_ENTITLED
     if isinstance(error, UnavailableError):
         return UNAVAILABLE
     return USAGE

@@ -16,8 +16,9 @@ from hashlib import sha256
 
 from vallum.errors import ConfigError, FormatError, TrustError
 from vallum.expression import PEPPER_BYTES
+from vallum.format.epoch import Epoch, check_epoch_key, check_pepper
 from vallum.format.keypair import PrivateKey, PublicKey, Suite, generate
-from vallum.format.seal import KEY_BYTES, Epoch, check_epoch_key, check_pepper
+from vallum.format.seal import KEY_BYTES
 
 WRAP_BYTES = 2048
 """Every wrap's size, whatever the suite."""

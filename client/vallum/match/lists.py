@@ -29,6 +29,7 @@ from vallum.match.exact import Matcher
 from vallum.match.explain import Explanation, explain
 from vallum.match.policy import Policy
 from vallum.match.snapshot import Snapshot
+from vallum.pepper import read_pepper
 from vallum.state import FILE, Current, StreamState, read_current
 
 _RECHECK_SECONDS = 1.0
@@ -277,8 +278,7 @@ class Lists:
 
     def _open(self, source: str, stream: str, state: StreamState, path: Path) -> Matcher:
         name, _ = split_stream(stream)
-        if state.charter.pepper is not None:
-            raise UnavailableError(f"{source}/{stream} is encrypted, and there is no pepper for it here")
+        pepper = read_pepper(self._dir, source, stream, state.charter)
         try:
             with path.open("rb") as file:
                 view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -291,7 +291,7 @@ class Lists:
             raise StateError(
                 f"{path}: not the table that was signed", hint="run `vallum sync`: it fetches the list anew"
             )
-        return Matcher(source, name, parse_table(view), Keyer(b"", state.charter.host_bits))
+        return Matcher(source, name, parse_table(view), Keyer(pepper, state.charter.host_bits))
 
 
 def open_lists(state_dir: Path | str, policy: Policy | None = None) -> Lists:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vallum.errors import FormatError, StateError
+from vallum.errors import StateError
 from vallum.format.charter import Charter
+from vallum.format.epoch import Epoch
 from vallum.format.head import Head, RunRef
 from vallum.format.run import apply_run, parse_run
+from vallum.format.seal import open_run
 from vallum.format.section import Codec
 from vallum.format.table import Table
 
@@ -16,7 +18,7 @@ def check_head_fits(stream: str, charter: Charter, head: Head) -> None:
     """Refuse a head that is not one of this charter (client.md §4.4).
 
     Raises:
-        StateError: another generation or other tables.
+        StateError: another generation or other tables, or keys where there is no pepper, or the reverse.
     """
     if head.generation != charter.generation:
         raise StateError(
@@ -25,10 +27,20 @@ def check_head_fits(stream: str, charter: Charter, head: Head) -> None:
         )
     if tuple(sorted(head.tables)) != charter.tables:
         raise StateError(f"{stream}: the head has other tables than the charter", hint="call the publisher")
+    if bool(head.epochs) != (charter.pepper is not None):
+        raise StateError(
+            f"{stream}: charter and head do not agree on whether the list is encrypted",
+            hint="call the publisher",
+        )
 
 
 def apply_listed(
-    codec: Codec, generation: int, ref: RunRef, data: bytes, held: Mapping[str, Table]
+    codec: Codec,
+    generation: int,
+    ref: RunRef,
+    data: bytes,
+    held: Mapping[str, Table],
+    sealed: tuple[Epoch, bytes] | None = None,
 ) -> dict[str, Table]:
     """Apply one run that the head lists.
 
@@ -37,12 +49,14 @@ def apply_listed(
         generation, ref: what the run was asked for by name.
         data: its bytes, whose hash TUF has checked.
         held: the tables to start from; looked at by a step, not by a base.
+        sealed: the run's epoch and its key, checked against the head; ``None`` for a public list.
 
     Raises:
-        FormatError: not the canonical encoding of a run.
+        FormatError: not the canonical encoding of a run, or sealed where it must not be, or the reverse.
+        TrustError: it does not open with this key.
         StateError: another run than its name says, or it does not lead on from ``held``.
     """
-    run = parse_run(codec, data)
+    run = open_run(codec, data, *sealed) if sealed else parse_run(codec, data)
     header = run.header
     # 6.2: otherwise the name that the list's keys signed would mean nothing.
     if (header.generation, header.epoch, header.start, header.end) != (
@@ -66,13 +80,3 @@ def check_tables(head: Head, tables: Mapping[str, Table]) -> None:
             raise StateError(
                 f"the table {name} at version {head.version} is not the signed one", hint="tell the publisher"
             )
-
-
-def require_public(charter: Charter) -> None:
-    """Refuse an encrypted list: this release holds no keys.
-
-    Raises:
-        FormatError: the charter commits to a pepper.
-    """
-    if charter.pepper is not None:
-        raise FormatError("charter", "the list is encrypted", hint="upgrade vallum on this machine")

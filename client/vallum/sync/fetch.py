@@ -23,6 +23,7 @@ from vallum.sync.transport import Answer, Transport
 
 METADATA = "metadata/"
 TARGETS = "targets/"
+WRAPS = "wraps/"
 TIMESTAMP = f"{METADATA}timestamp.json"
 
 ATTEMPTS = 4
@@ -62,6 +63,8 @@ def limit_of(name: str) -> int:
     name = name.removesuffix(PACKED)
     if name.startswith(TARGETS):
         return limits.RUN
+    if name.startswith(WRAPS):
+        return limits.WRAP
     if name == TIMESTAMP:
         return limits.TIMESTAMP
     if _ROOT.fullmatch(name):

@@ -5,7 +5,7 @@ What is written here is referred to by nobody yet; bringing it into force is :mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from vallum.errors import (
     ConfigError,
     DataError,
     FetchError,
+    NotEntitledError,
     StateError,
     StorageError,
     TrustError,
@@ -25,13 +26,16 @@ from vallum.errors import (
 )
 from vallum.format import limits
 from vallum.format.charter import Charter, check_unchanged, split_stream
+from vallum.format.epoch import Epoch
 from vallum.format.head import Head, RunRef
+from vallum.format.section import Codec
 from vallum.format.table import Table
 from vallum.path import shortest_path
 from vallum.state import StreamState
-from vallum.sync.apply import apply_listed, check_head_fits, check_tables, require_public
+from vallum.sync.apply import apply_listed, check_head_fits, check_tables
 from vallum.sync.fetch import AbsentError
 from vallum.sync.floor import EquivocationError, Floor, Mark
+from vallum.sync.keys import SourceKeys
 from vallum.sync.roles import TopLevel
 from vallum.sync.tables import FILE_MODE, FOLDER_MODE, folder_bytes, open_tables, write_tables
 from vallum.sync.trust import Repository
@@ -79,6 +83,7 @@ class Follower:
     repository: Repository
     top: TopLevel
     floor: Floor
+    keys: SourceKeys
 
     def follow(self, stream: str, held: StreamState | None) -> Followed | None:
         """Bring the newest version of a stream onto this disk; ``None`` if it has none yet.
@@ -103,11 +108,12 @@ class Follower:
         except EquivocationError:
             self._keep_evidence(stream, head, role)
             raise
+        pepper = self.keys.pepper(stream, charter, head)  # 4.6
         files = state.files(self.place.name, stream)
         if open_tables(self.place.state_dir, files, head.tables):
             followed = Followed(state, expires)
         else:
-            tables, path, warning = self._build(stream, charter, head, held)
+            tables, path, warning = self._build(stream, charter, head, pepper, held)
             self._check_quota(
                 sum(memoryview(chunk).nbytes for table in tables.values() for chunk in table.chunks())
             )
@@ -115,6 +121,9 @@ class Follower:
             write_tables(self.place.state_dir, files, tables)
             followed = Followed(state, expires, path, warning)
         self._write_role(stream, head, role)
+        if charter.pepper is not None:
+            both = {state.charter.generation, held.charter.generation if held else charter.generation}
+            self.keys.forget(stream, head, both)
         return followed
 
     def _charter(self, stream: str, held: StreamState | None) -> Charter:
@@ -133,11 +142,10 @@ class Follower:
             raise ConfigError(
                 f"the list {name!r} has no edition {edition!r}", hint=f"it has: {', '.join(charter.editions)}"
             )
-        require_public(charter)
         return charter
 
     def _build(
-        self, stream: str, charter: Charter, head: Head, held: StreamState | None
+        self, stream: str, charter: Charter, head: Head, pepper: bytes, held: StreamState | None
     ) -> tuple[dict[str, Table], tuple[RunRef, ...], VallumError | None]:
         """Lead the tables to the head; by a base if the first way fails (client.md §6.5)."""
         tables: dict[str, Table] = {}
@@ -147,22 +155,23 @@ class Follower:
             files = held.files(self.place.name, stream)
             tables = open_tables(self.place.state_dir, files, held.head.tables)
             version = held.head.version if tables else 0
-        runs = self._runs(stream, head)
-        path = _path(runs, version, head)  # 5.2
+        codec = charter.codec(split_stream(stream)[1], pepper)
+        way = self._way(stream, charter, head, self._runs(stream, head), version)
+        path = way.path
         try:
-            return self._lead(stream, charter, head, runs, path, tables), path, None
+            return self._lead(stream, codec, head, way, tables), path, None
         except _RunFailed as failed:
             first = failed.why
             # A store that is down, or a full disk, is no better on the second way.
             if not isinstance(first, DataError | AbsentError) or (failed.ref is None and path[0].start == 0):
                 raise first from None
-            rest = {ref: run for ref, run in runs.items() if ref != failed.ref}
+            rest = {ref: run for ref, run in way.runs.items() if ref != failed.ref}
         try:
-            path = _path(rest, 0, head)
+            way = self._way(stream, charter, head, rest, 0)
         except StateError:
             raise first from None
         try:
-            return self._lead(stream, charter, head, rest, path, {}), path, first
+            return self._lead(stream, codec, head, way, {}), way.path, first
         except _RunFailed as failed:
             raise failed.why from first
 
@@ -175,17 +184,35 @@ class Follower:
                 runs[ref] = run
         return runs
 
+    def _way(
+        self, stream: str, charter: Charter, head: Head, runs: Mapping[RunRef, TargetFile], version: int
+    ) -> _Way:
+        """The cheapest path over runs whose epoch's key is held or can be fetched (client.md §5.2)."""
+        keys: dict[int, tuple[Epoch, bytes]] = {}
+        while True:
+            path = _path(runs, version, head)
+            wanted = {ref.epoch for ref in path} - keys.keys() if charter.pepper is not None else set()
+            if not wanted:
+                return _Way(runs, path, keys)
+            for number in wanted:
+                try:
+                    key = self.keys.epoch_key(stream, charter, head, number)
+                except NotEntitledError:
+                    # A newcomer has the current epoch's key only: its runs and its base are his way.
+                    runs = {ref: run for ref, run in runs.items() if ref.epoch != number}
+                else:
+                    keys[number] = Epoch(charter.uid, stream, head.generation, number), key
+
     def _lead(
         self,
         stream: str,
-        charter: Charter,
+        codec: Codec,
         head: Head,
-        runs: Mapping[RunRef, TargetFile],
-        path: Sequence[RunRef],
+        way: _Way,
         tables: dict[str, Table],
     ) -> dict[str, Table]:
+        runs, path = way.runs, way.path
         self._check_quota(sum(runs[ref].length for ref in path))
-        codec = charter.codec(split_stream(stream)[1])
         staging = self.place.folder / "staging"
         make_folder(staging, FOLDER_MODE)
         with ThreadPoolExecutor(min(WORKERS, len(path)), "vallum-run") as pool:
@@ -199,7 +226,9 @@ class Follower:
                         done.result()
                         with os_errors(file, "read"):
                             data = file.read_bytes()
-                        tables = apply_listed(codec, head.generation, ref, data, tables)
+                        tables = apply_listed(
+                            codec, head.generation, ref, data, tables, way.keys.get(ref.epoch)
+                        )
                     except VallumError as error:
                         raise _RunFailed(ref, error) from None
             finally:
@@ -245,6 +274,15 @@ class Follower:
                 pieces.append((held.name, held.read_bytes()))
         for name, data in pieces:
             write_durable(folder / f"{stream}-{name}", [data], mode=FILE_MODE, exclusive=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Runs that may be used, the cheapest path over them, and its epochs' keys."""
+
+    runs: Mapping[RunRef, TargetFile]
+    path: tuple[RunRef, ...]
+    keys: Mapping[int, tuple[Epoch, bytes]]
 
 
 def role_file(source: str, stream: str, mark: Head | Mark) -> Path:

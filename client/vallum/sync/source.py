@@ -19,6 +19,7 @@ from vallum.state import SourceState, StreamState
 from vallum.sync.fetch import Fetcher
 from vallum.sync.floor import Floor, read_floor
 from vallum.sync.follow import Follower, Place
+from vallum.sync.keys import SourceKeys
 from vallum.sync.poll import may_poll
 from vallum.sync.report import SourceOutcome, SourceReport, StreamReport
 from vallum.sync.roles import TopLevel
@@ -95,7 +96,9 @@ class SourceSync:
         repository = Repository(self._place.folder / "trust", self._source.root_bytes(), self._fetcher)
         top = repository.refresh()
         floor.check_root(top.root_version)  # 3.3
-        follower = Follower(self._place, repository, top, floor)
+        source, place = self._source, self._place
+        keys = SourceKeys(place.state_dir, source.name, source.recipient, self._fetcher)
+        follower = Follower(place, repository, top, floor, keys)
         streams = dict(self._streams)
         expires = [top.expires]
         reports = [self._follow(follower, stream, streams, expires) for stream in self._source.streams]

@@ -1,0 +1,34 @@
+"""The pepper of an encrypted list, as readers find it on this machine.
+
+How it came there is :mod:`vallum.sync.keys`'s business.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vallum.durable import os_errors
+from vallum.format.charter import Charter
+from vallum.format.epoch import Epoch, check_pepper
+
+
+def pepper_path(state_dir: Path, source: str, stream: str, charter: Charter) -> Path:
+    """Where the pepper of a list's generation lies."""
+    name = stream.rpartition(".")[0]
+    return state_dir / source / "keys" / f"{name}.{charter.generation}.pepper"
+
+
+def read_pepper(state_dir: Path, source: str, stream: str, charter: Charter) -> bytes:
+    """Read a list's pepper; empty for a public list.
+
+    Raises:
+        StorageError: it is not there, or not for this user.
+        TrustError: it is not the one that the charter commits to.
+    """
+    if charter.pepper is None:
+        return b""
+    path = pepper_path(state_dir, source, stream, charter)
+    with os_errors(path, "read"):
+        pepper = path.read_bytes()
+    check_pepper(Epoch(charter.uid, stream, charter.generation, 0), pepper, charter.pepper)
+    return pepper

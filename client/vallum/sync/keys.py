@@ -1,0 +1,145 @@
+"""A source's keys on this machine: got from wraps, checked against what was signed, kept (client.md §4.6).
+
+::
+
+    STATE/<source>/keys/<list>.<generation>.pepper            32 bytes, 0640: readers look things up with it
+    STATE/<source>/keys/<stream>.<generation>.<epoch>.epoch   epoch key, decoy seed, 0600: for syncing only
+
+A wrap lies outside TUF, and anybody can seal one to a key that he knows: nothing of it is stored or used
+before both commitments, which TUF has verified, match.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from vallum.durable import make_folder, os_errors, write_durable
+from vallum.errors import ConfigError, DataError, NotEntitledError, StorageError
+from vallum.format.charter import Charter
+from vallum.format.epoch import Epoch, check_epoch_key
+from vallum.format.head import Head
+from vallum.format.seal import KEY_BYTES
+from vallum.format.wrap import SEED_BYTES, Secrets, open_wrap, wrap_name
+from vallum.pepper import pepper_path, read_pepper
+from vallum.recipient import PASSPHRASE_VARIABLE, read_key
+from vallum.sync.fetch import AbsentError, Fetcher
+from vallum.sync.tables import FILE_MODE, FOLDER_MODE
+
+_EPOCH_FILE = re.compile(r"(.+)\.([0-9]+)\.([0-9]+)\.epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKeys:
+    """Where a source's keys lie, and whose they are.
+
+    Attributes:
+        state_dir, source: the keys are below them.
+        recipient: file of the private key; ``None`` if the configuration names none.
+        fetcher: the way to the wraps.
+    """
+
+    state_dir: Path
+    source: str
+    recipient: Path | None
+    fetcher: Fetcher
+
+    def pepper(self, stream: str, charter: Charter, head: Head) -> bytes:
+        """The list's pepper, fetched with the newest epoch's wrap if it is not held; empty if it is public.
+
+        Raises:
+            NotEntitledError: there is no wrap for this recipient.
+            ConfigError: the list is encrypted, and there is no key to open wraps with.
+            DataError: a wrap is refused.
+            UnavailableError: the store or this disk does not do its part.
+        """
+        if charter.pepper is None:
+            return b""
+        # The newest epoch's key is needed for whatever comes; who was revoked learns it here.
+        self.epoch_key(stream, charter, head, max(head.epochs))
+        return read_pepper(self.state_dir, self.source, stream, charter)
+
+    def epoch_key(self, stream: str, charter: Charter, head: Head, number: int) -> bytes:
+        """One epoch's key; errors as of :meth:`pepper`."""
+        epoch, commitment = Epoch(charter.uid, stream, head.generation, number), head.epochs[number]
+        held = self._held(epoch, commitment)
+        if held is not None and self._has_pepper(stream, charter):
+            return held
+        secrets = self._fetch(epoch, charter, commitment)
+        make_folder(self._folder, FOLDER_MODE)
+        path = pepper_path(self.state_dir, self.source, stream, charter)
+        write_durable(path, [secrets.pepper], mode=FILE_MODE)
+        write_durable(self._file(epoch), [secrets.key + secrets.seed], mode=0o600)
+        return secrets.key
+
+    def forget(self, stream: str, head: Head, generations: Collection[int]) -> None:
+        """Remove keys that no listed run of this stream needs, and peppers of past generations.
+
+        Raises:
+            StorageError: a file cannot be removed.
+        """
+        if not self._folder.is_dir():
+            return
+        name = stream.rpartition(".")[0]
+        with os_errors(self._folder, "clear"):
+            for path in self._folder.iterdir():
+                match = _EPOCH_FILE.fullmatch(path.name)
+                if match and match[1] == stream:
+                    needed = int(match[2]) == head.generation and int(match[3]) in head.epochs
+                elif path.name.startswith(f"{name}.") and path.name.endswith(".pepper"):
+                    needed = path.name.split(".")[1] in {str(number) for number in generations}
+                else:
+                    continue
+                if not needed:
+                    path.unlink()
+
+    @property
+    def _folder(self) -> Path:
+        return self.state_dir / self.source / "keys"
+
+    def _file(self, epoch: Epoch) -> Path:
+        return self._folder / f"{epoch.stream}.{epoch.generation}.{epoch.number}.epoch"
+
+    def _held(self, epoch: Epoch, commitment: str) -> bytes | None:
+        """The key on this disk; a damaged file counts as none."""
+        path = self._file(epoch)
+        with os_errors(path, "read"):
+            if not path.exists():
+                return None
+            data = path.read_bytes()
+        try:
+            check_epoch_key(epoch, data[:KEY_BYTES], commitment)
+        except DataError:
+            return None
+        return data[:KEY_BYTES] if len(data) == KEY_BYTES + SEED_BYTES else None
+
+    def _has_pepper(self, stream: str, charter: Charter) -> bool:
+        try:
+            return bool(read_pepper(self.state_dir, self.source, stream, charter))
+        except (StorageError, DataError):
+            return False
+
+    def _fetch(self, epoch: Epoch, charter: Charter, commitment: str) -> Secrets:
+        if self.recipient is None:
+            raise ConfigError(
+                f"{epoch.stream} is encrypted, and source {self.source} names no recipient key",
+                hint='make one with `vallum keygen FILE`, put recipient = "FILE" into the source, and send '
+                f"the line that it prints to {charter.publisher or 'the publisher'}",
+            )
+        if charter.pepper is None:
+            raise ConfigError(f"{epoch.stream} is public: nothing is wrapped")
+        private = read_key(self.recipient, os.environ.get(PASSPHRASE_VARIABLE, ""))
+        public = private.public()
+        try:
+            data = self.fetcher.read(wrap_name(commitment, public))
+        except AbsentError:
+            raise NotEntitledError(
+                f"{epoch.stream}: epoch {epoch.number} has no wrap for the key in {self.recipient}: "
+                "it was not added yet, or it was revoked",
+                hint=f"send {charter.publisher or 'the publisher'} this line, and read its fingerprint to "
+                f"them by telephone ({public.fingerprint()}): {public.line()}",
+            ) from None
+        return open_wrap(data, private, epoch, commitment, charter.pepper)
