@@ -6,6 +6,7 @@
     root.json           the newest root of trust known here
     keys/signers.toml   which key belongs to which role, its public half, and the URI of its signer
     keys/*.pem          private keys that lie in files, 0600
+    keys/vault.key      what secrets in the catalog are sealed under, 0600; once a list is encrypted
     signed.json         the highest number ever signed for each role
     cache/              tables; may be deleted at any time
     catalog.sqlite      unless the catalog is elsewhere
@@ -32,8 +33,10 @@ from securesystemslib.signer import SSlibKey
 
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import BusyError, ConfigError
+from vallum_publisher import vault
 from vallum_publisher.catalog import Catalog, open_catalog
 from vallum_publisher.keys import AskPassphrase, Keyring, passphrase_from_environment
+from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.store import ObjectStore, open_store
 
 SETTINGS, ROOT_FILE, SIGNERS, LEDGER = "publisher.toml", "root.json", "keys/signers.toml", "signed.json"
@@ -65,6 +68,7 @@ class Settings:
         store: address of the object store; a relative path lies below the workspace.
         public_url: where clients fetch from.
         catalog: address of the catalog; likewise.
+        vault: where the key is that secrets in the catalog are sealed under (:mod:`vallum_publisher.vault`).
         lifetimes: days until metadata expires.
     """
 
@@ -73,6 +77,7 @@ class Settings:
     public_url: str = ""
     contact: str = ""
     catalog: str = "catalog.sqlite"
+    vault: str = vault.DEFAULT
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
 
 
@@ -122,6 +127,7 @@ class Workspace:
         self.settings = settings
         self.ledger = Ledger(folder / LEDGER)
         self.keyring = Keyring(folder, {entry.key.keyid: entry.uri for entry in self.signers()}, ask)
+        self._ask = ask
 
     @property
     def cache(self) -> Path:
@@ -137,6 +143,18 @@ class Workspace:
         """Open the store that the settings name."""
         address = self.settings.store
         return open_store(address if "://" in address else str(self.folder / address))
+
+    def open_vault(self) -> vault.Vault:
+        """Open what secrets in the catalog are sealed under."""
+        return vault.open_vault(self.folder, self.settings.vault, self._ask)
+
+    def make_vault(self, passphrase: str | None) -> None:
+        """Make that key unless it is there."""
+        vault.make_vault(self.folder, self.settings.vault, passphrase)
+
+    def custody(self, catalog: Catalog) -> Custody:
+        """The secrets of this workspace's catalog."""
+        return Custody(catalog, self.open_vault)
 
     def root_bytes(self) -> bytes:
         """The newest root of trust known here."""
@@ -218,7 +236,7 @@ def parse_settings(path: Path, raw: Mapping[str, Any]) -> Settings:
     """
     fields = dict(raw)
     days = fields.pop("expires_days", {})
-    texts = ("name", "store", "public_url", "contact", "catalog")
+    texts = ("name", "store", "public_url", "contact", "catalog", "vault")
     if unknown := sorted(fields.keys() - set(texts)):
         raise ConfigError(f"{path}: there is no setting {unknown[0]!r}", hint=f"settings: {', '.join(texts)}")
     if not all(isinstance(value, str) and value.isprintable() for value in fields.values()):
@@ -248,6 +266,8 @@ def format_settings(settings: Settings) -> bytes:
         f"store = {_quote(settings.store)}",
         "# A file, or postgresql://user@host/database",
         f"catalog = {_quote(settings.catalog)}",
+        "# What secrets in the catalog are sealed under: file:PATH, or env:NAME with 64 hex digits.",
+        f"vault = {_quote(settings.vault)}",
         "",
         "# Days until signed metadata expires.",
         "[expires_days]",

@@ -8,6 +8,7 @@ from vallum_publisher.catalog.audit import AuditRecord
 from vallum_publisher.catalog.catalog import Catalog, open_catalog
 from vallum_publisher.catalog.changeset import Applied, Progress
 from vallum_publisher.catalog.draft import KeyCollisionError
+from vallum_publisher.catalog.entitlement import OpenedEpoch, Recipient, Wrap
 from vallum_publisher.catalog.entry import TEST_REF, Classification, Entry, Record, Status, classify, unite
 from vallum_publisher.catalog.lists import ListInfo, ListSpec, test_record
 from vallum_publisher.catalog.merge import Mode
@@ -27,11 +28,14 @@ __all__ = [
     "ListSpec",
     "ListStatus",
     "Mode",
+    "OpenedEpoch",
     "Progress",
+    "Recipient",
     "Record",
     "RowChange",
     "Status",
     "Version",
+    "Wrap",
     "classify",
     "open_catalog",
     "test_record",

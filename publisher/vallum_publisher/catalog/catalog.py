@@ -7,7 +7,7 @@ the lock on the list, the audit record. Values go out frozen, errors are Vallum'
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +18,11 @@ from sqlalchemy import Connection, Engine
 
 from vallum.errors import ConfigError
 from vallum.expression import Keyer
-from vallum_publisher.catalog import audit, changeset, lists, rows, versions
+from vallum_publisher.catalog import audit, changeset, entitlement, lists, rows, versions
 from vallum_publisher.catalog.changeset import Applied, Progress
 from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.engine import open_engine, reading, writing
+from vallum_publisher.catalog.entitlement import OpenedEpoch, Recipient, Wrap
 from vallum_publisher.catalog.entry import Entry, Record
 from vallum_publisher.catalog.lists import ListInfo, ListSpec
 from vallum_publisher.catalog.merge import Mode
@@ -249,6 +250,103 @@ class Catalog:
         """Return this generation's published versions after ``after_version``, oldest first."""
         with reading(self._engine) as connection:
             return versions.history(connection, lists.find_list(connection, name), after_version)
+
+    # Recipients (a list's lock keeps two publishers from opening one epoch twice)
+
+    def put_secret(self, name: str, sealed: bytes) -> bytes:
+        """Keep a sealed secret under a new name; return what is kept, which may have been there before."""
+        with writing(self._engine) as connection:
+            return entitlement.put_secret(connection, name, sealed)
+
+    def get_secret(self, name: str) -> bytes | None:
+        """Return a sealed secret, if there is one."""
+        with reading(self._engine) as connection:
+            return entitlement.get_secret(connection, name)
+
+    def epochs(self, stream: str) -> list[OpenedEpoch]:
+        """Return all epochs of a stream, oldest first."""
+        with reading(self._engine) as connection:
+            return entitlement.stream_epochs(connection, stream)
+
+    def recipients(self, stream: str | None = None) -> list[Recipient]:
+        """Return the recipients of a stream, or all; revoked ones too."""
+        with reading(self._engine) as connection:
+            return entitlement.stream_recipients(connection, stream)
+
+    def add_recipient(
+        self,
+        name: str,
+        stream: str,
+        recipient: str,
+        *,
+        line: str,
+        fingerprint: str,
+        since: int,
+        actor: str,
+        now: datetime,
+    ) -> Recipient:
+        """Record a recipient of one of the list's streams.
+
+        Raises:
+            ConfigError: its name is taken, or the key may read the stream already.
+        """
+        with self._changing(name) as (connection, info):
+            added = entitlement.add_recipient(connection, stream, recipient, line, fingerprint, since, now)
+            told = {"stream": stream, "recipient": recipient, "fingerprint": fingerprint}
+            _record(connection, info, actor, "recipient add", now, **told)
+            return added
+
+    def open_epoch(
+        self,
+        name: str,
+        stream: str,
+        opened: OpenedEpoch,
+        secrets: Mapping[str, bytes],
+        wraps: Sequence[Wrap],
+        *,
+        revoked: Recipient | None = None,
+        actor: str,
+    ) -> None:
+        """Open a stream's next epoch with everything that belongs to it, in one transaction.
+
+        Args:
+            name, stream: whose.
+            opened: the epoch.
+            secrets: sealed, by name.
+            wraps: of its key, covers included.
+            revoked: the recipient who has none, if that is the reason.
+            actor: for the audit.
+
+        Raises:
+            StateError: another publisher opened one just now.
+        """
+        with self._changing(name) as (connection, info):
+            now = opened.opened_at
+            entitlement.open_epoch(
+                connection, stream, opened.generation, opened.number, opened.commitment, now
+            )
+            for secret, sealed in secrets.items():
+                entitlement.put_secret(connection, secret, sealed)
+            entitlement.insert_wraps(connection, wraps)
+            told: dict[str, object] = {"stream": stream, "epoch": opened.number, "wraps": len(wraps)}
+            if revoked is not None:
+                entitlement.revoke_recipient(connection, revoked.id, now)
+                told |= {"revoked": revoked.name, "fingerprint": revoked.fingerprint}
+            _record(connection, info, actor, "epoch", now, **told)
+
+    def wraps(self, stream: str | None = None, *, waiting: bool = False) -> list[Wrap]:
+        """Return the wraps of a stream, or all; ``waiting``: those that are not in the store yet."""
+        with reading(self._engine) as connection:
+            return entitlement.read_wraps(connection, stream, waiting=waiting)
+
+    def change_wraps(
+        self, *, add: Sequence[Wrap] = (), stored: Sequence[str] = (), gone: Sequence[str] = ()
+    ) -> None:
+        """Add wraps, say that some are in the store, or forget some; in one transaction."""
+        with writing(self._engine) as connection:
+            entitlement.insert_wraps(connection, add)
+            entitlement.mark_stored(connection, stored)
+            entitlement.delete_wraps(connection, gone)
 
     # Audit
 

@@ -8,6 +8,8 @@
   touched it; a row that was ever published stays as a tombstone. What is to be published is simply
   ``wanted <> published``, so changes that cancel out vanish by themselves.
 * ``versions`` each version begun or published, at most one per list under way.
+* ``secrets`` peppers, epoch keys, decoy seeds, each sealed under the vault key.
+* ``epochs``, ``recipients``, ``wraps`` who may read which stream, and what is in the store for them.
 * ``audit`` append-only, hash-chained.
 
 Times are seconds since 1970, 0 for "not said". Keys are bytes; values are one tag byte and the
@@ -31,7 +33,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; a test holds it equal to what migrations/ says."""
 
 TABLE_NAMES = ("exact", "pdq")
@@ -167,4 +169,47 @@ audit = Table(
     Column("list", Text, nullable=False),
     Column("details", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("generation", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("commitment", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("stream", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+wraps = Table(
+    "wraps",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("stream", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("suite", Text, nullable=False),
+    Column("recipient", Integer),
+    Column("data", LargeBinary, nullable=False),
+    Column("stored", SmallInteger, nullable=False),
 )

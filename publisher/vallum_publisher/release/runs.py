@@ -10,9 +10,11 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from vallum.errors import StateError
+from vallum.format.epoch import Epoch
 from vallum.format.removal import choose_removals, unique_bits
 from vallum.format.rows import Rows, id_column
 from vallum.format.run import Run, RunHeader, apply_run, format_run, parse_run
+from vallum.format.seal import open_run, seal_run
 from vallum.format.section import Codec, Section
 from vallum.format.table import Table
 
@@ -56,8 +58,17 @@ def touched_section(name: str, table: Table, touched: Sequence[bytes]) -> Sectio
     return Section(name, table.counts, select(rows, added), choose_removals(removed))
 
 
+Sealed = tuple[Epoch, bytes] | None
+"""What a list's runs are sealed with, or ``None`` if it is public."""
+
+
 def make_run(
-    codec: Codec, tables: Mapping[str, Table], start: int, epoch: int, touched: Mapping[str, Sequence[bytes]]
+    codec: Codec,
+    tables: Mapping[str, Table],
+    start: int,
+    epoch: int,
+    touched: Mapping[str, Sequence[bytes]],
+    sealed: Sealed = None,
 ) -> bytes:
     """Make the file of the run from ``start`` to the tables' version; a base if ``start`` is 0.
 
@@ -67,6 +78,7 @@ def make_run(
         start: where it may be applied from.
         epoch: of its content key.
         touched: keys touched since ``start`` by table, ascending; not looked at for a base.
+        sealed: of an encrypted list: the epoch and its key.
     """
     end = next(iter(tables.values()))
     sections = tuple(
@@ -77,17 +89,31 @@ def make_run(
     )
     header = RunHeader(codec.kind, codec.edition, end.generation, epoch, start, end.version, 0)
     weight = sum(12 * len(section.adds) + section.adds.values.nbytes for section in sections)
-    return format_run(codec, Run(header, end.salt, sections), level_for(weight))
+    run = Run(header, end.salt, sections)
+    if sealed is None:
+        return format_run(codec, run, level_for(weight))
+    return seal_run(codec, run, *sealed, level_for(weight))
 
 
-def check_run(codec: Codec, data: bytes, held: Mapping[str, Table], digests: Mapping[str, str]) -> None:
+def read_run(codec: Codec, data: bytes, sealed: Sealed) -> Run:
+    """Read a run like a client that may. Raises ``FormatError``, ``TrustError``."""
+    return parse_run(codec, data) if sealed is None else open_run(codec, data, *sealed)
+
+
+def check_run(
+    codec: Codec,
+    data: bytes,
+    held: Mapping[str, Table],
+    digests: Mapping[str, str],
+    sealed: Sealed = None,
+) -> None:
     """Apply a run like a client that holds ``held`` and require the state that is to be signed.
 
     Raises:
         StateError: it leads elsewhere.
         FormatError: it does not even decode.
     """
-    tables = apply_run(parse_run(codec, data), held, codec.keyer.host_bits)
+    tables = apply_run(read_run(codec, data, sealed), held, codec.keyer.host_bits)
     if any(tables[name].digest() != digests[name] for name in codec.tables):
         raise StateError("a run does not lead to the state that is to be signed", hint="report this bug")
 

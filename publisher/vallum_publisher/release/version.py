@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from tuf.api.metadata import TargetFile
 
 from vallum.format.charter import Charter
+from vallum.format.epoch import Epoch, commit_pepper
 from vallum.format.head import Head, RunRef, state_of
 from vallum.format.section import Codec
 from vallum.format.table import Table
 from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.recipients.custody import Custody, Keyed
 from vallum_publisher.release.ladder import base_is_due, due_runs, keep_listed
 from vallum_publisher.release.metadata import run_file, run_key
 from vallum_publisher.release.runs import check_run, make_run
@@ -49,8 +51,9 @@ class Release:
     rows: Mapping[str, int]
 
 
-def charter_for(info: ListInfo) -> Charter:
-    """What the offline keys say about a list."""
+def charter_for(info: ListInfo, pepper: bytes = b"") -> Charter:
+    """What the offline keys say about a list; ``pepper`` is empty for a public one."""
+    any_epoch = Epoch(info.uid, f"{info.name}.{FULL}", info.generation, 0)
     return Charter(
         uid=info.uid,
         generation=info.generation,
@@ -63,6 +66,7 @@ def charter_for(info: ListInfo) -> Charter:
         appeal_url=info.appeal_url,
         wide_per_week=info.wide_per_week,
         canon=info.canon,
+        pepper=commit_pepper(any_epoch, pepper) if pepper else None,
     )
 
 
@@ -77,21 +81,24 @@ def make_release(
     info: ListInfo,
     version: Version,
     public: Mapping[str, StreamHead | None],
+    custody: Custody,
     now: datetime,
 ) -> Release:
-    """Compute a version from the catalog.
+    """Compute a version from the catalog, or, of one that is public, what its streams' new epochs add.
 
     Args:
         catalog, cache: where rows and former tables are.
+        custody: the keys of encrypted lists.
         info: the list.
-        version: the one under way.
+        version: the one under way, or the newest one.
         public: what each stream's role says now.
         now: when the head is signed.
 
     Raises:
         StateError: a run does not lead to the state; nothing of it must be signed.
     """
-    charter = charter_for(info)
+    pepper = custody.pepper(info)
+    charter = charter_for(info, pepper)
     before, after = current_tables(catalog, cache, info.name, charter, version.version, version.salt)
     digests = {f"{FULL}.{name}": digest for name, digest in after.digests.items()}
     streams: dict[str, StreamHead] = {}
@@ -105,8 +112,12 @@ def make_release(
         digests |= {f"{edition}.{name}": digest for name, digest in its_digests.items()}
         held = public[stream]
         listed = dict(held.listed) if held and held.head.generation == version.generation else {}
-        for run, data in _new_runs(catalog, info.name, charter.codec(edition), version, tables, listed):
-            _check(charter.codec(edition), run, data, edition, before, its_digests)
+        codec, keyed = charter.codec(edition, pepper), custody.current(info, stream)
+        if keyed is not None and not any(run.epoch == keyed.epoch.number for run in listed):
+            # A new epoch begins with a base of its own, so that its key alone is enough for a newcomer.
+            listed = {run: file for run, file in listed.items() if run.start}
+        for run, data in _new_runs(catalog, info.name, codec, version, tables, listed, keyed):
+            _check(codec, run, data, edition, before, its_digests, keyed)
             file = listed[run] = run_file(stream, version.generation, run, data)
             files[run_key(file)] = data
         kept = keep_listed(listed)
@@ -118,7 +129,7 @@ def make_release(
             as_of=now,
             max_age=info.max_age,
             min_poll=info.min_poll,
-            epochs={},
+            epochs=_epochs(kept, keyed),
             runs=tuple(kept),
         )
         streams[stream] = StreamHead(head, {run: listed[run] for run in kept})
@@ -133,6 +144,7 @@ def _new_runs(
     version: Version,
     tables: Mapping[str, Table],
     listed: Listed,
+    keyed: Keyed | None,
 ) -> Iterator[tuple[RunRef, bytes]]:
     """Yield the runs that end at this version: the step, merged ones worth listing, a base if it is due.
 
@@ -140,32 +152,48 @@ def _new_runs(
         listed: what is listed so far; the caller adds what is yielded before it asks for more.
     """
     rows = sum(len(table.rows) for table in tables.values())
+    epoch, sealed = (keyed.epoch.number, keyed.sealed) if keyed else (version.epoch, None)
     base = next((file.length for run, file in listed.items() if run.start == 0), 0)
-    for start in due_runs(version.version) if base else ():
+    stepped = any(run.end == version.version for run in listed)
+    for start in due_runs(version.version) if listed and not stepped else ():
         touched = {
             table: [row.key for row in catalog.touched_rows(name, table, start)] for table in codec.tables
         }
         merged = start < version.version - 1
         if merged and sum(map(len, touched.values())) > rows:
             continue  # more than the whole state: nobody would choose it
-        data = make_run(codec, tables, start, version.epoch, touched)
-        if not merged or len(data) < base:
-            yield RunRef(start, version.version, version.epoch), data
+        data = make_run(codec, tables, start, epoch, touched, sealed)
+        if not merged or not base or len(data) < base:
+            yield RunRef(start, version.version, epoch), data
     kept = keep_listed(listed)
     if base_is_due(kept, version.version, lambda run: listed[run].length):
-        yield RunRef(0, version.version, version.epoch), make_run(codec, tables, 0, version.epoch, {})
+        yield RunRef(0, version.version, epoch), make_run(codec, tables, 0, epoch, {}, sealed)
+
+
+def _epochs(kept: Sequence[RunRef], keyed: Keyed | None) -> dict[int, str]:
+    """The commitments that clients need: to the keys of the listed runs."""
+    return (
+        {} if keyed is None else {number: keyed.commitments[number] for number in {run.epoch for run in kept}}
+    )
 
 
 def _check(
-    codec: Codec, run: RunRef, data: bytes, edition: str, before: Held | None, digests: Mapping[str, str]
+    codec: Codec,
+    run: RunRef,
+    data: bytes,
+    edition: str,
+    before: Held | None,
+    digests: Mapping[str, str],
+    keyed: Keyed | None,
 ) -> None:
     """Apply a new run like a client, before anything is signed.
 
     From the tables of the last version the step is what most clients do, and a merged run is what a client in
     the middle of it does. Without those tables (the cache was lost) the base alone can be tried.
     """
+    sealed = keyed.sealed if keyed else None
     if run.start == 0:
-        check_run(codec, data, {}, digests)
+        check_run(codec, data, {}, digests, sealed)
     elif before is not None and run.start <= before.version:
         held = {name: edition_of(table, edition, name) for name, table in before.tables.items()}
-        check_run(codec, data, held, digests)
+        check_run(codec, data, held, digests, sealed)

@@ -1,0 +1,214 @@
+"""Who may read which stream, in the catalog: sealed secrets, epochs, recipients, wraps.
+
+Secrets come and go sealed (:mod:`vallum_publisher.vault`); what is in them, and what a wrap is, is
+:mod:`vallum_publisher.recipients`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from vallum.errors import ConfigError, StateError
+from vallum_publisher.catalog.entry import from_seconds, to_seconds
+from vallum_publisher.catalog.tables import epochs, recipients, secrets, wraps
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One key that may read, or might read, a stream.
+
+    Attributes:
+        name: whose it is, and which of theirs.
+        line: the public key as it was sent.
+        fingerprint: as it was confirmed, 64 hex digits.
+        since: the epoch in which it was added.
+        revoked_at: ``None`` while it may read.
+    """
+
+    id: int
+    stream: str
+    name: str
+    line: str
+    fingerprint: str
+    since: int
+    added_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wrap:
+    """One wrap as it is, or is to be, in the store. ``recipient`` is ``None`` for a cover."""
+
+    name: str
+    stream: str
+    generation: int
+    epoch: int
+    suite: str
+    recipient: int | None
+    data: bytes = field(repr=False)
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEpoch:
+    """One epoch: its number, the commitment to its key, and when it was opened."""
+
+    generation: int
+    number: int
+    commitment: str
+    opened_at: datetime
+
+
+def put_secret(connection: Connection, name: str, sealed: bytes) -> bytes:
+    """Keep a sealed secret under a new name; return what is kept, which may have been there before."""
+    held = get_secret(connection, name)
+    if held is None:
+        connection.execute(insert(secrets).values(name=name, sealed=sealed))
+        return sealed
+    return held
+
+
+def get_secret(connection: Connection, name: str) -> bytes | None:
+    """Read a sealed secret."""
+    found = connection.execute(select(secrets.c.sealed).where(secrets.c.name == name)).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+def stream_epochs(connection: Connection, stream: str) -> list[OpenedEpoch]:
+    """Read all epochs of a stream, oldest first; numbers grow over all generations."""
+    rows = connection.execute(select(epochs).where(epochs.c.stream == stream).order_by(epochs.c.epoch))
+    return [
+        OpenedEpoch(row.generation, row.epoch, row.commitment, from_seconds(row.opened_at)) for row in rows
+    ]
+
+
+def open_epoch(
+    connection: Connection, stream: str, generation: int, number: int, commitment: str, now: datetime
+) -> None:
+    """Record a new epoch.
+
+    Raises:
+        StateError: it is not the next one: another publisher opened one just now.
+    """
+    held = stream_epochs(connection, stream)
+    if number != (held[-1].number if held else 0) + 1:
+        raise StateError(f"{stream}: another publisher opened an epoch just now", hint="run it again")
+    connection.execute(
+        insert(epochs).values(
+            stream=stream,
+            generation=generation,
+            epoch=number,
+            commitment=commitment,
+            opened_at=to_seconds(now),
+        )
+    )
+
+
+def add_recipient(
+    connection: Connection, stream: str, name: str, line: str, fingerprint: str, since: int, now: datetime
+) -> Recipient:
+    """Record a recipient.
+
+    Raises:
+        ConfigError: the name is taken, or the key may read the stream already.
+    """
+    for held in stream_recipients(connection, stream):
+        if held.revoked_at is None and held.name == name:
+            raise ConfigError(f"{stream} has a recipient {name!r} already", hint="such as 'name (site 2)'")
+        if held.revoked_at is None and held.fingerprint == fingerprint:
+            raise ConfigError(f"the key of {held.name!r} is this very key")
+    result = connection.execute(
+        insert(recipients).values(
+            stream=stream,
+            name=name,
+            line=line,
+            fingerprint=fingerprint,
+            since=since,
+            added_at=to_seconds(now),
+        )
+    )
+    (number,) = result.inserted_primary_key or (0,)
+    return _recipient(connection.execute(select(recipients).where(recipients.c.id == number)).one())
+
+
+def stream_recipients(connection: Connection, stream: str | None = None) -> list[Recipient]:
+    """Read the recipients of a stream, or all; revoked ones too."""
+    query = select(recipients).order_by(recipients.c.stream, recipients.c.id)
+    rows = connection.execute(query if stream is None else query.where(recipients.c.stream == stream))
+    return [_recipient(row) for row in rows]
+
+
+def revoke_recipient(connection: Connection, number: int, now: datetime) -> None:
+    """Say that a recipient may read no longer."""
+    connection.execute(update(recipients).where(recipients.c.id == number).values(revoked_at=to_seconds(now)))
+
+
+def insert_wraps(connection: Connection, new: Iterable[Wrap]) -> None:
+    """Keep wraps that are to be uploaded."""
+    rows = [
+        {
+            "name": wrap.name,
+            "stream": wrap.stream,
+            "generation": wrap.generation,
+            "epoch": wrap.epoch,
+            "suite": wrap.suite,
+            "recipient": wrap.recipient,
+            "data": wrap.data,
+            "stored": int(wrap.stored),
+        }
+        for wrap in new
+    ]
+    if rows:
+        connection.execute(insert(wraps), rows)
+
+
+def read_wraps(connection: Connection, stream: str | None = None, *, waiting: bool = False) -> list[Wrap]:
+    """Read the wraps of a stream, or all; ``waiting``: only those that are not in the store yet."""
+    query = select(wraps).order_by(wraps.c.name)
+    if stream is not None:
+        query = query.where(wraps.c.stream == stream)
+    if waiting:
+        query = query.where(wraps.c.stored == 0)
+    return [
+        Wrap(
+            row.name,
+            row.stream,
+            row.generation,
+            row.epoch,
+            row.suite,
+            row.recipient,
+            bytes(row.data),
+            bool(row.stored),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def mark_stored(connection: Connection, names: Sequence[str]) -> None:
+    """Say that wraps are in the store."""
+    for name in names:
+        connection.execute(update(wraps).where(wraps.c.name == name).values(stored=1))
+
+
+def delete_wraps(connection: Connection, names: Sequence[str]) -> None:
+    """Forget wraps."""
+    for name in names:
+        connection.execute(delete(wraps).where(wraps.c.name == name))
+
+
+def _recipient(row: Row[Any]) -> Recipient:
+    return Recipient(
+        id=row.id,
+        stream=row.stream,
+        name=row.name,
+        line=row.line,
+        fingerprint=row.fingerprint,
+        since=row.since,
+        added_at=from_seconds(row.added_at),
+        revoked_at=None if row.revoked_at is None else from_seconds(row.revoked_at),
+    )

@@ -1,0 +1,1 @@
+"""Who may read encrypted lists: peppers, epochs, recipients and their wraps (DESIGN §7)."""
