@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
@@ -99,13 +99,16 @@ def show_error(error: VallumError) -> None:
         note(f"{click.style('hint:', fg='yellow')} {error.hint}")
 
 
-def run(command: click.Command, errors: Callable[[VallumError], int] = exit_code) -> int:
-    """Run a command line to its exit code; what Vallum or click raises becomes ``error:`` and ``hint:``."""
+def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (this process's, if none is given) to its exit code.
+
+    What Vallum or click raises becomes ``error:`` and ``hint:``.
+    """
     try:
-        result = command.main(standalone_mode=False)
+        result = command.main(arguments, standalone_mode=False)
     except VallumError as error:
         show_error(error)
-        return errors(error)
+        return exit_code(error)
     except click.exceptions.NoArgsIsHelpError as error:
         say(error.format_message())
         return USAGE
