@@ -95,7 +95,8 @@ def show(kind: str, step: str, rows: int, taken: tuple[float, float], base: tupl
 
 def main(rows: int) -> None:
     print(
-        f"{'list':5} {'step':34} {'seconds':>8} {'rows/s':>9} {'goal':>7} {'x sqlite3':>9} {'cpu':>8} {'rows/cpu':>9}"
+        f"{'list':5} {'step':34} {'seconds':>8} {'rows/s':>9} {'goal':>7} {'x sqlite3':>9}"
+        f" {'cpu':>8} {'rows/cpu':>9}"
     )
     for kind in GOALS:
         measure(kind, rows)
