@@ -71,6 +71,26 @@ def test_every_version_finds_a_short_way(kept: int) -> None:
     assert 4 <= len(bases) <= 8
 
 
+def test_a_client_that_was_away_for_a_month() -> None:
+    """The example of docs/explanation/catch-up.md."""
+
+    def size(run: RunRef) -> int:
+        return 1_000_000 if run.start == 0 else 100 * (run.end - run.start) + 1
+
+    listed: list[RunRef] = []
+    for version in range(1, 1001):
+        listed = keep_listed([*listed, *(RunRef(start, version, 1) for start in due_runs(version))])
+        if base_is_due(listed, version, size):
+            listed = keep_listed([*listed, RunRef(0, version, 1)])
+    way = shortest_path(listed, 280, 1000, size)
+    assert [(run.start, run.end) for run in way] == [
+        (256, 512), (512, 768),
+        (768, 832), (832, 896), (896, 960),
+        (960, 976), (976, 992),
+        (992, 996), (996, 1000),
+    ]  # fmt: skip
+
+
 def test_a_base_is_due_at_an_eighth_or_256_versions_or_where_no_way_leads_on() -> None:
     sizes = {RunRef(0, 1, 1): 800, RunRef(1, 2, 1): 100, RunRef(2, 3, 1): 1, RunRef(0, 3, 1): 900}
     first, second, third, _ = sizes
