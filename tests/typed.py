@@ -38,7 +38,7 @@ class _Tee(io.StringIO):
 
 
 def typed(words: Sequence[str | Path], folder: Path, stdin: bytes = b"") -> Result:
-    """Run one of the two programs in a folder. What it does not catch is raised: users would see a traceback."""
+    """Run one of the two programs in a folder; what it does not catch is raised, as a traceback would be."""
     program, *arguments = map(str, words)
     mixed = io.StringIO()
     out, err = _Tee(mixed), _Tee(mixed)

@@ -19,6 +19,7 @@ import click
 from vallum.errors import ConfigError, DataError, UnavailableError, VallumError
 
 OK, NO, USAGE, DATA, UNAVAILABLE = 0, 1, 2, 3, 4
+STOPPED, GONE = 130, 141  # as shells say of programs that SIGINT or SIGPIPE ended
 EXIT_CODES = """\
 Exit codes: 0 done (or: listed), 1 no (not listed, or something is not in order), 2 the command, the
 configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again."""
@@ -105,7 +106,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     What Vallum or click raises becomes ``error:`` and ``hint:``.
     """
     try:
-        result = command.main(arguments, standalone_mode=False)
+        result = command.main(arguments, prog_name=command.name, standalone_mode=False)
     except VallumError as error:
         show_error(error)
         return exit_code(error)
@@ -121,10 +122,10 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         note("stopped")
-        return 130
-    except BrokenPipeError:
-        # The reader has gone (`| head`); that is no fault of ours.
-        return OK
+        return STOPPED
+    except SystemExit:
+        # So click answers to a reader that has gone (`| head`); its code 1 would mean "no" here.
+        return GONE
     return result if isinstance(result, int) else OK
 
 
