@@ -56,13 +56,13 @@ def _entries(contents: dict[int, int], kind: str) -> list[Record]:
 
 
 @settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    history=st.lists(st.tuples(_Contents, _Contents), min_size=4, max_size=9),
-    rhythm=st.lists(st.sets(st.integers(0, 8), min_size=1), min_size=2, max_size=2),
+    history=st.lists(st.tuples(_Contents, _Contents), min_size=4, max_size=7),
+    rhythm=st.lists(st.sets(st.integers(0, 6), min_size=1), min_size=2, max_size=2),
 )
 def test_whoever_syncs_whenever_holds_the_same_bytes(
     founded: Founded, history: list[tuple[dict[int, int], dict[int, int]]], rhythm: list[set[int]]

@@ -163,7 +163,8 @@ class Publisher:
         committer = self._committer()
         made: dict[tuple[int, ...], Release] = {}
         versions: list[int] = []
-        changes = uploaded = 0
+        stored: dict[str, int] = {}
+        changes = 0
         self.catalog.expire(name, actor=self._actor, now=now)
         for info, pending, tip in self._looks(name):
             public = public_heads(self.repository, tip, info)
@@ -179,7 +180,7 @@ class Publisher:
                 if pending is None:
                     if self.catalog.get_list(name) != info:
                         continue  # what we would have published, another publisher did just now
-                    return self._summary(info, public, versions, changes, uploaded)
+                    return self._summary(info, public, versions, changes, sum(stored.values()))
             if pending.version != at + 1:
                 continue  # somebody published between our look and now
             which = (pending.version, *(tip.number(stream) for stream in public))
@@ -190,9 +191,10 @@ class Publisher:
                 made[which] = sealed
             release = made[which]
             for key, data in release.files.items():
-                self._progress(f"{name}: uploading {len(data):,} bytes")
-                self.store.create(key, data, RUN)
-                uploaded += len(data)
+                if key not in stored:
+                    self._progress(f"{name}: uploading {len(data):,} bytes")
+                    self.store.create(key, data, RUN)
+                    stored[key] = len(data)
             self._progress(f"{name}: signing version {pending.version}")
             roles = {
                 stream: list_role(stream, new.head, new.listed, now)
