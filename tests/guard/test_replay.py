@@ -60,7 +60,7 @@ def _steps() -> list[Step]:
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
         for line in lines:
             raw = json.loads(line)
-            was = {}
+            was: dict[str, bool] = {}
             for url, listed in [(url, False) for url in raw["remove"]] + [(url, True) for url in raw["add"]]:
                 if url not in forms:
                     forms[url] = _form(url)
