@@ -50,9 +50,9 @@ class StreamState:
     window: Window | None = None
     pin: Pin | None = None
 
-    def files(self, source: str, stream: str) -> dict[str, Path]:
+    def files(self, source: str, stream: str, folder_name: str = "lists") -> dict[str, Path]:
         """Table files by table name, relative to the state folder."""
-        folder = Path(source, "lists", stream)
+        folder = Path(source, folder_name, stream)
         head = self.head
         return {
             name: folder / f"{head.generation}-{head.version}-{digest[:16]}.{name}"

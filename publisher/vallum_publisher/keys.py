@@ -154,7 +154,11 @@ class Keyring:
             except RepositoryError as error:
                 failures.append(ConfigError(f"{role}: signing failed: {error.__cause__ or error}"))
         if len(metadata.signatures) < threshold:
-            raise failures[0]
+            first = failures[0]
+            first.hint = (
+                first.hint or f"{threshold} keys must sign {role}; bring as many here for the time being"
+            )
+            raise first
         return metadata.to_bytes()
 
     def _signer(self, key: Key) -> Signer:

@@ -107,6 +107,7 @@ def _bad_frames() -> Vectors:
             header(URL, raw, raw_max=2 * padme(len(raw))) + frame,
         ),
         ("a frame that asks for a window of 16 MiB", header(URL, raw) + window),
+        ("a frame that asks for a dictionary", header(URL, raw) + frame[:4] + b"\x61\x07" + frame[5:]),
         ("bytes after the frame", header(URL, raw) + frame + b"\0"),
         ("a second frame after the frame", header(URL, raw) + frame + compress(b"x", 19)),
         ("a frame that is cut short", header(URL, raw) + frame[:-1]),

@@ -79,8 +79,10 @@ def digest_table(entries: Iterable[Digest], *, version: int = 1) -> Table:
     )
 
 
-def url_matcher(entries: Iterable[Entry], *, host_bits: int = 20, pepper: bytes = b"") -> Matcher:
-    table = url_table(entries, host_bits=host_bits, pepper=pepper)
+def url_matcher(
+    entries: Iterable[Entry], *, host_bits: int = 20, pepper: bytes = b"", edition: str = "full"
+) -> Matcher:
+    table = url_table(entries, host_bits=host_bits, pepper=pepper, edition=edition)
     return Matcher("hotline", "urls", table, Keyer(pepper, host_bits))
 
 

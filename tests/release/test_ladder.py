@@ -6,7 +6,15 @@ import pytest
 
 from vallum.format.head import RunRef
 from vallum.path import shortest_path
-from vallum_publisher.release.ladder import BASE_VERSIONS, FETCHES, base_is_due, due_runs, keep_listed, level
+from vallum_publisher.release.ladder import (
+    BASE_VERSIONS,
+    FETCHES,
+    KEPT,
+    base_is_due,
+    due_runs,
+    keep_listed,
+    rung_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,36 +27,32 @@ from vallum_publisher.release.ladder import BASE_VERSIONS, FETCHES, base_is_due,
         (5, [4]),
         (8, [7, 4]),
         (16, [15, 12, 1]),
-        (32, [31, 28, 16]),
-        (64, [63, 60, 48, 1]),
-        (256, [255, 252, 240, 192, 1]),
-        (255, [254, 240]),  # the last is a shortcut
+        (32, [31, 28, 16, 1]),
+        (64, [63, 60, 48, 32, 1]),
+        (128, [127, 124, 112, 96, 64, 1]),
+        (256, [255, 252, 240, 224, 192, 128, 1]),
+        (255, [254]),
         (252, [251, 248]),
-        (511, [510, 496]),
     ],
 )
 def test_due_runs(version: int, starts: list[int]) -> None:
     assert due_runs(version) == starts
 
 
-def test_a_run_cut_off_at_version_1_belongs_to_its_level() -> None:
-    assert [level(RunRef(*span, 1)) for span in ((1, 2), (1, 4), (4, 8), (1, 16), (16, 32), (1, 64))] == [
-        0, 1, 1, 2, 2, 3,
-    ]  # fmt: skip
+def test_a_run_cut_off_at_version_1_belongs_to_its_rung() -> None:
+    spans = ((1, 2), (1, 4), (4, 8), (1, 16), (16, 32), (1, 32), (1, 64))
+    assert [rung_of(RunRef(*span, 1)) for span in spans] == [1, 4, 4, 16, 16, 32, 64]
 
 
-def test_the_newest_of_each_level_stay_and_one_base() -> None:
+def test_the_newest_of_each_rung_stay_and_one_base() -> None:
     steps = [RunRef(at, at + 1, 1) for at in range(1, 12)]
     merged = [RunRef(1, 4, 1), RunRef(4, 8, 1)]
     bases = [RunRef(0, 3, 1), RunRef(0, 9, 1)]
-    kept = keep_listed([*steps, *merged, *bases], kept=4)
-    assert kept == [RunRef(0, 9, 1), *merged, *steps[-4:]]
-    assert keep_listed([*steps, RunRef(2, 11, 1), RunRef(2, 12, 1)], kept=1) == [RunRef(2, 12, 1), steps[-1]]
+    assert keep_listed([*steps, *merged, *bases]) == [RunRef(0, 9, 1), *merged, *steps[-KEPT:]]
 
 
-@pytest.mark.parametrize("kept", [3, 4, 6])
-def test_every_version_finds_a_short_way(kept: int) -> None:
-    """Uniform changes to a large list, up to the fourth level and beyond."""
+def test_every_version_finds_a_short_way() -> None:
+    """Uniform changes to a large list, up to the rung of 1,024 and beyond."""
 
     def size(run: RunRef) -> int:
         return 10**9 if run.start == 0 else 100 * (run.end - run.start) + 1
@@ -56,10 +60,10 @@ def test_every_version_finds_a_short_way(kept: int) -> None:
     listed: list[RunRef] = []
     bases = []
     for version in range(1, 1100):
-        listed = keep_listed([*listed, *(RunRef(start, version, 1) for start in due_runs(version))], kept)
+        listed = keep_listed([*listed, *(RunRef(start, version, 1) for start in due_runs(version))])
         if base_is_due(listed, version, size):
             bases.append(version)
-            listed = keep_listed([*listed, RunRef(0, version, 1)], kept)
+            listed = keep_listed([*listed, RunRef(0, version, 1)])
         if (
             version in (2, 5, 63, 64, 65, 127, 254, 255, 256, 257, 511, 767, 1022, 1023, 1024, 1025)
             or version % 53 == 0
@@ -69,6 +73,23 @@ def test_every_version_finds_a_short_way(kept: int) -> None:
                 assert len(way) <= FETCHES
                 assert held == 0 or way[0].start  # nobody fetches more than a cold start
     assert 4 <= len(bases) <= 8
+
+
+def test_a_client_that_was_away_for_a_month() -> None:
+    """The example of docs/explanation/catch-up.md."""
+
+    def size(run: RunRef) -> int:
+        return 1_000_000 if run.start == 0 else 100 * (run.end - run.start) + 1
+
+    listed: list[RunRef] = []
+    for version in range(1, 1001):
+        listed = keep_listed([*listed, *(RunRef(start, version, 1) for start in due_runs(version))])
+        if base_is_due(listed, version, size):
+            listed = keep_listed([*listed, RunRef(0, version, 1)])
+    way = shortest_path(listed, 280, 1000, size)
+    assert [(run.start, run.end) for run in way] == [
+        (256, 512), (512, 768), (768, 896), (896, 960), (960, 992), (992, 996), (996, 1000),
+    ]  # fmt: skip
 
 
 def test_a_base_is_due_at_an_eighth_or_256_versions_or_where_no_way_leads_on() -> None:

@@ -513,7 +513,12 @@ def test_a_clock_that_went_back(repository: Repository, client: Client) -> None:
 
 
 def test_hostile_names_in_the_configuration_stay_in_their_folder(client: Client) -> None:
-    assert {path.name for path in client.state.iterdir()} == {"lock", "current.json", "hotline"}
+    assert {path.name for path in client.state.iterdir()} == {
+        "lock",
+        "current.json",
+        "journal.jsonl",
+        "hotline",
+    }
     assert read_current(client.state).missing() == []
 
 

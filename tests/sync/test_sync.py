@@ -131,15 +131,15 @@ def test_a_new_generation(repository: Repository, client: Client) -> None:
     assert client.in_force()["hotline/urls.full"][:2] == (2, 1)
 
 
-def test_old_files_go_one_round_later(repository: Repository, client: Client) -> None:
-    """A reader may hold the last ``current.json`` and not have opened its tables: they stay one round."""
+def test_old_files_go_when_nobody_can_need_them(repository: Repository, client: Client) -> None:
+    """The last versions stay for an operator to pin, and one round for readers; all else goes."""
     states = [client.held()]
-    for form in ("bad.example/c", "bad.example/d"):
-        repository.release("urls", listed(form))
+    for form in "cdefg":
+        repository.release("urls", listed(f"bad.example/{form}"))
         client.synced()
         states.append(client.held())
     tables = {name for name in client.files() if name.endswith(".exact")}
-    kept = {state.files("hotline", "urls.full")["exact"].as_posix() for state in states[-2:]}
+    kept = {state.files("hotline", "urls.full")["exact"].as_posix() for state in (states[0], *states[-3:])}
     assert tables == kept
 
 

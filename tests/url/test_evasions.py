@@ -29,7 +29,11 @@ UNCAUGHT = examples(uncaught)
 
 
 def snapshots(scope: Scope, form: str) -> list[Snapshot]:
-    return [Snapshot([url_matcher([(scope, form, ())], host_bits=bits)]) for bits in (0, 8, 20, 32)]
+    return [
+        Snapshot([url_matcher([(scope, form, ())], host_bits=bits, edition=edition)])
+        for bits in (0, 8, 20, 32)
+        for edition in ("match", "full")
+    ]
 
 
 LISTED = {

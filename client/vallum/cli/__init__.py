@@ -16,6 +16,7 @@ CONFIG = "vallum.toml"
 
 
 @click.group(
+    name="vallum",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"\b\nExamples:\n  vallum init --invitation hotline.json\n  vallum sync\n  vallum check https://www.example/\n\n{EXIT_CODES}",
 )

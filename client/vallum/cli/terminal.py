@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ import click
 from vallum.errors import ConfigError, DataError, NotEntitledError, UnavailableError, VallumError
 
 OK, NO, USAGE, DATA, UNAVAILABLE, NOT_ENTITLED = 0, 1, 2, 3, 4, 5
+STOPPED, GONE = 130, 141  # as shells say of programs that SIGINT or SIGPIPE ended
 EXIT_CODES = """\
 Exit codes: 0 done (or: listed), 1 no (not listed, or something is not in order), 2 the command, the
 configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again,
@@ -102,13 +103,16 @@ def show_error(error: VallumError) -> None:
         note(f"{click.style('hint:', fg='yellow')} {error.hint}")
 
 
-def run(command: click.Command, errors: Callable[[VallumError], int] = exit_code) -> int:
-    """Run a command line to its exit code; what Vallum or click raises becomes ``error:`` and ``hint:``."""
+def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (this process's, if none is given) to its exit code.
+
+    What Vallum or click raises becomes ``error:`` and ``hint:``.
+    """
     try:
-        result = command.main(standalone_mode=False)
+        result = command.main(arguments, prog_name=command.name, standalone_mode=False)
     except VallumError as error:
         show_error(error)
-        return errors(error)
+        return exit_code(error)
     except click.exceptions.NoArgsIsHelpError as error:
         say(error.format_message())
         return USAGE
@@ -121,10 +125,10 @@ def run(command: click.Command, errors: Callable[[VallumError], int] = exit_code
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         note("stopped")
-        return 130
-    except BrokenPipeError:
-        # The reader has gone (`| head`); that is no fault of ours.
-        return OK
+        return STOPPED
+    except SystemExit:
+        # So click answers to a reader that has gone (`| head`); its code 1 would mean "no" here.
+        return GONE
     return result if isinstance(result, int) else OK
 
 

@@ -6,6 +6,7 @@ Reading a URL is :mod:`vallum.url`'s business; several lists and reloading are t
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +15,16 @@ from vallum.expression import DIGEST_TAGS, TAGS, URL_TAGS, Keyer, Scope
 from vallum.format.table import Table
 from vallum.host import suffixes
 from vallum.match.answer import Match
+from vallum.match.names import StemFilter
 from vallum.match.prefilter import Prefilter
 from vallum.url import Canonical
 
 WEAK_SIGNALS = frozenset({"md5", "sha1"})
 _REST = (1 << 96) - 1
+_LOW = struct.Struct(">8xI")
+_FEW = 16
+_WHOLE_TEXTS = (Scope.URL, Scope.URL_ANY_QUERY, Scope.HOST)
+"""Scopes whose expression is one whole text on the URL's own host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +45,35 @@ class Matcher:
         codes = {code for code, _ in table.counts}
         self.scopes = frozenset(scope for scope, tag in URL_TAGS.items() if tag.code in codes)
         self.signals = frozenset(TAGS[code].signal for code in codes if TAGS[code].scope is None)
-        self.prefilter = Prefilter(table.rows.hi, keyer)
-        self._begin = {scope: keyer.begin(URL_TAGS[scope].prefix.encode("ascii")) for scope in self.scopes}
         self.domains = Scope.DOMAIN in self.scopes
+        self.prefilter = Prefilter(table.rows.hi, keyer)
+        self.stems = StemFilter(table.rows) if self.scopes and table.rows.lengths is not None else None
         self._mask = _REST >> keyer.host_bits
+        # Plain strings from here on: an enum's members hash and compare in Python.
+        begin = {scope: keyer.begin(URL_TAGS[scope].prefix.encode("ascii")).copy for scope in self.scopes}
+        self._own = tuple(
+            (scope.value, begin[scope], text) for text, scope in enumerate(_WHOLE_TEXTS) if scope in begin
+        )
+        self._prefix = begin.get(Scope.PATH_PREFIX)
+        self._domain = begin.get(Scope.DOMAIN)
 
     def match_url(self, url: Canonical) -> list[Match]:
         """Look a URL up; ``url.host`` is not empty."""
         found: list[Match] = []
-        for host, part, start, end in self._places(url.host):
+        for host in suffixes(url.host) if self.domains else (url.host,):
+            part, start, end = self.prefilter.rows_on(host)
             left = end - start
-            for scope, digest, _ in self._digests(url, host):
-                key, at = self._find(digest, part, start, end)
+            if not left:
+                continue
+            # Mostly one row or two: the last 32 bits of the hash rule nearly everything else out.
+            lows = self.table.rows.lo[start:end].tolist() if left <= _FEW else None
+            for scope, digest, _, _ in self._digests(url, host):
+                if lows and _LOW.unpack(digest)[0] not in lows:
+                    continue
+                key = part | (int.from_bytes(digest) & self._mask)
+                at = self._find(key, start, end)
                 if at >= 0:
-                    found.append(self._url_match(scope, key, at))
+                    found.append(self._match("url", scope, key.to_bytes(12), at))
                     left -= 1
                     if not left:  # every row on this host has been hit: nothing else can
                         break
@@ -64,10 +85,11 @@ class Matcher:
             part, start, end = self.prefilter.rows_on(host)
             if start == end:
                 part = self.keyer.host_part(host)
-            for scope, digest, form in self._digests(url, host):
-                key, at = self._find(digest, part, start, end)
-                match = self._url_match(scope, key, at) if at >= 0 else None
-                yield Probe(scope, f"{URL_TAGS[scope].prefix}{form}", key.to_bytes(12).hex(), match)
+            for scope, digest, text, length in self._digests(url, host):
+                key = part | (int.from_bytes(digest) & self._mask)
+                at, name = self._find(key, start, end), key.to_bytes(12)
+                match = self._match("url", scope, name, at) if at >= 0 else None
+                yield Probe(Scope(scope), f"url|{scope}|{text[:length]}", name.hex(), match)
 
     def match_digest(self, signal: str, raw: bytes) -> list[Match]:
         """Look an exact digest up; ``raw`` has the length of its algorithm."""
@@ -80,83 +102,64 @@ class Matcher:
         tag = DIGEST_TAGS[signal]
         return [self._match(tag.signal, None, key, at)]
 
-    def _places(self, host: str) -> Iterator[tuple[str, int, int, int]]:
-        """Yield the host, and the names above it, on which there are rows, with where they stand."""
-        part, start, end = self.prefilter.rows_on(host)
-        if start < end:
-            yield host, part, start, end
-        if self.domains:
-            for name in suffixes(host)[1:]:
-                part, start, end = self.prefilter.rows_on(name)
-                if start < end:
-                    yield name, part, start, end
+    def _digests(self, url: Canonical, host: str) -> Iterator[tuple[str, bytes, str, int]]:
+        """Yield what could be listed on ``host``: all scopes on the URL's own, above it ``domain`` alone.
 
-    def _digests(self, url: Canonical, host: str) -> Iterator[tuple[Scope, bytes, str]]:
-        """Yield scope, hash and form of the expressions on ``host``; above the URL's own, ``domain``."""
-        begin = self._begin
+        As scope, hash, and a text with the length of its part that was hashed after the scope.
+        """
         if host == url.host:
             place = host + url.path
-            if Scope.URL in begin:
-                form = str(url)
-                yield Scope.URL, self._hash(Scope.URL, form), form
-            if Scope.URL_ANY_QUERY in begin:
-                yield Scope.URL_ANY_QUERY, self._hash(Scope.URL_ANY_QUERY, place), place
-            if Scope.HOST in begin:
-                yield Scope.HOST, self._hash(Scope.HOST, host), host
-        if Scope.DOMAIN in begin:
-            yield Scope.DOMAIN, self._hash(Scope.DOMAIN, host), host
-        if Scope.PATH_PREFIX in begin and host == url.host:
-            # One state that grows along the path: a long path with many borders stays linear.
-            state = begin[Scope.PATH_PREFIX].copy()
-            state.update(host.encode("ascii"))
-            at, path = len(host), url.path
-            for border in _borders(path):
-                state.update(path[at - len(host) : border].encode("ascii"))
-                at = len(host) + border
-                yield Scope.PATH_PREFIX, state.digest(), place[:at]
+            texts = (place if url.query is None else f"{place}?{url.query}", place, host)
+            for scope, copy, which in self._own:
+                state, text = copy(), texts[which]
+                state.update(text.encode())
+                yield scope, state.digest(), text, len(text)
+            if self._prefix:
+                # One state that grows along the path: a long path with many borders stays linear.
+                state, hashed, data = self._prefix(), 0, place.encode()
+                for border in _borders(place, len(host)):
+                    state.update(data[hashed:border])
+                    hashed = border
+                    yield "path_prefix", state.digest(), place, border
+        if self._domain:
+            state = self._domain()
+            state.update(host.encode())
+            yield "domain", state.digest(), host, len(host)
 
-    def _hash(self, scope: Scope, form: str) -> bytes:
-        state = self._begin[scope].copy()
-        state.update(form.encode("ascii"))
-        return state.digest()
-
-    def _find(self, digest: bytes, part: int, start: int, end: int) -> tuple[int, int]:
-        """Return the key, and the row between ``start`` and ``end`` that has it, or -1."""
-        key = part | (int.from_bytes(digest) & self._mask)
-        top, rows = key >> 32, self.table.rows
-        at = bisect_left(rows.hi, top, start, end)
-        while at < end and rows.hi[at] == top:
-            if rows.lo[at] == key & 0xFFFFFFFF:
-                return key, at
+    def _find(self, key: int, start: int, end: int) -> int:
+        """Return the row between ``start`` and ``end`` that has the key, or -1."""
+        top, hi = key >> 32, self.table.rows.hi
+        at = start if end - start == 1 else bisect_left(hi, top, start, end)
+        while at < end and hi[at] == top:
+            if self.table.rows.lo[at] == key & 0xFFFFFFFF:
+                return at
             at += 1
-        return key, -1
-
-    def _url_match(self, scope: Scope, key: int, at: int) -> Match:
-        return self._match("url", str(scope), key.to_bytes(12), at)
+        return -1
 
     def _match(self, signal: str, scope: str | None, key: bytes, at: int) -> Match:
+        table = self.table
         return Match(
-            source=self.source,
-            list=self.list,
-            version=self.table.version,
-            id=self.keyer.entry_id(key),
-            signal=signal,
-            scope=scope,
-            distance=None,
-            labels=self.table.rows.labels(at),
-            weak=signal in WEAK_SIGNALS,
+            self.source,
+            self.list,
+            table.version,
+            self.keyer.entry_id(key),
+            signal,
+            scope,
+            None,
+            table.rows.labels(at),
+            signal in WEAK_SIGNALS,
         )
 
 
-def _borders(path: str) -> Iterator[int]:
-    """Yield the lengths of the prefixes of a path that end at a segment's border, ``/`` alone left out.
+def _borders(text: str, path_at: int) -> Iterator[int]:
+    """Yield the lengths at which a path that begins at ``path_at`` has a segment's border, ``/`` left out.
 
-    ``/a/b`` has ``/a``, ``/a/`` and ``/a/b``.
+    ``/a/b`` has the prefixes ``/a``, ``/a/`` and ``/a/b``.
     """
-    at = path.find("/", 1)
+    at = text.find("/", path_at + 1)
     while at > 0:
         yield at
         yield at + 1
-        at = path.find("/", at + 1)
-    if not path.endswith("/"):
-        yield len(path)
+        at = text.find("/", at + 1)
+    if not text.endswith("/"):
+        yield len(text)

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from vallum.expression import Keyer
+from vallum.match.names import CACHED_NAMES
 from vallum.url import HOST_AT_A_GLANCE
 
 _MAX_BITMAP_BITS = 24
@@ -20,7 +21,6 @@ _TOP = struct.Struct(">I8x")
 """The leading 32 bits of a key, which hold the host bits."""
 
 _CACHED_TOPS = 1024
-_CACHED_HOSTS = 8192
 
 
 class Prefilter:
@@ -102,7 +102,7 @@ def url_filter(filters: Sequence[tuple[Prefilter, bool]]) -> Callable[[str], boo
             if len(clean_tops) >= _CACHED_TOPS:
                 clean_tops.clear()
             clean_tops.add(top)
-        if len(clean) >= _CACHED_HOSTS:
+        if len(clean) >= CACHED_NAMES:
             clean.clear()
         clean.add(host)
         return True

@@ -8,6 +8,7 @@ from vallum.errors import InputError
 from vallum.expression import parse_digest
 from vallum.match.answer import Match
 from vallum.match.exact import Matcher
+from vallum.match.names import stem_url_filter
 from vallum.match.policy import most_severe_first
 from vallum.match.prefilter import url_filter
 from vallum.url import canonicalize
@@ -20,7 +21,12 @@ class Snapshot:
         self.matchers = tuple(matchers)
         self.signals = frozenset[str]().union(*(matcher.signals for matcher in self.matchers))
         self._of_urls = tuple(matcher for matcher in self.matchers if matcher.scopes)
-        self._is_clean = url_filter([(matcher.prefilter, matcher.domains) for matcher in self._of_urls])
+        stems = [matcher.stems for matcher in self._of_urls if matcher.stems]
+        self._is_clean = (
+            stem_url_filter(stems)
+            if len(stems) == len(self._of_urls)
+            else url_filter([(matcher.prefilter, matcher.domains) for matcher in self._of_urls])
+        )
 
     def match_url(self, url: str | bytes) -> list[Match]:
         """Look a URL up, most severe match first.

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from vallum.durable import write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
+from vallum.journal import record
 from vallum.state import FILE, Current, format_current, read_current
 from vallum.sync.floor import read_floor, write_floor
 from vallum.sync.follow import role_file
+from vallum.sync.kept import Kept, read_kept, state_file, worth_keeping, write_kept
+from vallum.sync.quarantine import mark
 from vallum.sync.source import Staged
 from vallum.sync.tables import FILE_MODE, sweep
 
@@ -33,7 +37,9 @@ def read_held(state_dir: Path) -> Current:
         return Current()
 
 
-def activate(state_dir: Path, before: Current, staged: Iterable[Staged]) -> tuple[Current, list[Staged]]:
+def activate(
+    state_dir: Path, before: Current, staged: Iterable[Staged], now: datetime
+) -> tuple[Current, list[Staged]]:
     """Bring sources into force together.
 
     Returns:
@@ -55,12 +61,34 @@ def activate(state_dir: Path, before: Current, staged: Iterable[Staged]) -> tupl
         done.append(item)
     after = Current(sources)
     if after != before:
+        _account(state_dir, before, after, now)
         write_durable(state_dir / FILE, [format_current(after)], mode=FILE_MODE)  # 7.4
     return after, done
 
 
-def tidy(state_dir: Path, before: Current, after: Current) -> None:
-    """Remove files that neither the versions in force nor the ones before them refer to (client.md §7.5).
+def _account(state_dir: Path, before: Current, after: Current, now: datetime) -> None:
+    """Write down what is about to come into force, and what was signed about it."""
+    for name, source in after.sources.items():
+        was = before.sources.get(name)
+        for stream, state in source.streams.items():
+            held = was.streams.get(stream) if was else None
+            head = state.head
+            details = {
+                "source": name, "list": stream, "generation": head.generation, "version": head.version,
+                "state": head.state,
+            }  # fmt: skip
+            if held is None or mark(held.head) != mark(head):
+                write_kept(state_dir, name, stream, Kept(state, now))
+                record(state_dir, now, "activated", details)
+            if held is not None and held.pin is not None and state.pin is None:
+                record(state_dir, now, "pin ended", details)
+            lifted = stream in source.lifted
+            if lifted != (was is not None and stream in was.lifted):
+                record(state_dir, now, "enforcement lifted" if lifted else "enforced again", details)
+
+
+def tidy(state_dir: Path, before: Current, after: Current, now: datetime) -> None:
+    """Remove files that no version refers to that is in force, was so before, or is kept (client.md §7.5).
 
     A reader may have read the old ``current.json`` and not yet opened its tables.
 
@@ -68,7 +96,11 @@ def tidy(state_dir: Path, before: Current, after: Current) -> None:
         StorageError: a file cannot be removed.
     """
     keep: list[Path] = []
-    for source, stream, state in (*before.streams(), *after.streams()):
+    named = [*before.streams(), *after.streams()]
+    for source, stream, _ in after.streams():
+        kept = worth_keeping(read_kept(state_dir, source, stream), now)
+        named += [(source, stream, version.state) for version in kept]
+    for source, stream, state in named:
         keep += state.files(source, stream).values()
-        keep.append(role_file(source, stream, state.head))
+        keep += [role_file(source, stream, state.head), state_file(source, stream, state.head)]
     sweep(state_dir, keep)

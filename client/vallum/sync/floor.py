@@ -19,16 +19,17 @@ from vallum.format.head import Head, integer
 
 FILE = "floor.json"
 FORMAT = 1
+ROOT = "root"
 _LAYER = "floor.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The newest state of one stream that was ever activated here."""
+    """The newest state of one stream that was ever activated here; ``state`` is empty for a shipped one."""
 
     generation: int
     version: int
-    state: str
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Floor:
                 f"{mark.version} of {mark.generation}, which was in force here",
                 hint="an old store or an attack; call the publisher",
             )
-        if offered == held and head.state != mark.state:
+        if offered == held and mark.state and head.state != mark.state:
             raise EquivocationError(
                 f"{stream}: version {head.version} of generation {head.generation} has two signed states",
                 hint="both are kept as evidence; call the publisher",
@@ -81,6 +82,15 @@ class Floor:
             if mark is None or (mark.generation, mark.version) < (head.generation, head.version):
                 marks[stream] = Mark(head.generation, head.version, head.state)
         return replace(self, root=max(self.root, root), streams=marks)
+
+    def shipped(self, least: Mapping[str, tuple[int, int]]) -> Floor:
+        """The floor, not below what ships with the configuration (``Source.floor``)."""
+        marks = dict(self.streams)
+        for stream, numbers in least.items():
+            mark = marks.get(stream)
+            if stream != ROOT and (mark is None or (mark.generation, mark.version) < numbers):
+                marks[stream] = Mark(*numbers)
+        return replace(self, root=max(self.root, least.get(ROOT, (0, 0))[1]), streams=marks)
 
 
 class EquivocationError(TrustError):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tuf.api.metadata import TargetFile
@@ -18,6 +18,7 @@ from vallum.errors import (
     ConfigError,
     DataError,
     FetchError,
+    GuardError,
     NotEntitledError,
     StateError,
     StorageError,
@@ -30,18 +31,23 @@ from vallum.format.epoch import Epoch
 from vallum.format.head import Head, RunRef
 from vallum.format.section import Codec
 from vallum.format.table import Table
+from vallum.journal import record
 from vallum.path import shortest_path
 from vallum.state import StreamState
 from vallum.sync.apply import apply_listed, check_head_fits, check_tables
 from vallum.sync.fetch import AbsentError
 from vallum.sync.floor import EquivocationError, Floor, Mark
+from vallum.sync.judge import Judge, absurd
 from vallum.sync.keys import SourceKeys
+from vallum.sync.quarantine import Quarantine, Quarantined, mark
 from vallum.sync.roles import TopLevel
 from vallum.sync.tables import FILE_MODE, FOLDER_MODE, folder_bytes, open_tables, write_tables
 from vallum.sync.trust import Repository
 
 WORKERS = 6
 """Runs fetched at a time."""
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Followed:
     """
 
     state: StreamState
-    expires: datetime
+    expires: datetime = NEVER
     path: tuple[RunRef, ...] = ()
     warning: VallumError | None = None
 
@@ -83,13 +89,20 @@ class Follower:
     repository: Repository
     top: TopLevel
     floor: Floor
+    judge: Judge
     keys: SourceKeys
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Where absurd versions of this source are kept."""
+        return Quarantine(self.place.state_dir, self.place.name)
 
     def follow(self, stream: str, held: StreamState | None) -> Followed | None:
         """Bring the newest version of a stream onto this disk; ``None`` if it has none yet.
 
         Raises:
             ConfigError: the repository has no such list or edition.
+            GuardError: the version is absurd; it is in quarantine, and ``held`` stays.
             DataError: what the publisher or the wire sent is refused; ``held`` stays.
             UnavailableError: the store or this disk does not do its part; ``held`` stays.
         """
@@ -108,23 +121,69 @@ class Follower:
         except EquivocationError:
             self._keep_evidence(stream, head, role)
             raise
-        pepper = self.keys.pepper(stream, charter, head)  # 4.6
-        files = state.files(self.place.name, stream)
-        if open_tables(self.place.state_dir, files, head.tables):
-            followed = Followed(state, expires)
-        else:
-            tables, path, warning = self._build(stream, charter, head, pepper, held)
+        if held is not None and held.pin is not None and self.judge.now < held.pin.until:
+            return Followed(held, expires)  # 6.8
+        followed = self._bring(stream, state, held, role)
+        self._write_role(stream, head, role)
+        self.keys.forget(stream, head)
+        return replace(followed, expires=expires)
+
+    def _bring(self, stream: str, state: StreamState, held: StreamState | None, role: bytes) -> Followed:
+        """Bring the tables of a version onto this disk, and have them judged."""
+        head, place = state.head, self.place
+        pepper = self.keys.pepper(stream, state.charter, head)  # 4.6
+        codec = state.charter.codec(split_stream(stream)[1], pepper)
+        files = state.files(place.name, stream)
+        there = open_tables(place.state_dir, files, head.tables)
+        same = held if held is not None and mark(held.head) == mark(head) else None
+        if same is not None and there:
+            return Followed(replace(state, window=same.window))
+        before = (
+            open_tables(place.state_dir, held.files(place.name, stream), held.head.tables) if held else {}
+        )
+        aside = self.quarantine.offered_again(stream, head)
+        if aside is not None and aside.rejected:
+            raise absurd(stream, state, ("the operator has rejected it",))
+        path: tuple[RunRef, ...] = ()
+        warning: VallumError | None = None
+        tables = there or (self.quarantine.tables(stream, state) if aside else {})
+        if not tables:
+            tables, path, warning = self._build(stream, codec, state, held, before)
             self._check_quota(
                 sum(memoryview(chunk).nbytes for table in tables.values() for chunk in table.chunks())
             )
-            # 6.6: the guard rails of DESIGN §9 will judge here.
-            write_tables(self.place.state_dir, files, tables)
-            followed = Followed(state, expires, path, warning)
-        self._write_role(stream, head, role)
-        if charter.pepper is not None:
-            both = {state.charter.generation, held.charter.generation if held else charter.generation}
-            self.keys.forget(stream, head, both)
-        return followed
+        if same is not None:
+            window = same.window
+        else:
+            try:
+                window = self.judge.window(stream, state, held, before, tables, codec.keyer)  # 6.6
+            except GuardError as error:
+                self._set_aside(stream, state, error, tables, role, aside)
+                raise
+        if not there:
+            write_tables(place.state_dir, files, tables)
+        self.quarantine.drop(stream)
+        return Followed(replace(state, window=window), path=path, warning=warning)
+
+    def _set_aside(
+        self,
+        stream: str,
+        state: StreamState,
+        error: GuardError,
+        tables: Mapping[str, Table],
+        role: bytes,
+        aside: Quarantined | None,
+    ) -> None:
+        """Keep an absurd version for a person to decide, and say so once (client.md §6.7)."""
+        head, now = state.head, self.judge.now
+        about = Quarantined(state, aside.since if aside else now, error.reasons)
+        if aside is None:
+            details = {
+                "source": self.place.name, "list": stream, "generation": head.generation,
+                "version": head.version, "state": head.state, "reasons": list(error.reasons),
+            }  # fmt: skip
+            record(self.place.state_dir, now, "quarantined", details)
+        self.quarantine.keep(stream, about, tables, role)
 
     def _charter(self, stream: str, held: StreamState | None) -> Charter:
         name, edition = split_stream(stream)
@@ -145,18 +204,21 @@ class Follower:
         return charter
 
     def _build(
-        self, stream: str, charter: Charter, head: Head, pepper: bytes, held: StreamState | None
+        self,
+        stream: str,
+        codec: Codec,
+        state: StreamState,
+        held: StreamState | None,
+        before: dict[str, Table],
     ) -> tuple[dict[str, Table], tuple[RunRef, ...], VallumError | None]:
         """Lead the tables to the head; by a base if the first way fails (client.md §6.5)."""
+        head = state.head
         tables: dict[str, Table] = {}
         version = 0
         # 5.1: a version of another generation counts as none.
-        if held is not None and held.head.generation == head.generation:
-            files = held.files(self.place.name, stream)
-            tables = open_tables(self.place.state_dir, files, held.head.tables)
-            version = held.head.version if tables else 0
-        codec = charter.codec(split_stream(stream)[1], pepper)
-        way = self._way(stream, charter, head, self._runs(stream, head), version)
+        if held is not None and held.head.generation == head.generation and before:
+            tables, version = before, held.head.version
+        way = self._way(stream, state, self._runs(stream, head), version)
         path = way.path
         try:
             return self._lead(stream, codec, head, way, tables), path, None
@@ -167,7 +229,7 @@ class Follower:
                 raise first from None
             rest = {ref: run for ref, run in way.runs.items() if ref != failed.ref}
         try:
-            way = self._way(stream, charter, head, rest, 0)
+            way = self._way(stream, state, rest, 0)
         except StateError:
             raise first from None
         try:
@@ -184,10 +246,9 @@ class Follower:
                 runs[ref] = run
         return runs
 
-    def _way(
-        self, stream: str, charter: Charter, head: Head, runs: Mapping[RunRef, TargetFile], version: int
-    ) -> _Way:
+    def _way(self, stream: str, state: StreamState, runs: Mapping[RunRef, TargetFile], version: int) -> _Way:
         """The cheapest path over runs whose epoch's key is held or can be fetched (client.md §5.2)."""
+        charter, head = state.charter, state.head
         keys: dict[int, tuple[Epoch, bytes]] = {}
         while True:
             path = _path(runs, version, head)
@@ -204,12 +265,7 @@ class Follower:
                     keys[number] = Epoch(charter.uid, stream, head.generation, number), key
 
     def _lead(
-        self,
-        stream: str,
-        codec: Codec,
-        head: Head,
-        way: _Way,
-        tables: dict[str, Table],
+        self, stream: str, codec: Codec, head: Head, way: _Way, tables: dict[str, Table]
     ) -> dict[str, Table]:
         runs, path = way.runs, way.path
         self._check_quota(sum(runs[ref].length for ref in path))
@@ -226,9 +282,8 @@ class Follower:
                         done.result()
                         with os_errors(file, "read"):
                             data = file.read_bytes()
-                        tables = apply_listed(
-                            codec, head.generation, ref, data, tables, way.keys.get(ref.epoch)
-                        )
+                        sealed = way.keys.get(ref.epoch)
+                        tables = apply_listed(codec, head.generation, ref, data, tables, sealed)
                     except VallumError as error:
                         raise _RunFailed(ref, error) from None
             finally:

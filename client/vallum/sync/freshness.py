@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from vallum.config import HARD_EXPIRY_DAYS
 from vallum.format.head import stale_after
 from vallum.state import SourceState, StreamState
 
@@ -25,16 +26,35 @@ class Freshness(StrEnum):
     FRESH = "fresh"
     STALE = "stale"
     CLOCK = "clock"
+    HARD_EXPIRED = "hard-expired"
 
 
-def freshness(stream: StreamState, source: SourceState, now: datetime) -> Freshness:
+def freshness(
+    stream: StreamState, source: SourceState, now: datetime, days: int = HARD_EXPIRY_DAYS
+) -> Freshness:
     """Judge one stream in force.
 
     ``clock`` comes first: with a wrong clock nothing can be said about age. ``stale`` is the age of the
-    list's own signature (a stolen online key cannot renew that) or expired metadata.
+    list's own signature (a stolen online key cannot renew that) or expired metadata. ``hard-expired`` is
+    ``stale`` for ``days``, with failed syncs on as many different days: a clock that jumps is not enough.
     """
     if stream.head.as_of > now + CLOCK_AHEAD or now < source.verified_at - CLOCK_BEHIND:
         return Freshness.CLOCK
-    if now >= stale_after(stream.head) or now >= source.expires:
-        return Freshness.STALE
-    return Freshness.FRESH
+    since = min(stale_after(stream.head), source.expires)
+    if now < since:
+        return Freshness.FRESH
+    if now - since >= timedelta(days=days) and source.failed_days >= days:
+        return Freshness.HARD_EXPIRED
+    return Freshness.STALE
+
+
+def half_spent(stream: StreamState, source: SourceState, now: datetime) -> datetime | None:
+    """When a stream will be stale, if half of the time until then has passed without a new signature.
+
+    The list's own half is reckoned from ``as_of``; that of the metadata from when it was verified, since TUF
+    dates nothing but expiry.
+    """
+    for begun, end in ((stream.head.as_of, stale_after(stream.head)), (source.verified_at, source.expires)):
+        if begun + (end - begun) / 2 <= now:
+            return min(stale_after(stream.head), source.expires)
+    return None

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,25 +74,20 @@ class SourceKeys:
         write_durable(self._file(epoch), [secrets.key + secrets.seed], mode=0o600)
         return secrets.key
 
-    def forget(self, stream: str, head: Head, generations: Collection[int]) -> None:
-        """Remove keys that no listed run of this stream needs, and peppers of past generations.
+    def forget(self, stream: str, head: Head) -> None:
+        """Remove epoch keys that no listed run of this stream needs. Peppers stay: versions of them may too.
 
         Raises:
             StorageError: a file cannot be removed.
         """
         if not self._folder.is_dir():
             return
-        name = stream.rpartition(".")[0]
         with os_errors(self._folder, "clear"):
             for path in self._folder.iterdir():
                 match = _EPOCH_FILE.fullmatch(path.name)
-                if match and match[1] == stream:
-                    needed = int(match[2]) == head.generation and int(match[3]) in head.epochs
-                elif path.name.startswith(f"{name}.") and path.name.endswith(".pepper"):
-                    needed = path.name.split(".")[1] in {str(number) for number in generations}
-                else:
+                if match is None or match[1] != stream:
                     continue
-                if not needed:
+                if int(match[2]) != head.generation or int(match[3]) not in head.epochs:
                     path.unlink()
 
     @property

@@ -31,6 +31,7 @@ def may_poll(held: SourceState, config: str, followed: tuple[str, ...], now: dat
         bool(held.timestamp_sha256)
         and held.config == config
         and held.followed == followed
+        and not any(stream.pin is not None and stream.pin.until <= now for stream in held.streams.values())
         and timedelta(0) <= now - held.verified_at < FULL_RUN_EVERY
         and all(expiry - now > (expiry - held.verified_at) / _MARGIN for expiry in expiries)
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from vallum.errors import VallumError
 
-StreamOutcome = Literal["activated", "unchanged", "unpublished", "failed"]
+StreamOutcome = Literal["activated", "unchanged", "unpublished", "pinned", "quarantined", "failed"]
 SourceOutcome = Literal["synced", "unchanged", "partial", "failed"]
 
 
@@ -16,7 +16,8 @@ class StreamReport:
     """One list of one source.
 
     Attributes:
-        outcome: ``unpublished`` means delegated, with no version yet.
+        outcome: ``unpublished`` means delegated, with no version yet; ``pinned``, that the operator holds an
+            earlier version; ``quarantined``, that the newest one is absurd and was put aside.
         generation, before, after: of versions in force; ``None`` for none.
         path: the runs that were applied, as ``(from, to)``.
         requests, bytes: of this list's own metadata and runs.

@@ -7,28 +7,32 @@ back another.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-from vallum.config import Source
+from vallum.config import Config, HardExpiry, Source
 from vallum.durable import make_folder, os_errors
-from vallum.errors import DataError, VallumError
+from vallum.errors import DataError, GuardError, VallumError
+from vallum.guard import NeverBlock
 from vallum.state import SourceState, StreamState
 from vallum.sync.fetch import Fetcher
 from vallum.sync.floor import Floor, read_floor
-from vallum.sync.follow import Follower, Place
+from vallum.sync.follow import NEVER, Follower, Place
+from vallum.sync.freshness import Freshness, freshness
+from vallum.sync.judge import Judge, absurd
 from vallum.sync.keys import SourceKeys
 from vallum.sync.poll import may_poll
-from vallum.sync.report import SourceOutcome, SourceReport, StreamReport
+from vallum.sync.quarantine import Quarantine
+from vallum.sync.report import SourceOutcome, SourceReport, StreamOutcome, StreamReport
 from vallum.sync.roles import TopLevel
 from vallum.sync.tables import FOLDER_MODE, Proven
 from vallum.sync.transport import Transport
 from vallum.sync.trust import Repository
 
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-_NOTHING = SourceState((), {}, _NEVER, 0, _NEVER)
+_NOTHING = SourceState((), {}, NEVER, 0, NEVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,20 @@ class SourceSync:
 
     def __init__(
         self,
-        state_dir: Path,
+        config: Config,
         source: Source,
         held: SourceState | None,
-        config: str,
+        digest: str,
         transport: Transport,
         proven: Proven,
+        never: Callable[[], NeverBlock],
         now: datetime,
     ) -> None:
-        self._place = Place(state_dir, source.name, source.quota)
+        self._place = Place(config.state, source.name, source.quota)
         self._source = source
-        self._config = config
+        self._hard_expiry = config.hard_expiry
+        self._config = digest
+        self._never = never
         self._proven = proven
         self._now = now
         self._started = time.monotonic()
@@ -73,7 +80,7 @@ class SourceSync:
             return self._full()
         except Exception as error:  # _known: no error of a source may hold back another source
             report = replace(self._report("failed", ()), error=_known(error))
-            return unsynced(self._source, self._held, report)
+            return unsynced(self._source, self._held, report, self._now, self._hard_expiry)
 
     def _is_unchanged(self) -> bool:
         """Ask with one conditional request, where its answer would prove anything (client.md §10)."""
@@ -90,22 +97,26 @@ class SourceSync:
         return timestamp is None or sha256(timestamp).hexdigest() == held.timestamp_sha256
 
     def _full(self) -> Staged:
-        floor = read_floor(self._place.folder).raised(
+        floor = read_floor(self._place.folder).shipped(self._source.floor)
+        floor = floor.raised(
             self._held.root_version, {name: state.head for name, state in self._streams.items()}
         )
         repository = Repository(self._place.folder / "trust", self._source.root_bytes(), self._fetcher)
         top = repository.refresh()
         floor.check_root(top.root_version)  # 3.3
-        source, place = self._source, self._place
-        keys = SourceKeys(place.state_dir, source.name, source.recipient, self._fetcher)
-        follower = Follower(place, repository, top, floor, keys)
+        judge = Judge(self._never, self._held.verified_at, self._now)
+        source = self._source
+        keys = SourceKeys(self._place.state_dir, source.name, source.recipient, self._fetcher)
+        follower = Follower(self._place, repository, top, floor, judge, keys)
         streams = dict(self._streams)
         expires = [top.expires]
         reports = [self._follow(follower, stream, streams, expires) for stream in self._source.streams]
-        whole = all(report.error is None for report in reports)
+        good = all(report.error is None for report in reports)
+        # 10.1: what is in quarantine stays there under the same timestamp.
+        whole = all(report.error is None or report.outcome == "quarantined" for report in reports)
         return Staged(
             replace(
-                self._report("synced" if whole else "partial", tuple(reports)), root_version=top.root_version
+                self._report("synced" if good else "partial", tuple(reports)), root_version=top.root_version
             ),
             SourceState(
                 followed=self._source.streams,
@@ -132,7 +143,8 @@ class SourceSync:
             followed = follower.follow(stream, held)
         except Exception as error:  # _known: no error of a list may hold back another list
             generation = None if held is None else held.head.generation
-            report = replace(report, generation=generation, error=_known(error))
+            outcome: StreamOutcome = "quarantined" if isinstance(error, GuardError) else "failed"
+            report = replace(report, outcome=outcome, generation=generation, error=_known(error))
         else:
             if followed is None:
                 report = replace(report, outcome="unpublished")
@@ -143,7 +155,11 @@ class SourceSync:
                 same = held is not None and (held.head.generation, before) == (head.generation, head.version)
                 report = replace(
                     report,
-                    outcome="unchanged" if same and not followed.path else "activated",
+                    outcome="pinned"
+                    if followed.state.pin is not None
+                    else "unchanged"
+                    if same and not followed.path
+                    else "activated",
                     generation=head.generation,
                     after=head.version,
                     path=tuple((ref.start, ref.end) for ref in followed.path),
@@ -162,14 +178,19 @@ class SourceSync:
         return self._fetcher.timestamp_etag if came == top.timestamp_sha256 else ""
 
     def _unchanged(self) -> tuple[StreamReport, ...]:
-        return tuple(
-            StreamReport(
-                name, "unchanged", state.head.generation, before=state.head.version, after=state.head.version
-            )
-            if (state := self._streams.get(name)) is not None
-            else StreamReport(name, "unpublished")
-            for name in self._source.streams
-        )
+        return tuple(self._still(name, self._streams.get(name)) for name in self._source.streams)
+
+    def _still(self, name: str, state: StreamState | None) -> StreamReport:
+        """Report a list of which nothing new was heard; an alarm goes on."""
+        aside = Quarantine(self._place.state_dir, self._place.name).find(name)
+        report = StreamReport(name, "unpublished")
+        if state is not None:
+            head = state.head
+            outcome: StreamOutcome = "unchanged" if state.pin is None else "pinned"
+            report = StreamReport(name, outcome, head.generation, before=head.version, after=head.version)
+        if aside is not None:
+            return replace(report, outcome="quarantined", error=absurd(name, aside.state, aside.reasons))
+        return report
 
     def _report(self, outcome: SourceOutcome, streams: tuple[StreamReport, ...]) -> SourceReport:
         return SourceReport(
@@ -183,14 +204,31 @@ class SourceSync:
         )
 
 
-def unsynced(source: Source, held: SourceState | None, report: SourceReport) -> Staged:
-    """Stage a source whose sync came to nothing: what was in force stays, and the next sync is a full one."""
+def unsynced(
+    source: Source, held: SourceState | None, report: SourceReport, now: datetime, hard_expiry: HardExpiry
+) -> Staged:
+    """Stage a source whose sync came to nothing: what was in force stays, and the next sync is a full one.
+
+    Failures are counted by days, for a list to be hard-expired only after as many of them (client.md §9.4).
+    """
     state = held or _NOTHING
     streams = _followed(source, state)
-    return Staged(
-        report,
-        replace(state, followed=source.streams, streams=streams, timestamp_sha256="", timestamp_etag=""),
+    today = now.toordinal()
+    state = replace(
+        state,
+        followed=source.streams,
+        streams=streams,
+        timestamp_sha256="",
+        timestamp_etag="",
+        failed_days=state.failed_days + (today != state.failed_on),
+        failed_on=today,
     )
+    expired = [
+        name
+        for name, stream in streams.items()
+        if freshness(stream, state, now, hard_expiry.days) is Freshness.HARD_EXPIRED
+    ]
+    return Staged(report, replace(state, lifted=tuple(expired) if hard_expiry.opens else ()))
 
 
 def _followed(source: Source, held: SourceState) -> dict[str, StreamState]:

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from vallum.config import Config, Source
 from vallum.durable import make_folder
 from vallum.errors import VallumError
+from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
 from vallum.state import Current
 from vallum.sync.activate import activate, read_held, tidy
+from vallum.sync.judge import load_never_block
 from vallum.sync.report import SourceReport, SyncReport
 from vallum.sync.source import SourceSync, Staged, unsynced
 from vallum.sync.tables import FOLDER_MODE, Proven
@@ -37,6 +39,7 @@ class Updater:
         self._config = config
         self._connect = connect
         self._proven = Proven()
+        self._never = "", NeverBlock()
 
     def sync(self, now: datetime | None = None, wait_for_lock: float = WAIT) -> SyncReport:
         """Fetch, verify and bring into force the newest version of every list that is followed.
@@ -60,37 +63,51 @@ class Updater:
             before = read_held(state_dir)
             reports, after = self._sync_all(before, now)
             if after != before:
-                tidy(state_dir, before, after)
+                tidy(state_dir, before, after, now)
         return SyncReport(
             tuple(reports[source.name] for source in self._config.sources), time.monotonic() - started
         )
 
     def _sync_all(self, before: Current, now: datetime) -> tuple[dict[str, SourceReport], Current]:
-        config = self._config.digest()
+        digest = self._config.digest()
         names = {source.name for source in self._config.sources}
         # A source that is followed no longer is not in force any longer.
         current = Current({name: state for name, state in before.sources.items() if name in names})
         reports: dict[str, SourceReport] = {}
         with ThreadPoolExecutor(len(names), "vallum-source") as pool:
             pending = {
-                pool.submit(self._sync_one, source, before, config, now) for source in self._config.sources
+                pool.submit(self._sync_one, source, before, digest, now) for source in self._config.sources
             }
             while pending:
                 done, pending = _finished(pending)
-                current, staged = activate(self._config.state, current, [future.result() for future in done])
+                ready = [future.result() for future in done]
+                current, staged = activate(self._config.state, current, ready, now)
                 reports |= {item.report.source: item.report for item in staged}
         return reports, current
 
-    def _sync_one(self, source: Source, before: Current, config: str, now: datetime) -> Staged:
+    def _sync_one(self, source: Source, before: Current, digest: str, now: datetime) -> Staged:
         held = before.sources.get(source.name)
         try:
             transport = self._connect(source)
         except VallumError as error:
-            return unsynced(source, held, SourceReport(source.name, "failed", error=error))
+            report = SourceReport(source.name, "failed", error=error)
+            return unsynced(source, held, report, now, self._config.hard_expiry)
         try:
-            return SourceSync(self._config.state, source, held, config, transport, self._proven, now).run()
+            return SourceSync(
+                self._config, source, held, digest, transport, self._proven, self._never_block(digest), now
+            ).run()
         finally:
             transport.close()
+
+    def _never_block(self, digest: str) -> Callable[[], NeverBlock]:
+        """Read the never-block list when it is first needed, and anew when the configuration changes."""
+
+        def read() -> NeverBlock:
+            if self._never[0] != digest:
+                self._never = digest, load_never_block(self._config.never_block)
+            return self._never[1]
+
+        return read
 
 
 def _finished(pending: set[Future[Staged]]) -> tuple[set[Future[Staged]], set[Future[Staged]]]:

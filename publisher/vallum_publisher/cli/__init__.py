@@ -15,6 +15,7 @@ from vallum_publisher.cli.release import gc, invite, publish, refresh, status, v
 
 
 @click.group(
+    name="vallum-publisher",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="\b\nExamples:\n"
     "  vallum-publisher demo\n"

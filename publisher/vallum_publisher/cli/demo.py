@@ -5,13 +5,16 @@ from __future__ import annotations
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vallum.cli.terminal import emit, say, table
 from vallum.errors import ConfigError
 from vallum_publisher.cli.session import json_option, showing_steps
-from vallum_publisher.demo.story import Outcome, tell
+
+if TYPE_CHECKING:
+    from vallum_publisher.demo.story import Outcome
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher demo\n  vallum-publisher demo --keep playground")
@@ -19,6 +22,8 @@ from vallum_publisher.demo.story import Outcome, tell
 @json_option
 def demo(keep: Path | None, as_json: bool) -> None:
     """Publish, serve, sync, match and tamper in a temporary folder, in a few seconds."""
+    from vallum_publisher.demo.story import tell
+
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise ConfigError(f"{keep} is not empty", hint="name a new folder")
     with tempfile.TemporaryDirectory(prefix="vallum-demo-") as temporary:

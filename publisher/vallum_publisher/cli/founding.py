@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vallum.cli.terminal import clock, emit, note, say, table
-from vallum.expression import propose_host_bits
-from vallum.invitation import root_fingerprint
-from vallum_publisher.catalog import ListInfo, ListSpec
 from vallum_publisher.cli.session import (
     ask_passphrase,
     json_option,
@@ -19,8 +17,9 @@ from vallum_publisher.cli.session import (
     open_home,
     open_publisher,
 )
-from vallum_publisher.release.foundation import init_workspace
-from vallum_publisher.workspace import Settings
+
+if TYPE_CHECKING:
+    from vallum_publisher.catalog import ListInfo
 
 
 @click.command(
@@ -62,6 +61,10 @@ def init(
     as_json: bool,
 ) -> None:
     """Make keys, the root of trust, the catalog, and found the repository in the store."""
+    from vallum.invitation import root_fingerprint
+    from vallum_publisher.release.foundation import init_workspace
+    from vallum_publisher.workspace import Settings
+
     workspace = init_workspace(
         home,
         Settings(name=name, contact=contact, store=store, public_url=public_url, catalog=catalog),
@@ -75,7 +78,7 @@ def init(
     if as_json:
         emit({"home": str(workspace.folder), "root_fingerprint": fingerprint.replace(" ", "")})
         return
-    say(f"{workspace.folder}: founded for {name}, root {root_threshold} of {root_keys}")
+    say(f"{home}: founded for {name}, root {root_threshold} of {root_keys}")
     say(f"root fingerprint: {fingerprint}")
     if root_threshold == 1:
         note("warning: one stolen root key is enough to forge everything; use --root-threshold 2 or more")
@@ -85,7 +88,12 @@ def init(
     say(f"Next: vallum-publisher -C {home} list create urls --kind url --public")
 
 
-@click.group(name="list")
+@click.group(
+    name="list",
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher list create urls --kind url --public\n"
+    "  vallum-publisher list show",
+)
 def lists() -> None:
     """Create lists and show them."""
 
@@ -138,6 +146,9 @@ def create(
     as_json: bool,
 ) -> None:
     """Create a list: its charter, its keys, and the one harmless test row that it always holds."""
+    from vallum.expression import propose_host_bits
+    from vallum_publisher.catalog import ListSpec
+
     if expected_hosts is not None and host_bits is None and kind == "url":
         host_bits = propose_host_bits(expected_hosts)
         note(f"host bits: {host_bits}, for {expected_hosts:,} hosts")

@@ -8,18 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from vallum.cli.terminal import clock, emit, note, say, table
 from vallum.errors import InputError
-from vallum.expression import TAGS, Keyer
-from vallum_publisher.catalog import Applied, Mode, RowChange
 from vallum_publisher.cli.session import actor, json_option, open_home, showing_rows
-from vallum_publisher.intake import ENCODINGS, Format, Reject, RejectedInput, read_records
 
-_SUFFIXES = {".csv": Format.CSV, ".tsv": Format.CSV, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL}
+if TYPE_CHECKING:
+    from vallum.expression import Keyer
+    from vallum_publisher.catalog import Applied, RowChange
+    from vallum_publisher.intake import Reject
+
+# Named again, since `--help` must not wait for SQLAlchemy; a test holds them to those of the intake.
+FORMATS = ("text", "csv", "jsonl")
+ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252")
+_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SHOWN_REJECTS = 50
 _SHOWN_CHANGES = 50
 
@@ -40,7 +45,7 @@ _SHOWN_CHANGES = 50
 @click.option(
     "--format",
     "form",
-    type=click.Choice([str(form) for form in Format]),
+    type=click.Choice(FORMATS),
     help="By default from the file's name; else text.",
 )
 @click.option(
@@ -48,7 +53,7 @@ _SHOWN_CHANGES = 50
 )
 @click.option(
     "--encoding",
-    type=click.Choice(list(ENCODINGS)),
+    type=click.Choice(ENCODINGS),
     default="utf-8",
     show_default=True,
     help="How the file's characters are written.",
@@ -76,6 +81,9 @@ def ingest(
     as_json: bool,
 ) -> None:
     """Read a file (`-` for standard input) into the catalog; whole, or not at all."""
+    from vallum_publisher.catalog import Mode
+    from vallum_publisher.intake import RejectedInput, read_records
+
     columns = dict(map(_pair, mapping))
     with open_home(home) as (_, catalog):
         info = catalog.get_list(name)
@@ -84,7 +92,7 @@ def ingest(
                 records = read_records(
                     stream,
                     kind=info.kind,
-                    format=form or _SUFFIXES.get(file.suffix.lower(), Format.TEXT),
+                    format=form or _SUFFIXES.get(file.suffix.lower(), "text"),
                     mapping=columns,
                     encoding=encoding,
                     bare_host=bare_host,
@@ -120,6 +128,8 @@ def ingest(
 @click.pass_obj
 def diff(home: Path, name: str, values: bool, as_json: bool) -> None:
     """Show what the next version would change, row by row."""
+    from vallum.expression import Keyer
+
     with open_home(home) as (_, catalog):
         info = catalog.get_list(name)
         changes = catalog.pending_changes(name)
@@ -191,6 +201,8 @@ def _kind(change: RowChange) -> str:
 
 
 def _change(keyer: Keyer, change: RowChange, values: bool) -> dict[str, object]:
+    from vallum.expression import TAGS
+
     tag = TAGS[change.tag]
     raw = change.value[1:]
     shown: dict[str, object] = {

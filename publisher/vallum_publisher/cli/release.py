@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vallum.cli.terminal import NO, OK, clock, counted, emit, note, say, table
 from vallum.durable import write_durable
 from vallum.format.head import format_time
-from vallum.invitation import parse_invitation, root_fingerprint
 from vallum_publisher.cli.session import json_option, no_lists, open_publisher
-from vallum_publisher.release.publisher import Published
+
+if TYPE_CHECKING:
+    from vallum_publisher.release.publisher import Published
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher publish urls\n  vallum-publisher publish --json")
@@ -157,6 +159,8 @@ def verify(home: Path, as_json: bool) -> None:
 @click.pass_obj
 def invite(home: Path, names: tuple[str, ...], output: Path | None) -> None:
     """Write an invitation: the one file from which a subscriber begins."""
+    from vallum.invitation import parse_invitation, root_fingerprint
+
     with open_publisher(home, quiet=True) as publisher:
         data = publisher.invite(names)
     if output is None:

@@ -1,6 +1,7 @@
 """What every command needs open: the publisher's folder, its catalog, its store, and somebody to ask.
 
-Which commands there are is the neighbours' business.
+Which commands there are is the neighbours' business. Here and there, what is heavy (SQLAlchemy, boto3,
+aiohttp) is imported by the command that needs it, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -10,29 +11,24 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from vallum.errors import ConfigError
-from vallum_publisher.catalog import Catalog
-from vallum_publisher.keys import PASSPHRASE_VARIABLE, passphrase_from_environment
-from vallum_publisher.release.publisher import Publisher
-from vallum_publisher.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from vallum_publisher.catalog import Catalog
+    from vallum_publisher.release.publisher import Publisher
+    from vallum_publisher.workspace import Workspace
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def ask_passphrase(name: str) -> str:
     """The passphrase of a key: from the environment, else typed by the person at the terminal."""
+    from vallum_publisher.keys import passphrase_from_environment
+
     try:
         return passphrase_from_environment(name)
     except ConfigError:
@@ -43,6 +39,8 @@ def ask_passphrase(name: str) -> str:
 
 def new_passphrase(wanted: bool) -> str | None:
     """Let the person at the terminal choose a passphrase for new keys, twice the same."""
+    from vallum_publisher.keys import PASSPHRASE_VARIABLE, passphrase_from_environment
+
     if not wanted:
         return None
     try:
@@ -75,6 +73,8 @@ def actor() -> str:
 @contextmanager
 def open_home(home: Path) -> Iterator[tuple[Workspace, Catalog]]:
     """Open the folder and its catalog."""
+    from vallum_publisher.workspace import open_workspace
+
     workspace = open_workspace(home, ask_passphrase)
     with workspace.open_catalog() as catalog:
         yield workspace, catalog
@@ -83,6 +83,8 @@ def open_home(home: Path) -> Iterator[tuple[Workspace, Catalog]]:
 @contextmanager
 def open_publisher(home: Path, *, quiet: bool = False) -> Iterator[Publisher]:
     """Open everything that publishing needs; what is done next is shown on a terminal."""
+    from vallum_publisher.release.publisher import Publisher
+
     with open_home(home) as (workspace, catalog), showing_steps(quiet) as progress:
         yield Publisher(
             workspace, catalog=catalog, store=workspace.open_store(), actor=actor(), progress=progress
@@ -92,21 +94,31 @@ def open_publisher(home: Path, *, quiet: bool = False) -> Iterator[Publisher]:
 @contextmanager
 def showing_steps(quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Show on a terminal what is being done; silent elsewhere."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if quiet or not sys.stderr.isatty():
         yield lambda _doing: None
         return
-    with console.status("opening") as shown:
+    from rich.console import Console
+
+    with Console(stderr=True).status("opening") as shown:
         yield lambda doing: shown.update(doing)
 
 
 @contextmanager
 def showing_rows(label: str, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
     """Show on a terminal how many rows of how many are done; silent elsewhere."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if quiet or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -114,6 +126,6 @@ def showing_rows(label: str, quiet: bool = False) -> Iterator[Callable[[int, int
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -105,6 +105,12 @@ class Custody:
             if not any(one.generation == info.generation for one in self._catalog.epochs(stream)):
                 self.open_epoch(info, stream, actor=actor, now=now)
 
+    def prepare(self, info: ListInfo, streams: Iterable[str], *, actor: str, now: datetime) -> None:
+        """Before anything is published: an epoch for each stream, a wrap for each who may read it."""
+        for stream in () if info.public else streams:
+            self.ensure_epochs(info, [stream], actor=actor, now=now)
+            self.complete(info, stream)
+
     def open_epoch(
         self,
         info: ListInfo,
@@ -141,7 +147,7 @@ class Custody:
     def admit(
         self, info: ListInfo, stream: str, name: str, key: PublicKey, *, actor: str, now: datetime
     ) -> Recipient:
-        """Add a recipient, whose fingerprint was confirmed, and wrap the current epoch's key for it.
+        """Record a recipient, whose fingerprint was confirmed; :meth:`complete` makes its wrap.
 
         Raises:
             ConfigError: its name is taken, the key may read the stream already, or the list is public.
@@ -149,7 +155,7 @@ class Custody:
         keyed = self.current(info, stream)
         if keyed is None:
             raise ConfigError(f"{info.name} is public: everyone can read it")
-        recipient = self._catalog.add_recipient(
+        return self._catalog.add_recipient(
             info.name,
             stream,
             name,
@@ -159,18 +165,19 @@ class Custody:
             actor=actor,
             now=now,
         )
-        self.complete(info, stream)
-        return recipient
 
-    def complete(self, info: ListInfo, stream: str) -> None:
+    def complete(self, info: ListInfo, stream: str) -> list[str]:
         """Wrap the current epoch's key for every reader who has no wrap of it yet.
 
         A cover makes room for each where there is one, so that their number tells nothing; else new covers
         fill up to the next power of two.
+
+        Returns:
+            Names of the covers that made room, to be deleted from the store.
         """
         keyed = self.current(info, stream)
         if keyed is None:
-            return
+            return []
         epoch = keyed.epoch
         held = [wrap for wrap in self._catalog.wraps(stream) if _is_of(wrap, epoch)]
         known = {wrap.recipient for wrap in held}
@@ -186,10 +193,12 @@ class Custody:
             left = sum(wrap.suite == suite for wrap in held) - len(taken) + len(new)
             if new:
                 add += _covers(epoch, keyed.key, suite, covers_wanted(left))
-        self._catalog.change_wraps(add=add, gone=gone)
+        if add:
+            self._catalog.change_wraps(add=add, gone=gone)
+        return gone
 
     def upload(self, store: ObjectStore) -> int:
-        """Upload what wraps wait for it, and take covers away that made room; return how many went up.
+        """Upload what wraps wait for it; return how many did.
 
         Raises:
             UnavailableError: the store does not answer; run it again.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from vallum.errors import StateError
 from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.metadata import head_of
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.version import StreamHead, streams_of
@@ -63,6 +64,19 @@ def public_version(
         for stream in streams_of(info):
             _compare(info, stream, recorded, public[stream])
     return version
+
+
+def unannounced(
+    catalog: Catalog, custody: Custody, info: ListInfo, public: Mapping[str, StreamHead | None]
+) -> Version | None:
+    """The newest version, if some stream has an epoch that its head does not name yet."""
+    for stream, held in public.items():
+        keyed = custody.current(info, stream)
+        if keyed is None or held is None or held.head.generation != info.generation:
+            continue
+        if keyed.epoch.number not in held.head.epochs:
+            return catalog.versions(info.name, info.version - 1)[0]
+    return None
 
 
 def _compare(info: ListInfo, stream: str, recorded: Version, held: StreamHead | None) -> None:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from vallum_publisher.release.metadata import delegated_streams, open_role, run_key
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Signed, Targets
+
+from vallum_publisher.release.metadata import delegated_streams, run_key
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.store import Listed
 
@@ -94,16 +97,26 @@ def _needed_runs(
     needed: set[str] = set()
     targets = tip.required_targets()
     for stream in delegated_streams(targets):
-        roles = [repository.list_role(tip, stream)]
+        current = tip.number(stream)
+        needed |= _listed(repository.list_role(tip, stream))
         history = histories.get(stream, [])
-        gone = {file.key for file, replaced in _replaced(history, tip.number(stream)) if replaced < since}
+        gone = {file.key for file, replaced in _replaced(history, current) if replaced < since}
         for number, file in history:
-            if file.key in gone or number == tip.number(stream):
-                continue
-            stored = repository.store.get(file.key)
+            stored = None if file.key in gone or number == current else repository.store.get(file.key)
             if stored is not None:
-                # Old keys may have signed it, so it is only read for what it lists, not believed.
-                roles.append(open_role(targets, stream, stored.data, type(roles[0])))
-        for role in roles:
-            needed |= {run_key(run) for run in role.targets.values() if run.length}
+                needed |= _listed_unverified(stored.data)
     return needed
+
+
+def _listed_unverified(data: bytes) -> set[str]:
+    # Keys that have been replaced may have signed it. It is not believed, only asked what it lists: to keep a
+    # run too many harms nobody.
+    try:
+        signed: Signed = Metadata.from_bytes(data).signed
+    except RepositoryError:
+        return set()
+    return _listed(signed) if isinstance(signed, Targets) else set()
+
+
+def _listed(role: Targets) -> set[str]:
+    return {run_key(run) for run in role.targets.values() if run.length}

@@ -6,7 +6,7 @@ Signing is :mod:`vallum_publisher.keys`'s business, the order of uploads :mod:`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime
 from hashlib import sha256
@@ -32,6 +32,7 @@ from tuf.api.metadata import (
 from vallum.errors import ConfigError, DataError, TrustError
 from vallum.format.charter import Charter, format_charter, parse_charter
 from vallum.format.head import Head, RunRef, format_head, parse_head
+from vallum.sync.roles import key_value
 
 _SPEC = ".".join(SPECIFICATION_VERSION)
 _EMPTY = sha256(b"").hexdigest()
@@ -171,11 +172,11 @@ def check_keys(root: Root, targets: Targets) -> None:
     Raises:
         TrustError: naming the role.
     """
-    online = {_value(key) for role in ("snapshot", "timestamp") for key in role_keys(root, role)[0]}
+    online = {key_value(key) for role in ("snapshot", "timestamp") for key in role_keys(root, role)[0]}
     top_level = [(role, role_keys(root, role)[0]) for role in sorted(TOP_LEVEL_ROLE_NAMES)]
     lists = [(stream, role_keys(targets, stream)[0]) for stream in delegated_streams(targets)]
     for role, keys in (*top_level, *lists):
-        values = [_value(key) for key in keys]
+        values = [key_value(key) for key in keys]
         if len(set(values)) != len(values):
             raise TrustError(f"{role} has the same key under two ids")
         if role not in ("snapshot", "timestamp") and online & set(values):
@@ -208,14 +209,3 @@ def _note(path: str, said: Mapping[str, Any]) -> TargetFile:
 
 def _custom(target: TargetFile) -> object:
     return target.custom.get("vallum") if isinstance(target.custom, dict) else None
-
-
-def _value(key: Key) -> str:
-    # A key object carries its value in one of several spellings; PEM may differ in white space.
-    text = str(key.keyval.get("public", ""))
-    return "".join(text.split()).lower() if key.keytype == "ed25519" else "".join(text.split())
-
-
-def expiring(roles: Iterable[tuple[str, datetime]], before: datetime) -> list[str]:
-    """The roles that expire before a moment."""
-    return [role for role, expires in roles if expires < before]

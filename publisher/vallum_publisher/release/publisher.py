@@ -8,6 +8,7 @@ what the catalog and the store say.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,12 @@ from random import SystemRandom
 from securesystemslib.signer import Key
 from tuf.api.metadata import Targets
 
-from vallum.errors import BusyError, ConfigError, DataError
+from vallum.errors import BusyError, ConfigError, DataError, StateError
 from vallum.format.table import SALT_BYTES
 from vallum_publisher.catalog import Catalog, ListInfo, ListSpec, Version
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import make_key
-from vallum_publisher.release.agreement import public_heads, public_version
+from vallum_publisher.release.agreement import public_heads, public_version, unannounced
 from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
 from vallum_publisher.release.commit import Committer
 from vallum_publisher.release.condition import Condition, read_condition
@@ -99,9 +100,10 @@ class Publisher:
         self.catalog = catalog
         self.store = store
         self.repository = Repository(store, workspace.root_bytes())
-        self._actor = actor
+        self.actor = actor
         self._progress = progress
         self._cache = TableCache(workspace.cache)
+        self.custody = workspace.custody(catalog)
 
     def create_list(
         self,
@@ -124,8 +126,6 @@ class Publisher:
         Raises:
             ConfigError: the list exists, the spec cannot be meant, or the offline keys cannot be reached.
         """
-        if not spec.public:
-            raise ConfigError("only public lists can be published yet", hint="create the list as public")
         if not 1 <= threshold <= keys:
             raise ConfigError(f"{threshold} of {keys} keys cannot sign")
         with self.workspace.lock():
@@ -138,17 +138,25 @@ class Publisher:
                         raise ConfigError(f"there is a list {spec.name!r} already")
                     return info
                 if info is None:
-                    info = self._catalog_list(spec, now)
+                    info = self._catalog_list(spec, passphrase, now)
+                    pepper = self.custody.pepper(info)
                     signers = {stream: self._keys(stream, keys, passphrase) for stream in streams_of(info)}
                 self._progress(f"{info.name}: signing and publishing its charter")
-                roles = {"targets": add_list(targets, info.name, charter_for(info), signers, threshold)}
+                roles = {
+                    "targets": add_list(targets, info.name, charter_for(info, pepper), signers, threshold)
+                }
                 # Delegated but absent from the snapshot would stop every client: both in one snapshot.
                 roles |= {stream: make_targets(now) for stream in signers}
                 self._try(committer, tip, roles, now)
             raise self._beaten()
 
-    def publish(self, name: str, *, now: datetime) -> Published:
+    def publish(self, name: str, *, now: datetime, begin: bool = True) -> Published:
         """Publish what waits in the catalog as a new version; finish first what an earlier call began.
+
+        Args:
+            name: the list.
+            now: the time.
+            begin: whether waiting changes go out; without it only what was begun, and new epochs.
 
         Raises:
             ConfigError: no such list; the keys cannot be reached.
@@ -157,15 +165,18 @@ class Publisher:
             UnavailableError: store or catalog do not answer; run it again.
         """
         with self.workspace.lock():
-            return self._publish(name, now)
+            return self._publish(name, now, begin)
 
-    def _publish(self, name: str, now: datetime) -> Published:
+    def _publish(self, name: str, now: datetime, begin: bool) -> Published:
         committer = self._committer()
         made: dict[tuple[int, ...], Release] = {}
         versions: list[int] = []
-        changes = uploaded = 0
-        self.catalog.expire(name, actor=self._actor, now=now)
+        stored: dict[str, int] = {}
+        changes = 0
+        self.catalog.expire(name, actor=self.actor, now=now)
+        rekeyed = False
         for info, pending, tip in self._looks(name):
+            self.custody.prepare(info, streams_of(info), actor=self.actor, now=now)
             public = public_heads(self.repository, tip, info)
             at = public_version(self.catalog, info, pending, public)
             if pending is not None and at == pending.version:
@@ -174,26 +185,33 @@ class Publisher:
                     versions.append(pending.version)
                     changes += pending.changes
                 continue
-            if pending is None:
+            if pending is None and begin:
                 pending = self._begin(info, now)
-                if pending is None:
-                    if self.catalog.get_list(name) != info:
-                        continue  # what we would have published, another publisher did just now
-                    return self._summary(info, public, versions, changes, uploaded)
-            if pending.version != at + 1:
+                if pending is None and self.catalog.get_list(name) != info:
+                    continue  # what we would have published, another publisher did just now
+            version = pending or unannounced(self.catalog, self.custody, info, public)
+            if version is None:
+                if rekeyed:
+                    heads = {stream: held.head for stream, held in public.items() if held}
+                    check_published(self.store, self.repository.root_bytes, heads)
+                return self._summary(info, public, versions, changes, sum(stored.values()))
+            if pending is not None and pending.version != at + 1:
                 continue  # somebody published between our look and now
-            which = (pending.version, *(tip.number(stream) for stream in public))
+            rekeyed = pending is None
+            which = (version.version, *(tip.number(stream) for stream in public))
             if which not in made:
-                sealed = self._seal(info, pending, public, now)
+                sealed = self._seal(info, version, public, now)
                 if sealed is None:
                     continue
                 made[which] = sealed
             release = made[which]
             for key, data in release.files.items():
-                self._progress(f"{name}: uploading {len(data):,} bytes")
-                self.store.create(key, data, RUN)
-                uploaded += len(data)
-            self._progress(f"{name}: signing version {pending.version}")
+                if key not in stored:
+                    self._progress(f"{name}: uploading {len(data):,} bytes")
+                    self.store.create(key, data, RUN)
+                    stored[key] = len(data)
+            self.custody.upload(self.store)
+            self._progress(f"{name}: signing version {version.version}")
             roles = {
                 stream: list_role(stream, new.head, new.listed, now)
                 for stream, new in release.streams.items()
@@ -243,7 +261,8 @@ class Publisher:
     def verify(self) -> tuple[VerifiedStream, ...]:
         """Check the whole repository against the root of trust and the catalog (``verify_repository``)."""
         self.repository.tip()  # follows newer roots
-        return verify_repository(self.store, self.repository.root_bytes, self.catalog, self._progress)
+        root = self.repository.root_bytes
+        return verify_repository(self.store, root, self.catalog, self.custody, self._progress)
 
     def invite(self, streams: Sequence[str] = ()) -> bytes:
         """Write the invitation to ``streams`` (or lists, meaning all their editions; empty: to everything).
@@ -279,9 +298,10 @@ class Publisher:
         )
 
     def _begin(self, info: ListInfo, now: datetime) -> Version | None:
-        salt = bytes(SALT_BYTES)
+        # What is signed of an encrypted list must not confirm a guess (DESIGN §5).
+        salt = bytes(SALT_BYTES) if info.public else secrets.token_bytes(SALT_BYTES)
         try:
-            return self.catalog.begin_version(info.name, salt=salt, actor=self._actor, now=now)
+            return self.catalog.begin_version(info.name, salt=salt, actor=self.actor, now=now)
         except BusyError:
             # Another publisher of this catalog began one just now: it is ours to finish as well.
             pending = self.catalog.pending_version(info.name)
@@ -295,7 +315,11 @@ class Publisher:
         """Compute a version and record its state; ``None`` if another publisher was faster."""
         self._progress(f"{info.name}: computing version {version.version}")
         try:
-            release = make_release(self.catalog, self._cache, info, version, public, now)
+            release = make_release(self.catalog, self._cache, info, version, public, self.custody, now)
+            if version.published_at is not None:
+                if (release.state, release.digests) != (version.state, version.tables):
+                    raise StateError(f"{info.name}: the catalog's rows are not the state that was signed")
+                return release
             # From here on this version is this state, whoever finishes it.
             self.catalog.seal_version(
                 info.name,
@@ -322,7 +346,7 @@ class Publisher:
             if self._overtaken(name, version):
                 return False  # and by now there may be a newer head
             raise
-        self.catalog.finish_version(name, version.version, actor=self._actor, now=now)
+        self.catalog.finish_version(name, version.version, actor=self.actor, now=now)
         self._cache.prune(name, version.version, version.generation)
         return True
 
@@ -331,11 +355,15 @@ class Publisher:
         held = self.catalog.pending_version(name)
         return held is None or (held.generation, held.version) != (version.generation, version.version)
 
-    def _catalog_list(self, spec: ListSpec, now: datetime) -> ListInfo:
+    def _catalog_list(self, spec: ListSpec, passphrase: str | None, now: datetime) -> ListInfo:
         for info in self.catalog.lists():
             if info.name == spec.name:
                 return info  # an earlier attempt came as far as the catalog
-        return self.catalog.create_list(spec, actor=self._actor, now=now)
+        pepper = b""
+        if not spec.public:
+            self.workspace.make_vault(passphrase)
+            pepper = self.custody.make_pepper(spec.name)
+        return self.catalog.create_list(spec, actor=self.actor, now=now, pepper=pepper)
 
     def _keys(self, stream: str, number: int, passphrase: str | None) -> list[Key]:
         known: list[Key] = [entry.key for entry in self.workspace.signers() if entry.role == stream]

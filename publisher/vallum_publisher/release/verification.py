@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vallum.errors import DataError, StateError
+from vallum.errors import ConfigError, DataError, StateError
 from vallum.format.charter import Charter, split_stream
+from vallum.format.epoch import Epoch, check_epoch_key, check_pepper
 from vallum.format.head import Head, RunRef
-from vallum.format.run import parse_run
 from vallum.format.table import Table
 from vallum.path import shortest_path
 from vallum.sync.apply import apply_listed, check_head_fits, check_tables
 from vallum_publisher.catalog import Catalog
+from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.readback import Reading, reading
-from vallum_publisher.release.tables import build, edition_of
+from vallum_publisher.release.runs import Sealed, read_run
+from vallum_publisher.release.tables import FULL, build, edition_of
 from vallum_publisher.store import ObjectStore
 
 Progress = Callable[[str], None]
@@ -37,17 +39,22 @@ class VerifiedStream:
 
 
 def verify_repository(
-    store: ObjectStore, root: bytes, catalog: Catalog | None = None, progress: Progress = lambda _doing: None
+    store: ObjectStore,
+    root: bytes,
+    catalog: Catalog | None = None,
+    custody: Custody | None = None,
+    progress: Progress = lambda _doing: None,
 ) -> tuple[VerifiedStream, ...]:
     """Check metadata, every listed run, every way to the head, and the catalog's rows where there is one.
 
     Ways begin at nothing, and at each version that some listed run begins or ends at, as far as its tables
-    can be made from what is listed.
+    can be made from what is listed. Of a list in two editions, ``match`` must be what follows from ``full``.
 
     Args:
         store: the repository.
         root: a root of trust.
         catalog: what was meant to be published.
+        custody: the keys of encrypted lists.
         progress: told what is checked next.
 
     Returns:
@@ -57,6 +64,8 @@ def verify_repository(
         VallumError: the first thing that is not as it must be.
     """
     verified: list[VerifiedStream] = []
+    heads: dict[str, Head] = {}
+    full: dict[str, Mapping[str, Table]] = {}
     with reading(store, root) as client:
         for stream in client.top.streams:
             charter = client.client.charter(split_stream(stream)[0])
@@ -65,20 +74,66 @@ def verify_repository(
             head = client.client.head(stream)
             if head is not None:
                 check_head_fits(stream, charter, head)
-                verified.append(_Stream(client, stream, charter, head, progress).verify(catalog))
+                keys = _keys(stream, charter, head, catalog, custody)
+                checked = _Stream(client, stream, charter, head, keys, progress)
+                verified.append(checked.verify(catalog))
+                heads[stream] = head
+                if stream.endswith(f".{FULL}"):
+                    full[stream.removesuffix(f".{FULL}")] = checked.tables
+        for name, tables in full.items():
+            if (match := heads.get(f"{name}.match")) is not None:
+                progress(f"{name}: comparing its editions")
+                _check_editions(name, tables, match)
     return tuple(verified)
+
+
+def _keys(
+    stream: str, charter: Charter, head: Head, catalog: Catalog | None, custody: Custody | None
+) -> tuple[bytes, Mapping[int, Sealed]]:
+    """The pepper, and what each epoch's runs are sealed with."""
+    if charter.pepper is None:
+        return b"", {}
+    if catalog is None or custody is None:
+        raise ConfigError(f"{stream} is encrypted, and there are no keys here to check it with")
+    pepper = custody.pepper(catalog.get_list(split_stream(stream)[0]))
+    sealed: dict[int, Sealed] = {}
+    for number, commitment in head.epochs.items():
+        epoch = Epoch(charter.uid, stream, head.generation, number)
+        key = custody.key(epoch)
+        check_epoch_key(epoch, key, commitment)
+        check_pepper(epoch, pepper, charter.pepper)
+        sealed[number] = epoch, key
+    return pepper, sealed
+
+
+def _check_editions(name: str, full: Mapping[str, Table], match: Head) -> None:
+    """Require that the ``match`` edition is what derives from the ``full`` one."""
+    for table, digest in match.tables.items():
+        if edition_of(full[table], "match", table).digest() != digest:
+            raise StateError(
+                f"{name}: the match edition does not follow from the full one",
+                hint="its keys signed something else: call whoever holds them",
+            )
 
 
 class _Stream:
     def __init__(
-        self, client: Reading, stream: str, charter: Charter, head: Head, progress: Progress
+        self,
+        client: Reading,
+        stream: str,
+        charter: Charter,
+        head: Head,
+        keys: tuple[bytes, Mapping[int, Sealed]],
+        progress: Progress,
     ) -> None:
         self._client = client
         self._stream = stream
         self._charter = charter
         self._head = head
         self._progress = progress
-        self._codec = charter.codec(split_stream(stream)[1])
+        pepper, self._sealed = keys
+        self._codec = charter.codec(split_stream(stream)[1], pepper)
+        self.tables: Mapping[str, Table] = {}
         self._sizes: dict[RunRef, int] = {}
 
     def verify(self, catalog: Catalog | None) -> VerifiedStream:
@@ -87,9 +142,10 @@ class _Stream:
             self._progress(f"{self._stream}: decoding the run from {ref.start} to {ref.end}")
             data = self._data(ref)
             self._sizes[ref] = len(data)
-            parse_run(self._codec, data)
+            read_run(self._codec, data, self._sealed.get(ref.epoch))
         tables = self._walk({}, 0, head.version)
         check_tables(head, tables)
+        self.tables = tables
         paths = 1 + self._check_ways()
         if catalog is not None:
             self._progress(f"{self._stream}: comparing with the catalog")
@@ -115,7 +171,8 @@ class _Stream:
     def _walk(self, held: Mapping[str, Table], start: int, end: int) -> Mapping[str, Table]:
         runs = [ref for ref in self._head.runs if ref.end <= end and (start == 0 or ref.start)]
         for ref in shortest_path(runs, start, end, self._sizes.__getitem__):
-            held = apply_listed(self._codec, self._head.generation, ref, self._data(ref), held)
+            sealed = self._sealed.get(ref.epoch)
+            held = apply_listed(self._codec, self._head.generation, ref, self._data(ref), held, sealed)
         return held
 
     def _data(self, ref: RunRef) -> bytes:

@@ -1,0 +1,78 @@
+"""Earlier versions that stay on disk, so that an operator can go back to one (client.md §7.6).
+
+Beside the tables of each version in force lies what was signed about it. How many stay is bounded, however
+often a list changes: the two before the newest, and the oldest of the last hour, day and week.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from vallum.durable import make_folder, os_errors, write_durable
+from vallum.errors import FormatError
+from vallum.format.head import Head, format_time, parse_time
+from vallum.state import StreamState, format_stream, parse_stream
+from vallum.sync.tables import FILE_MODE, FOLDER_MODE
+
+NEWEST = 3
+AGES = (timedelta(hours=1), timedelta(days=1), timedelta(days=7))
+_SUFFIX = ".state.json"
+_LAYER = "kept version"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One version on disk, and when it came into force here."""
+
+    state: StreamState
+    activated: datetime
+
+
+def state_file(source: str, stream: str, head: Head) -> Path:
+    """Where what was signed about a version is kept, relative to the state folder."""
+    return Path(source, "lists", stream, f"{head.generation}-{head.version}-{head.state[:16]}{_SUFFIX}")
+
+
+def write_kept(state_dir: Path, source: str, stream: str, kept: Kept) -> None:
+    """Write what was signed about a version; one that is there already stays. Raises ``StorageError``."""
+    path = state_dir / state_file(source, stream, kept.state.head)
+    signed = StreamState(kept.state.charter, kept.state.head)
+    raw = {"activated": format_time(kept.activated), "stream": format_stream(signed)}
+    make_folder(path.parent, FOLDER_MODE)
+    write_durable(path, [json.dumps(raw, sort_keys=True).encode() + b"\n"], mode=FILE_MODE, exclusive=True)
+
+
+def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
+    """All versions on disk, the last one that came into force first; damaged ones are left out."""
+    folder = state_dir / source / "lists" / stream
+    found = []
+    with os_errors(folder, "read"):
+        for path in folder.glob(f"*{_SUFFIX}"):
+            try:
+                raw = json.loads(path.read_bytes())
+                if isinstance(raw, dict):
+                    activated = parse_time(_LAYER, raw.get("activated"))
+                    found.append(Kept(parse_stream(raw.get("stream")), activated))
+            except (ValueError, FormatError):
+                continue
+    return sorted(found, key=_order, reverse=True)
+
+
+def worth_keeping(found: Iterable[Kept], now: datetime) -> list[Kept]:
+    """Choose those that stay; ``found`` as of :func:`read_kept`."""
+    ordered = list(found)
+    chosen = ordered[:NEWEST]
+    youngest = timedelta(0)
+    for oldest in AGES:
+        within = [kept for kept in ordered if youngest <= now - kept.activated < oldest]
+        chosen += within[-1:]
+        youngest = oldest
+    return [kept for kept in ordered if kept in chosen]
+
+
+def _order(kept: Kept) -> tuple[datetime, int, int]:
+    return kept.activated, kept.state.head.generation, kept.state.head.version

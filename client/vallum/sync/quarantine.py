@@ -1,0 +1,156 @@
+"""The quarantine of one source: absurd versions, whole and verified, kept aside for a person to decide.
+
+At most one version per stream is kept, the newest. Nothing here is ever looked up in. What is absurd is
+:mod:`vallum.guard`'s to say; taking a version out again is :mod:`vallum.sync.levers`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from vallum.durable import make_folder, os_errors, write_durable
+from vallum.errors import DataError, FormatError, StorageError
+from vallum.format.charter import split_stream
+from vallum.format.head import Head, format_time, parse_time
+from vallum.format.table import Table
+from vallum.state import StreamState, format_stream, parse_stream
+from vallum.sync.tables import FILE_MODE, FOLDER_MODE, open_tables, write_tables
+
+FOLDER = "quarantine"
+_RECORD = "record.json"
+_ROLE = "role.json"
+_LAYER = "quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One version that is kept aside.
+
+    Attributes:
+        state: what would be in force.
+        since: when it was first judged.
+        reasons: which guard rails it breaks.
+        rejected: the operator's reason for never wanting it; empty while undecided.
+    """
+
+    state: StreamState
+    since: datetime
+    reasons: tuple[str, ...]
+    rejected: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        head = self.state.head
+        return {
+            "generation": head.generation,
+            "version": head.version,
+            "state": head.state,
+            "created": format_time(head.created),
+            "since": format_time(self.since),
+            "reasons": list(self.reasons),
+            "rejected": self.rejected,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """What one source has in quarantine. Writers hold the state folder's lock."""
+
+    state_dir: Path
+    source: str
+
+    def find(self, stream: str) -> Quarantined | None:
+        """What is kept aside of a stream; a damaged record counts as none, and is made anew."""
+        path = self._folder(stream) / _RECORD
+        try:
+            raw = json.loads(path.read_bytes())
+            if not isinstance(raw, dict) or not isinstance(raw.get("reasons"), list):
+                raise FormatError(_LAYER, "a record is malformed")
+            return Quarantined(
+                parse_stream(raw.get("stream")),
+                parse_time(_LAYER, raw.get("since")),
+                tuple(map(str, raw["reasons"])),
+                str(raw.get("rejected", "")),
+            )
+        except FileNotFoundError:
+            return None
+        except (ValueError, FormatError):
+            return None
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from None
+
+    def all(self) -> Iterator[tuple[str, Quarantined]]:
+        """Everything that is kept aside, by stream."""
+        folder = self.state_dir / self.source / FOLDER
+        with os_errors(folder, "read"):
+            names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        for name in names:
+            try:
+                split_stream(name)
+            except DataError:
+                continue
+            found = self.find(name)
+            if found is not None:
+                yield name, found
+
+    def offered_again(self, stream: str, head: Head) -> Quarantined | None:
+        """What is kept aside, if it is this very version."""
+        found = self.find(stream)
+        same = found is not None and mark(found.state.head) == mark(head)
+        return found if same else None
+
+    def tables(self, stream: str, state: StreamState) -> dict[str, Table]:
+        """The tables that are kept aside of this version; empty if they are not, or damaged."""
+        return open_tables(self.state_dir, state.files(self.source, stream, FOLDER), state.head.tables)
+
+    def keep(self, stream: str, about: Quarantined, tables: Mapping[str, Table], role: bytes) -> None:
+        """Put a version aside in place of what was there. Raises ``StorageError``."""
+        files = about.state.files(self.source, stream, FOLDER)
+        folder = self._folder(stream)
+        make_folder(folder, FOLDER_MODE)
+        if not self.tables(stream, about.state):
+            write_tables(self.state_dir, files, tables)
+        write_durable(folder / _ROLE, [role], mode=FILE_MODE)
+        self._write(stream, about)
+        wanted = {*(path.name for path in files.values()), _ROLE, _RECORD}
+        with os_errors(folder, "sweep"):
+            for path in folder.iterdir():
+                if path.name not in wanted:
+                    path.unlink()
+
+    def reject(self, stream: str, about: Quarantined, reason: str) -> None:
+        """Remember that a version is never wanted; its role stays as evidence, its tables go."""
+        self._write(stream, replace(about, rejected=reason))
+        for path in about.state.files(self.source, stream, FOLDER).values():
+            (self.state_dir / path).unlink(missing_ok=True)
+
+    def drop(self, stream: str) -> None:
+        """Forget what is kept aside of a stream."""
+        folder = self._folder(stream)
+        with os_errors(folder, "remove"):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+
+    def _write(self, stream: str, about: Quarantined) -> None:
+        raw = {
+            "stream": format_stream(about.state),
+            "since": format_time(about.since),
+            "reasons": list(about.reasons),
+            "rejected": about.rejected,
+        }
+        data = json.dumps(raw, indent=1, sort_keys=True).encode() + b"\n"
+        write_durable(self._folder(stream) / _RECORD, [data], mode=FILE_MODE)
+
+    def _folder(self, stream: str) -> Path:
+        return self.state_dir / self.source / FOLDER / stream
+
+
+def mark(head: Head) -> tuple[int, int, str]:
+    """What makes a version the same version."""
+    return head.generation, head.version, head.state

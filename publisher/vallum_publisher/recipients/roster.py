@@ -1,0 +1,103 @@
+"""Letting recipients in and out, and changing keys: what ``vallum-publisher recipients`` does.
+
+Everything is recorded in the catalog first and published by the ordinary way of publication, which finishes
+what a crash left.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from vallum.errors import ConfigError
+from vallum.format.keypair import PublicKey
+from vallum_publisher.catalog import ListInfo, Recipient
+from vallum_publisher.release.publisher import Published, Publisher
+from vallum_publisher.release.version import streams_of
+
+
+class Roster:
+    """The recipients of a publisher's lists."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._custody = publisher.custody
+
+    def admit(self, stream: str, name: str, key: PublicKey, *, now: datetime) -> Recipient:
+        """Let a recipient read a stream from its current epoch on.
+
+        Args:
+            stream: ``<list>.<edition>``.
+            name: whose key it is, and which of theirs.
+            key: the public key; its fingerprint has been confirmed.
+            now: the time.
+
+        Raises:
+            ConfigError: no such stream, a public list, or a name or key that the stream has already.
+            UnavailableError: the store does not answer; ``publish`` uploads what is missing.
+        """
+        publisher = self._publisher
+        with publisher.workspace.lock():
+            info = self._list_of(stream)
+            self._custody.ensure_epochs(info, [stream], actor=publisher.actor, now=now)
+            recipient = self._custody.admit(info, stream, name, key, actor=publisher.actor, now=now)
+            gone = self._custody.complete(info, stream)
+            self._custody.upload(publisher.store)
+            for cover in gone:
+                publisher.store.delete(cover)
+            return recipient
+
+    def revoke(self, stream: str, who: str, *, now: datetime) -> Published:
+        """Open a new epoch without a recipient: everything published from now on is closed to it.
+
+        Args:
+            stream: ``<list>.<edition>``.
+            who: the recipient's name, or its fingerprint.
+            now: the time.
+
+        Raises:
+            ConfigError: the stream has no such recipient.
+            VallumError: as of ``publish``, which then finishes what was begun: the epoch is open already.
+        """
+        publisher, digits = self._publisher, "".join(who.split()).lower()
+        with publisher.workspace.lock():
+            info = self._list_of(stream)
+            readers = self._custody.readers(stream)
+            found = [one for one in readers if who == one.name or digits == one.fingerprint]
+            if not found:
+                names = ", ".join(one.name for one in readers)
+                raise ConfigError(f"{stream} has no recipient {who!r}", hint=f"recipients: {names or 'none'}")
+            self._custody.open_epoch(info, stream, revoked=found[0], actor=publisher.actor, now=now)
+        return publisher.publish(info.name, now=now, begin=False)
+
+    def rotate(self, name: str, *, now: datetime, older_than: timedelta = timedelta(0)) -> Published:
+        """Open new epochs for a list's streams, and revoke nobody.
+
+        Args:
+            name: the list.
+            now: the time.
+            older_than: leave streams alone whose epoch is not as old as this.
+
+        Raises:
+            ConfigError: the list is public.
+            VallumError: as of :meth:`revoke`.
+        """
+        publisher = self._publisher
+        with publisher.workspace.lock():
+            info = publisher.catalog.get_list(name)
+            if info.public:
+                raise ConfigError(f"{name} is public: it has no epochs")
+            for stream in streams_of(info):
+                self._custody.ensure_epochs(info, [stream], actor=publisher.actor, now=now)
+                keyed = self._custody.current(info, stream)
+                if keyed is not None and now - keyed.opened_at >= older_than:
+                    self._custody.open_epoch(info, stream, actor=publisher.actor, now=now)
+        return publisher.publish(name, now=now, begin=False)
+
+    def _list_of(self, stream: str) -> ListInfo:
+        name, _, _ = stream.rpartition(".")
+        info = self._publisher.catalog.get_list(name or stream)
+        if stream not in streams_of(info):
+            raise ConfigError(
+                f"there is no stream {stream!r}", hint=f"streams: {', '.join(streams_of(info))}"
+            )
+        return info

@@ -1,0 +1,268 @@
+"""The provider's commands as they are typed: answers, exit codes, and every mistake that can be typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import LISTED, PICTURE, Type
+from tests.cli.said import documents, everything, refused
+from tests.typed import typed
+
+
+def test_sync_says_what_came_into_force(client: Type, publisher: Type) -> None:
+    assert publisher("ingest", "urls", "-", "--add", stdin=b"https://b.example/\n").code == 0
+    assert publisher("publish", "urls").code == 0
+    result = client("sync")
+    assert result.code == 0
+    assert "hotline/urls.full" in result.out
+    assert "activated" in result.out
+    assert client("check", "https://b.example/").code == 0
+
+
+def test_sync_without_a_change_is_one_request(client: Type) -> None:
+    client("sync")
+    report = json.loads(client("sync", "--json").out)
+    assert report["ok"]
+    assert report["requests"] == 1
+    assert [source["outcome"] for source in report["sources"]] == ["unchanged"]
+
+
+def test_status_and_verify_name_what_is_in_force(client: Type) -> None:
+    status = client("status", "--json")
+    assert status.code == 0
+    held = {each["list"]: each for each in json.loads(status.out)["lists"]}
+    assert held.keys() == {"urls.full", "pictures.full"}
+    assert all(each["freshness"] == "fresh" and each["version"] == 1 for each in held.values())
+    assert held["urls.full"]["state"][:16] in client("status").out
+
+    files = json.loads(client("verify", "--json").out)
+    assert {each["table"] for each in files} == {"exact", "pdq"}
+    assert all(each["digest"] in client("verify").out for each in files)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ([LISTED], 0),
+        (["HTTP://WWW.lantern.example:80/gallery/./3.html#x"], 0),
+        (["https://www.lantern.example/gallery/4.html"], 1),
+        (["https://clean.example/", LISTED], 0),
+        (["--digest", "7c6f3ae2c8a4f0d6b8ff5d1f8dcf9a1e"], 0),
+        (["--digest", "md5:7C6F3AE2C8A4F0D6B8FF5D1F8DCF9A1E"], 0),
+        (["--digest", "0" * 64], 1),
+        (["--file", "../picture.png"], 1),
+        (["--explain", LISTED], 0),
+        (["--explain", "https://clean.example/"], 1),
+    ],
+)
+def test_check_answers_by_its_exit_code(client: Type, words: list[str], code: int) -> None:
+    result = client("check", *words)
+    assert result.code == code, result.mixed
+    assert ("LISTED" in result.out) == (code == 0)
+
+
+def test_check_of_many_says_which(client: Type) -> None:
+    result = client(
+        "check", "-", stdin=f"https://clean.example/\n\n{LISTED}\nhttp://\n\xff\n".encode("latin-1")
+    )
+    assert result.code == 0
+    assert [line.split(":")[0] for line in result.out.splitlines()] == ["line 1", "line 3", "line 5"]
+    assert "LISTED" in result.out.splitlines()[1]
+    assert "error: line 4: the URL names no host" in result.err
+
+
+def test_check_prints_one_json_document_a_line(client: Type) -> None:
+    result = client(
+        "check", "--json", "-", "--digest", "abcd", stdin=f"{LISTED}\nhttps://clean.example/\n".encode()
+    )
+    found = documents(result)
+    assert [(each["asked"], each["listed"]) for each in found if isinstance(each, dict)] == [
+        ("line 1", True), ("line 2", False), ("digest 1", None),
+    ]  # fmt: skip
+
+
+def test_explain_in_json_holds_every_probe(client: Type) -> None:
+    (found,) = documents(client("check", "--json", "--explain", f"{LISTED}?x=1"))
+    assert isinstance(found, dict)
+    assert (found["form"], found["query"]) == ("www.lantern.example/gallery/3.html?x=1", "x=1")
+    assert found["lists"][0]["probes"]
+
+
+def test_what_is_looked_up_is_not_repeated(client: Type) -> None:
+    result = client("check", LISTED, "https://clean.example/", "--digest", "7c6f3ae2c8a4f0d6b8ff5d1f8dcf9a1e")
+    assert "lantern" not in result.mixed
+    assert "clean" not in result.mixed
+    assert "7c6f3ae2" not in result.mixed
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        ([], "nothing to look up", "--file"),
+        (["http://"], "the URL names no host", "https://host/path"),
+        (["--explain", "http://"], "names no host", "https://host/path"),
+        (["--digest", "abcd"], "4 digits", "--digest sha256:"),
+        (["--digest", "sha256:abcd"], "32 bytes", ""),
+        (["--digest", "f00:abcd"], "unknown signal", "sha256"),
+        (["--digest", "z" * 64], "hexadecimal", "0-9"),
+        (["--file", "nothing.png"], "nothing.png: No such file", "check the path"),
+        (["--file", "."], "Is a directory", "check the path"),
+        (["--explain", "--digest", "0" * 64], "URLs only", ""),
+        (["--frob"], "No such option", "vallum check --help"),
+    ],
+)
+def test_what_cannot_be_looked_up_is_an_error(client: Type, words: list[str], error: str, hint: str) -> None:
+    result = client("check", *words)
+    assert result.code == 2
+    assert error in result.err
+    assert hint in result.err
+    assert "LISTED" not in result.out
+    assert "not listed" not in result.out
+
+
+def test_init_shows_the_fingerprint_that_the_publisher_reads_out(both: Path, publisher: Type) -> None:
+    made = typed(["vallum", "init", "--invitation", both / "invitation.json", "--json"], both)
+    fingerprint = json.loads(made.out)["root_fingerprint"]
+    assert fingerprint in publisher("status").out.replace(" ", "")
+    assert (both / "hotline.root.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", "not an invitation"),
+        (b"\x00\xff", "not an invitation"),
+        (b"[" * 100_000, "not an invitation"),
+        (b'{"format": "vallum-invitation-1"}', "not an invitation"),
+    ],
+)
+def test_what_is_no_invitation_makes_nothing(both: Path, tmp_path: Path, content: bytes, error: str) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "file").write_bytes(content)
+    refused(typed(["vallum", "init", "--invitation", "file"], folder), 2, error, "`invite`")
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+def test_an_invitation_whose_root_is_not_signed_makes_nothing(both: Path, tmp_path: Path) -> None:
+    raw = json.loads((both / "invitation.json").read_bytes())
+    raw["root"]["signed"]["version"] += 1
+    (tmp_path / "forged.json").write_text(json.dumps(raw))
+    result = typed(["vallum", "-c", "new/vallum.toml", "init", "--invitation", "forged.json"], tmp_path)
+    refused(result, 2, "not a valid root file", "ask the publisher")
+    assert not (tmp_path / "new").exists()
+
+
+def test_init_twice_asks_for_another_name(both: Path, client: Type) -> None:
+    before = everything(both / "provider")
+    result = client("init", "--invitation", "../invitation.json", "--name", "hotline")
+    refused(result, 2, "follows a source named 'hotline' already", "--name")
+    assert everything(both / "provider") == before
+    assert client("init", "--invitation", "../invitation.json", "--name", "second").code == 0
+
+
+def test_no_configuration(tmp_path: Path) -> None:
+    for command in ("sync", "status", "verify"):
+        refused(typed(["vallum", command], tmp_path), 2, "vallum.toml does not exist", "vallum init")
+    refused(typed(["vallum", "check", LISTED], tmp_path), 2, "vallum.toml does not exist", "vallum init")
+    assert not any(tmp_path.iterdir())
+
+
+def test_before_the_first_sync_nothing_counts_as_not_listed(both: Path, client: Type) -> None:
+    shutil.rmtree(both / "provider" / "state")
+    refused(client("check", LISTED), 2, "verified", "vallum sync")
+    refused(client("status"), 4, "verified", "vallum sync")
+
+
+@pytest.mark.parametrize("root", [b"{}", b"", b'{"signatures": [], "signed": {"_type": "root"}}'])
+def test_what_is_no_root_file_changes_nothing(both: Path, client: Type, root: bytes) -> None:
+    (both / "provider" / "hotline.root.json").write_bytes(root)
+    before = client("status", "--json").out
+    result = client("sync")
+    assert result.code == 2
+    assert "error: " in result.err
+    assert "root" in result.err
+    assert "hint: " in result.err
+    assert client("status", "--json").out == before
+    assert client("check", LISTED).code == 0
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "/nowhere/at/all"])
+def test_an_unreachable_store_changes_nothing(both: Path, client: Type, url: str) -> None:
+    config = both / "provider" / "vallum.toml"
+    config.write_text(re.sub(r'(?m)^url = ".*"$', f'url = "{url}"', config.read_text()))
+    before = client("status", "--json").out
+    result = client("sync")
+    assert result.code == 4, result.mixed
+    assert "hotline failed; what was in force before stays in force" in result.err
+    assert "error: " in result.err
+    assert "hint: " in result.err
+    assert client("status", "--json").out == before
+    assert client("check", LISTED).code == 0
+    assert client("status").code == 0
+
+
+def test_a_list_that_the_repository_does_not_have(both: Path, client: Type) -> None:
+    config = both / "provider" / "vallum.toml"
+    config.write_text(config.read_text().replace("pictures.full", "films.full"))
+    result = client("sync")
+    assert result.code == 2
+    assert "error: the repository has no list named 'films'" in result.err
+    assert "hint: it has: pictures, urls" in result.err
+    assert client("status").code == 1
+    assert client("check", LISTED).code == 2  # it is configured, so nothing can be called "not listed"
+
+
+def test_a_damaged_table_is_said_and_mended(both: Path, client: Type) -> None:
+    (table,) = (both / "provider" / "state" / "hotline" / "lists" / "urls.full").glob("*.exact")
+    for damage in (lambda: table.write_bytes(table.read_bytes()[:10]), table.unlink):
+        damage()
+        for command, code in (("status", None), ("verify", None), ("check", 2)):
+            result = client(command, *([LISTED] if command == "check" else []))
+            assert result.code in ({3, 4} if code is None else {code}), result.mixed
+            assert "error: " in result.err
+            assert "vallum sync" in result.err
+        assert client("sync").code == 0
+        assert client("verify").code == 0
+
+
+def test_a_tampered_store_is_refused_and_the_list_kept(both: Path, client: Type, publisher: Type) -> None:
+    publisher("ingest", "urls", "-", "--add", stdin=b"https://b.example/\n")
+    publisher("publish", "urls")
+    for run in (both / "hotline" / "store" / "targets" / "urls.full").glob("*.run"):
+        data = bytearray(run.read_bytes())
+        data[-1] ^= 1
+        run.chmod(0o644)
+        run.write_bytes(data)
+    result = client("sync")
+    assert result.code == 3, result.mixed
+    assert "hotline/urls.full failed; what was in force before stays in force" in result.err
+    assert client("check", LISTED).code == 0
+    assert client("check", "https://b.example/").code == 1
+
+
+def test_a_listed_file_is_found_by_what_it_holds(both: Path, client: Type, publisher: Type) -> None:
+    from hashlib import sha256
+
+    publisher("ingest", "pictures", "-", "--add", stdin=sha256(PICTURE).hexdigest().encode())
+    publisher("publish", "pictures")
+    client("sync")
+    result = client("check", "--file", "../picture.png")
+    assert result.code == 0
+    assert "by sha256" in result.out
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "--version"])
+def test_help_and_version_are_no_errors(client: Type, word: str) -> None:
+    result = client(word)
+    assert result.code == 0
+    assert result.err == ""
+
+
+def test_an_unknown_command_is_an_error_with_a_hint(client: Type) -> None:
+    refused(client("frob"), 2, "No such command 'frob'", "--help")

@@ -1,0 +1,294 @@
+"""The hotline's commands as they are typed: what they say, and every mistake that can be typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import LISTED, Type
+from tests.cli.said import everything, refused
+from tests.typed import typed
+from vallum_publisher.cli.intake import ENCODINGS, FORMATS
+from vallum_publisher.intake import ENCODINGS as KNOWN_ENCODINGS
+from vallum_publisher.intake import Format
+
+
+def test_the_choices_are_those_of_the_intake() -> None:
+    assert ENCODINGS == KNOWN_ENCODINGS
+    assert tuple(map(str, Format)) == FORMATS
+
+
+def test_from_a_file_to_a_version(publisher: Type, both: Path) -> None:
+    (both / "new.csv").write_text("Address;Grade;Report\nhttps://b.example/1;A;R-2\n")
+    ingested = publisher(
+        "ingest", "urls", "new.csv", "--add", "--map", "url=Address", "--map", "labels=Grade",
+        "--map", "ref=Report", "--label-scheme", "uk-sap:1",
+    )  # fmt: skip
+    assert "urls: 1 added, 0 removed" in ingested.out
+    assert "Next: vallum-publisher -C hotline diff urls" in ingested.out
+    (change,) = json.loads(publisher("diff", "urls", "--json").out)
+    assert (change["change"], change["scope"], change["labels"]) == ("added", "url", "uk-sap:1:A")
+    assert "b.example" not in publisher("diff", "urls").mixed
+    assert "b.example/1" in publisher("diff", "urls", "--values").out
+    (published,) = json.loads(publisher("publish", "urls", "--json").out)
+    assert (published["version"], published["changes"]) == (2, 1)
+    assert publisher("diff", "urls").out == "urls: nothing would change\n"
+
+
+def test_publishing_again_changes_nothing(publisher: Type, both: Path) -> None:
+    before = everything(both / "hotline" / "store")
+    result = publisher("publish")
+    assert result.code == 0
+    assert result.out.count("nothing has changed since") == 2
+    assert everything(both / "hotline" / "store") == before
+
+
+def test_an_unchanged_file_makes_no_version(publisher: Type) -> None:
+    result = publisher("ingest", "urls", "-", stdin=LISTED.encode())
+    assert result.out == "urls: 0 added, 0 removed, 0 changed, 1 unchanged\nnothing waits to be published\n"
+
+
+@pytest.mark.parametrize("form", ["text", "jsonl", "csv"])
+def test_every_format_comes_from_standard_input_too(publisher: Type, form: str) -> None:
+    lines = {
+        "text": "https://b.example/",
+        "jsonl": '{"url": "https://b.example/"}',
+        "csv": "url\nhttps://b.example/",
+    }
+    result = publisher("ingest", "urls", "-", "--format", form, "--add", stdin=lines[form].encode())
+    assert "urls: 1 added" in result.out, result.mixed
+
+
+def test_reports_parse_as_json(publisher: Type) -> None:
+    for words in (["list", "show"], ["status"], ["verify"], ["refresh"], ["gc"], ["publish"]):
+        result = publisher(*words, "--json")
+        assert result.code == 0, result.mixed
+        json.loads(result.out)
+    assert json.loads(publisher("invite", "urls").out)["lists"] == ["urls.full"]
+
+
+BAD = b"example.com\nhttp://\nhttps://b.example/fine\nftp://c.example/\nhttps://10.0.0.1/\n"
+
+
+def test_every_rejected_line_is_named_and_nothing_is_taken(publisher: Type, both: Path) -> None:
+    before = publisher("status", "--json").out
+    result = publisher("ingest", "urls", "-", "--add", stdin=BAD)
+    refused(result, 2, "4 lines rejected (1, 2, 4, 5); nothing of the input was taken", "correct these lines")
+    for line, word in ((1, "--bare-host"), (2, "no host"), (4, "ftp"), (5, "private")):
+        assert any(said.startswith(f"-:{line}: ") and word in said for said in result.err.splitlines())
+    assert publisher("status", "--json").out == before
+    assert publisher("diff", "urls", "--json").out == "[]\n"
+
+
+def test_rejects_as_json_name_line_and_reason(publisher: Type) -> None:
+    result = publisher("ingest", "urls", "-", "--add", "--json", stdin=BAD)
+    assert result.code == 2
+    assert [reject["line"] for reject in json.loads(result.out)] == [1, 2, 4, 5]
+
+
+CSV = "Address;Grade\nhttps://caf\u00e9.example/;A\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "error", "hint"),
+    [
+        (["urls", "file.csv"], CSV, "no column holds url", "columns: Address, Grade"),
+        (["urls", "file.csv", "--map", "url=Adress"], CSV, "no column 'Adress' for url", "columns: Address"),
+        (["urls", "file.csv", "--map", "address=Address"], CSV, "no field 'address'", "fields: url"),
+        (["urls", "file.csv", "--map", "Address"], CSV, "not FIELD=COLUMN", "--map url=Address"),
+        (["urls", "file.csv", "--map", "url=Address", "--label-scheme", "x"], CSV, "scheme:version", ""),
+        (["urls", "file.txt", "--map", "url=Address"], CSV, "no columns to map", "csv"),
+        (["urls", "file.txt", "--encoding", "ebcdic"], CSV, "'ebcdic' is not one of", "--help"),
+        (["urls", "missing.txt"], CSV, "missing.txt: No such file", "standard input"),
+        (["films", "file.txt"], CSV, "no list 'films'", "lists: pictures, urls"),
+        (["pictures", "file.txt"], "abcd\n", "1 line rejected (1)", "correct"),
+        (["urls", "file.txt"], "", "would replace the whole list", "--allow-empty"),
+        (["urls", "file.csv"], "url\n", "would replace the whole list", "--allow-empty"),
+        (["urls", "file.jsonl"], "{\n", "1 line rejected (1)", "correct"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_changes_nothing(
+    publisher: Type, both: Path, words: list[str], content: str, error: str, hint: str
+) -> None:
+    for name in ("file.txt", "file.csv", "file.jsonl"):
+        (both / name).write_text(content, "utf-8")
+    before = publisher("status", "--json").out
+    refused(publisher("ingest", *words), 2, error, hint)
+    assert publisher("status", "--json").out == before
+
+
+def test_another_encoding_than_declared_names_the_line(publisher: Type, both: Path) -> None:
+    (both / "file.csv").write_bytes(CSV.encode("latin-1"))
+    words = (
+        "ingest",
+        "urls",
+        "file.csv",
+        "--add",
+        "--map",
+        "url=Address",
+        "--map",
+        "labels=Grade",
+        "--label-scheme",
+        "uk-sap:1",
+    )
+    result = publisher(*words)
+    refused(result, 2, "1 line rejected (2)", "correct")
+    assert "file.csv:2: not utf-8" in result.err
+    assert publisher(*words, "--encoding", "latin-1").code == 0
+
+
+def test_the_last_entry_can_be_taken_off(publisher: Type) -> None:
+    assert publisher("ingest", "urls", "-", "--allow-empty").code == 0
+    (change,) = json.loads(publisher("diff", "urls", "--json").out)
+    assert change["change"] == "removed"
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (["publish", "films"], "no list 'films'", "lists: pictures, urls"),
+        (["diff", "films"], "no list 'films'", "lists: pictures, urls"),
+        (["invite", "films"], "no list 'films'", "pictures.full"),
+        (["init", "--name", "Again"], "a publisher's folder already", "another folder"),
+        (["list", "create", "urls", "--kind", "url", "--public"], "a list 'urls' already", ""),
+        (["list", "create", "Bad_Name", "--kind", "url", "--public"], "cannot name a list", "hyphens"),
+        (["list", "create", "secret", "--kind", "url"], "only public lists", "public"),
+        (["list", "create", "a", "--kind", "url", "--public", "--max-age", "999"], "999", "--help"),
+        (["list", "create", "a", "--kind", "url", "--public", "--threshold", "2"], "2 of 1 keys", ""),
+        (["gc", "--retention", "1"], "1 is not in the range", "--help"),
+        (["frob"], "No such command", "vallum-publisher --help"),
+        (["publish", "--frob"], "No such option", "vallum-publisher publish --help"),
+    ],
+)
+def test_a_mistake_changes_nothing(
+    publisher: Type, both: Path, words: list[str], error: str, hint: str
+) -> None:
+    before = everything(both / "hotline" / "store", both / "hotline" / "keys")
+    result = publisher(*words)
+    assert result.code == 2, result.mixed
+    assert "error: " in result.err
+    assert error in result.err
+    assert hint in result.err
+    assert everything(both / "hotline" / "store", both / "hotline" / "keys") == before
+
+
+def test_no_publisher_in_this_folder(tmp_path: Path) -> None:
+    for words in (["status"], ["publish"], ["verify"], ["refresh"], ["list", "show"], ["diff", "urls"]):
+        result = typed(["vallum-publisher", "-C", "nowhere", *words], tmp_path)
+        refused(result, 2, "nowhere is no publisher's folder", "vallum-publisher init")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_without_lists_says_what_comes_next(tmp_path: Path) -> None:
+    words = [
+        "vallum-publisher",
+        "-C",
+        "new",
+        "init",
+        "--name",
+        "New",
+        "--root-keys",
+        "1",
+        "--root-threshold",
+        "1",
+    ]
+    made = typed(words, tmp_path)
+    assert made.code == 0
+    assert "one stolen root key" in made.err
+    for command in (["publish"], ["list", "show"]):
+        refused(
+            typed(["vallum-publisher", "-C", "new", *command], tmp_path), 2, "no lists yet", "list create"
+        )
+
+
+def test_keys_are_not_left_in_clear_when_nobody_can_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VALLUM_PASSPHRASE", raising=False)
+    result = typed(["vallum-publisher", "-C", "new", "init", "--name", "New", "--encrypt-keys"], tmp_path)
+    refused(result, 2, "nobody can be asked", "VALLUM_PASSPHRASE")
+    assert not (tmp_path / "new" / "keys").exists()
+
+
+def test_encrypted_keys_want_their_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALLUM_PASSPHRASE", "correct horse")
+    words = [
+        "vallum-publisher",
+        "-C",
+        "new",
+        "init",
+        "--name",
+        "New",
+        "--root-keys",
+        "1",
+        "--root-threshold",
+        "1",
+        "--encrypt-keys",
+    ]
+    assert typed(words, tmp_path).code == 0
+    create = ["vallum-publisher", "-C", "new", "list", "create", "urls", "--kind", "url", "--public"]
+    monkeypatch.setenv("VALLUM_PASSPHRASE", "wrong")
+    wrong = typed(create, tmp_path)
+    assert wrong.code == 2
+    assert "wrong passphrase" in wrong.err
+    assert "horse" not in wrong.mixed
+    monkeypatch.setenv("VALLUM_PASSPHRASE", "correct horse")
+    assert typed(create, tmp_path).code == 0
+
+
+def _started(both: Path, *words: str, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+    program = Path(sys.executable).parent / "vallum-publisher"
+    return subprocess.Popen(
+        [program, "-C", "hotline", *words], cwd=both, text=True, preexec_fn=before,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_two_publish_at_once_make_one_version(publisher: Type, both: Path) -> None:
+    publisher("ingest", "urls", "-", "--add", stdin=b"https://b.example/\n")
+    running = [_started(both, "publish", "urls") for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in running]
+    assert [process.returncode for process in running] == [0, 0], outputs
+    assert sorted("published" in out for out, _ in outputs) == [False, True]
+    assert not any("Traceback" in err for _, err in outputs)
+    assert publisher("verify").code == 0
+    (urls,) = (each for each in json.loads(publisher("list", "show", "--json").out) if each["name"] == "urls")
+    assert urls["version"] == 2
+
+
+def test_a_full_disk_stops_a_batch_and_a_publication_whole(publisher: Type, both: Path) -> None:
+    """No file may grow beyond what the catalog is now: the same to a program as a disk that is full."""
+    (both / "many.txt").write_text("".join(f"https://h{number}.example/\n" for number in range(3000)))
+    before = publisher("status", "--json").out
+    size = (both / "hotline" / "catalog.sqlite").stat().st_size
+
+    def full_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    process = _started(both, "ingest", "urls", "many.txt", before=full_disk)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 4, err
+    assert out == ""
+    assert "error: " in err
+    assert "hint: " in err
+    assert "Traceback" not in err
+    assert publisher("status", "--json").out == before
+    assert publisher("ingest", "urls", "many.txt").code == 0
+    assert publisher("publish", "urls").code == 0
+
+
+def test_a_reader_that_goes_away_is_not_called_no() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    program = Path(sys.executable).parent / "vallum-publisher"
+    done = subprocess.run([program, "--help"], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.returncode == 141
+    assert done.stderr == b""

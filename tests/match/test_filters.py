@@ -1,0 +1,142 @@
+"""The pre-filters never rule out what could be listed, for hosts and lists of any shape."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.match.states import url_matcher
+from tests.url.urls import plain, urls
+from vallum.errors import InputError
+from vallum.expression import Scope, propose_host_bits
+from vallum.host import is_address
+from vallum.match.names import _STEM_AT_A_GLANCE, stem_of
+from vallum.match.snapshot import Snapshot
+from vallum.url import HOST_AT_A_GLANCE, canonicalize
+
+_label = st.one_of(
+    st.sampled_from(["co", "uk", "t", "www", "com", "abcd", "example"]),
+    st.from_regex(r"[a-z0-9_-]{1,5}", fullmatch=True),
+)
+_host = st.lists(_label, min_size=1, max_size=5).map(".".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    _host,
+    st.integers(0, 4),
+    st.sampled_from(["full", "match"]),
+    st.sampled_from(list(Scope)),
+    st.sampled_from("/?#"),
+)
+@example("www.t.co", 1, "full", Scope.DOMAIN, "/")
+@example("www.co.uk", 2, "full", Scope.DOMAIN, "/")
+@example("a.b.co.uk", 3, "full", Scope.DOMAIN, "?")
+def test_rows_on_a_host_or_above_it_pass(
+    host: str, drop: int, edition: str, scope: Scope, border: str
+) -> None:
+    form = canonicalize(f"http://{host}/page").host
+    if not form or is_address(form):
+        return
+    listed = form
+    if scope is Scope.DOMAIN:
+        listed = ".".join(form.split(".")[drop:]) or form
+    stored = (
+        listed
+        if scope in (Scope.HOST, Scope.DOMAIN)
+        else f"{listed}/"
+        if scope is not Scope.PATH_PREFIX
+        else f"{listed}/p"
+    )
+    path = "p" if scope is Scope.PATH_PREFIX else ""
+    text = f"https://{host}/p" if path else f"https://{host}{'/' if scope is Scope.URL else border}"
+    for bits in (0, 4, 20):
+        found = Snapshot([url_matcher([(scope, stored, ())], host_bits=bits, edition=edition)]).match_url(
+            text
+        )
+        assert [match.scope for match in found] == [scope]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.one_of(urls, plain, _host.map(lambda host: f"http://{host}/x")))
+@example("http://a..example.com/")
+@example("http://.example.com/")
+@example("http://" + "a." * 300 + "example.com/")
+def test_a_glance_sees_what_the_full_way_reads(text: str) -> None:
+    host = canonicalize(text).host
+    seen = HOST_AT_A_GLANCE(text)
+    if seen and "xn--" not in seen[1]:
+        assert seen[1] == host
+    stem = _STEM_AT_A_GLANCE(text)
+    if stem and "xn--" not in stem[1]:
+        assert stem[1] == stem_of(host)
+        assert stem[2] is None or stem[1].endswith(f".{stem[2]}")
+
+
+@settings(max_examples=300, deadline=None)
+@given(urls, st.sampled_from(["full", "match"]))
+def test_with_and_without_shortcut(text: str, edition: str) -> None:
+    snapshot = Snapshot(
+        [url_matcher([(Scope.DOMAIN, "example.com", ()), (Scope.URL, "a/", ())], edition=edition)]
+    )
+    try:
+        expected = snapshot.match_fully(text)
+    except InputError:
+        with pytest.raises(InputError):
+            snapshot.match_url(text)
+    else:
+        assert snapshot.match_url(text) == snapshot.match_url(text) == expected
+
+
+def test_several_tables_and_more_hosts_than_are_remembered() -> None:
+    matchers = [
+        url_matcher([(Scope.HOST, "one.example", ())], edition="match"),
+        url_matcher([(Scope.DOMAIN, "two.example", ())], edition="full", pepper=bytes(32)),
+    ]
+    snapshot = Snapshot(matchers)
+    for number in range(20_000):
+        assert snapshot.match_url(f"http://h{number}.t{number % 2000}/") == []
+    assert snapshot.match_url("http://one.example/")
+    assert snapshot.match_url("http://www.two.example/")
+    assert snapshot.match_url("http://www.one.example/") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["https://" + "a." * 100_000, "https://" + "a" * 200_000, "https://" + "." * 200_000]
+)
+def test_glances_are_linear(text: str) -> None:
+    for pattern in (HOST_AT_A_GLANCE, _STEM_AT_A_GLANCE):
+        assert pattern(text) is None
+
+
+def test_host_bits_are_few_and_enough() -> None:
+    assert propose_host_bits(0) == 0
+    assert propose_host_bits(16_384) == 20
+    assert propose_host_bits(10**9) == 32
+    for hosts in (1, 10, 1_000, 50_000, 2_000_000):
+        fill = hosts / 2 ** propose_host_bits(hosts)
+        assert 1 / 91 < fill < 1 / 45
+
+
+def test_the_filter_is_as_full_as_proposed() -> None:
+    """What a holder of the list learns per guessed host: a name that is not listed passes one time in 64."""
+    entries = [(Scope.URL, f"listed{number}.example/", ()) for number in range(4096)]
+    prefilter = url_matcher(entries, host_bits=propose_host_bits(4096), edition="match").prefilter
+    passed = sum(1 for number in range(20_000) if _starts(prefilter.rows_on(f"innocent{number}.example")))
+    assert 1 / 90 < passed / 20_000 < 1 / 45
+    assert all(_starts(prefilter.rows_on(f"listed{number}.example")) for number in range(4096))
+
+
+def _starts(place: tuple[int, int, int]) -> bool:
+    return place[1] < place[2]
+
+
+def test_patterns_hold_no_surprise() -> None:
+    assert re.fullmatch("com|example.com", stem_of("example.com"))
+    assert stem_of("www.example.com") == "example.com"
+    assert stem_of("a.www.example.co.uk") == "example.co.uk"
+    assert stem_of("t.co") == "t.co"
+    assert stem_of("com") == "com"
