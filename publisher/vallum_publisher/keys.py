@@ -155,7 +155,9 @@ class Keyring:
                 failures.append(ConfigError(f"{role}: signing failed: {error.__cause__ or error}"))
         if len(metadata.signatures) < threshold:
             first = failures[0]
-            first.hint = first.hint or f"{threshold} keys must sign {role}: bring them here for the time being"
+            first.hint = (
+                first.hint or f"{threshold} keys must sign {role}: bring them here for the time being"
+            )
             raise first
         return metadata.to_bytes()
 
