@@ -156,7 +156,7 @@ class Keyring:
         if len(metadata.signatures) < threshold:
             first = failures[0]
             first.hint = (
-                first.hint or f"{threshold} keys must sign {role}; bring as many here for the time being"
+                first.hint or f"{threshold} keys must sign {role}: bring them here for the time being"
             )
             raise first
         return metadata.to_bytes()

@@ -48,6 +48,11 @@ class Matcher:
         self.domains = Scope.DOMAIN in self.scopes
         self.prefilter = Prefilter(table.rows.hi, keyer)
         self.stems = StemFilter(table.rows) if self.scopes and table.rows.lengths is not None else None
+        self._version, self._labels, self._label_ids = (
+            table.version,
+            table.rows.dictionary,
+            table.rows.label_ids,
+        )
         self._mask = _REST >> keyer.host_bits
         # Plain strings from here on: an enum's members hash and compare in Python.
         begin = {scope: keyer.begin(URL_TAGS[scope].prefix.encode("ascii")).copy for scope in self.scopes}
@@ -60,7 +65,7 @@ class Matcher:
     def match_url(self, url: Canonical) -> list[Match]:
         """Look a URL up; ``url.host`` is not empty."""
         found: list[Match] = []
-        for host in suffixes(url.host) if self.domains else (url.host,):
+        for host in self._names(url.host):
             part, start, end = self.prefilter.rows_on(host)
             left = end - start
             if not left:
@@ -102,6 +107,15 @@ class Matcher:
         tag = DIGEST_TAGS[signal]
         return [self._match(tag.signal, None, key, at)]
 
+    def _names(self, host: str) -> list[str]:
+        """List the host, and the names above it on which there could be a row."""
+        if not self.domains:
+            return [host]
+        names = suffixes(host)
+        if self.stems and not self.stems.has_tops and len(names) > 1:
+            names.pop()
+        return names
+
     def _digests(self, url: Canonical, host: str) -> Iterator[tuple[str, bytes, str, int]]:
         """Yield what could be listed on ``host``: all scopes on the URL's own, above it ``domain`` alone.
 
@@ -137,16 +151,15 @@ class Matcher:
         return -1
 
     def _match(self, signal: str, scope: str | None, key: bytes, at: int) -> Match:
-        table = self.table
         return Match(
             self.source,
             self.list,
-            table.version,
+            self._version,
             self.keyer.entry_id(key),
             signal,
             scope,
             None,
-            table.rows.labels(at),
+            self._labels[self._label_ids[at]],
             signal in WEAK_SIGNALS,
         )
 

@@ -37,17 +37,19 @@ _DOMAIN_TAG = chr(URL_TAGS[Scope.DOMAIN].code)
 class StemFilter:
     """Which stems occur in one table. Immutable; safe to share between threads."""
 
-    __slots__ = ("bitmap", "mask")
+    __slots__ = ("bitmap", "has_tops", "mask")
 
     def __init__(self, rows: Rows) -> None:
         bits = min(_MAX_BITS, max(8, (_SLOTS_PER_ROW * len(rows)).bit_length()))
         bitmap, mask = bytearray(1 << bits >> 3), (1 << bits) - 1
+        self.has_tops = False
         text, end = bytes(rows.values).decode("latin-1"), 0
         for length in rows.lengths or ():
             at, end = end, end + length  # a tag byte and a form
             cut = text.find("/", at, end)
             stem = stem_of(text[at + 1 : cut if cut >= 0 else end])
             if "." not in stem and text[at] == _DOMAIN_TAG:
+                self.has_tops = True
                 bitmap, mask = bytearray(b"\xff"), 0  # a whole top-level name: nothing can be ruled out
                 break
             slot = hash(stem) & mask
