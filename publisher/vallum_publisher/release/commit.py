@@ -101,10 +101,6 @@ class Committer:
             data = self._sign(delegator, role, content)
             try:
                 self.store.create(metadata_key(role, number), data, METADATA)
-                # Its packed twin, for clients that ask for it first (client.md §2.6); always there before the head.
-                self.store.create(
-                    metadata_key(role, number) + PACKED, compress(data, _PACK_LEVEL), PACKED_METADATA
-                )
             except ConflictError:
                 continue  # somebody took the number between our look and our write
             return meta_file(number, data)

@@ -1,0 +1,112 @@
+"""From publisher to recipients: who can read a list, who no longer, and what everyone else learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import vallum
+from tests.release.scenes import NOW
+from tests.sealing.scenes import Hotline, Machine
+from vallum.errors import NotEntitledError
+from vallum.format.keypair import Suite
+
+FORMS = [f"site{at}.example/page" for at in range(40)]
+
+
+def _admit(hotline: Hotline, machine: Machine, name: str = "member") -> None:
+    hotline.roster.admit(machine.stream, name, machine.key.public(), now=NOW)
+
+
+@pytest.mark.parametrize("stream", ["urls.match", "urls.full"])
+@pytest.mark.parametrize("suite", Suite)
+def test_a_recipient_reads_the_list(hotline: Hotline, tmp_path: Path, stream: str, suite: Suite) -> None:
+    machine = Machine(hotline, tmp_path / "a", stream, suite=suite)
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    assert machine.synced() == 1
+    with vallum.open(machine.config.state) as lists:
+        assert lists.match_url("https://site7.example/page")
+        assert not lists.match_url("https://site7.example/other")
+    hotline.publish(FORMS[5:])
+    assert machine.synced() == 2
+    with vallum.open(machine.config.state) as lists:
+        assert not lists.match_url("https://site2.example/page")
+
+
+def test_who_has_no_wrap_is_told_what_to_send_to_whom(hotline: Hotline, tmp_path: Path) -> None:
+    machine = Machine(hotline, tmp_path / "a")
+    hotline.publish(FORMS)
+    error = machine.refused(NotEntitledError)
+    assert machine.key.public().line() in error.hint
+    assert "Example Hotline" in error.hint
+    _admit(hotline, machine)
+    assert machine.synced() == 1
+
+
+def test_a_revoked_recipient_keeps_what_it_had_and_gets_no_more(hotline: Hotline, tmp_path: Path) -> None:
+    stays, goes = Machine(hotline, tmp_path / "a"), Machine(hotline, tmp_path / "b")
+    _admit(hotline, stays, "stays")
+    _admit(hotline, goes, "goes")
+    hotline.publish(FORMS)
+    assert stays.synced() == goes.synced() == 1
+    hotline.roster.revoke("urls.match", "goes", now=NOW)
+    goes.refused(NotEntitledError)
+    hotline.publish(FORMS[1:])
+    goes.refused(NotEntitledError)
+    assert stays.synced() == 2
+    with vallum.open(goes.config.state) as lists:
+        assert lists.match_url("https://site0.example/page"), "the last good list stays in force"
+
+
+def test_rotation_costs_who_lags_no_base(hotline: Hotline, tmp_path: Path) -> None:
+    machine = Machine(hotline, tmp_path / "a", "urls.full")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    machine.synced()
+    hotline.publish(FORMS[1:])
+    hotline.publish(FORMS[2:])
+    hotline.roster.rotate("urls", now=NOW)
+    hotline.publish(FORMS[3:])
+    path = machine.path()
+    assert path[-1][1] == 4
+    assert all(start for start, _ in path), f"a base was fetched: {path}"
+    newcomer = Machine(hotline, tmp_path / "b", "urls.full")
+    _admit(hotline, newcomer, "newcomer")
+    assert newcomer.synced() == 4
+    assert len([name for name in newcomer.files() if name.endswith(".epoch")]) == 1
+
+
+def test_a_new_epoch_is_published_without_a_new_version(hotline: Hotline, tmp_path: Path) -> None:
+    machine = Machine(hotline, tmp_path / "a")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    machine.synced()
+    assert hotline.roster.rotate("urls", now=NOW).version == 1
+    assert machine.synced() == 1
+    assert hotline.publisher.publish("urls", now=NOW).versions == ()
+
+
+def test_verify_opens_everything(hotline: Hotline, tmp_path: Path) -> None:
+    _admit(hotline, Machine(hotline, tmp_path / "a"))
+    for at in range(6):
+        hotline.publish(FORMS[at:])
+        if at == 3:
+            hotline.roster.rotate("urls", now=NOW)
+    assert {one.stream for one in hotline.publisher.verify()} == {"urls.full", "urls.match"}
+
+
+def test_keys_on_the_clients_disk(hotline: Hotline, tmp_path: Path) -> None:
+    machine = Machine(hotline, tmp_path / "a")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    machine.synced()
+    modes = {name: machine.mode(name) for name in machine.files() if "/keys/" in name or "/lists/" in name}
+    assert modes.pop("hotline/keys/urls.match.1.1.epoch") == 0o600
+    assert modes.pop("hotline/keys/urls.1.pepper") == 0o640
+    assert set(modes.values()) == {0o640}
+    hotline.roster.rotate("urls", now=NOW)
+    hotline.publish(FORMS[1:])
+    machine.synced()
+    assert "hotline/keys/urls.match.1.2.epoch" in machine.files()
