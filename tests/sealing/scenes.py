@@ -13,6 +13,7 @@ from vallum.errors import VallumError
 from vallum.format.keypair import PrivateKey, Suite, generate
 from vallum.recipient import write_key
 from vallum.sync.report import SyncReport
+from vallum.sync.transport import Answer
 from vallum.sync.updater import Updater
 from vallum_publisher.catalog import ListSpec, Mode
 from vallum_publisher.recipients.roster import Roster
@@ -64,6 +65,19 @@ class Hotline:
         return found
 
 
+class _Tampering(StoreTransport):
+    """The way to a store on which somebody has put other bytes in some places."""
+
+    def __init__(self, store: MemoryStore, swapped: dict[str, bytes]) -> None:
+        super().__init__(store)
+        self._swapped = swapped
+
+    def get(self, name: str, *, etag: str = "", fresh: bool = False) -> Answer:
+        if name in self._swapped:
+            return Answer(200, iter([self._swapped[name]]))
+        return super().get(name, etag=etag, fresh=fresh)
+
+
 class Machine:
     """A subscriber with a key."""
 
@@ -89,9 +103,11 @@ class Machine:
         )
         self.config = Config(folder / "state", (source,))
         self.store = hotline.store
+        self.swapped: dict[str, bytes] = {}
 
     def sync(self) -> SyncReport:
-        return Updater(self.config, lambda _source: StoreTransport(self.store)).sync(wait_for_lock=0)
+        connect = _Tampering(self.store, self.swapped)
+        return Updater(self.config, lambda _source: connect).sync(wait_for_lock=0)
 
     def synced(self) -> int:
         """Sync, which must succeed; the version that is in force now."""

@@ -11,6 +11,7 @@ from vallum.cli.terminal import EXIT_CODES, run
 from vallum_publisher.cli.demo import demo
 from vallum_publisher.cli.founding import init, lists
 from vallum_publisher.cli.intake import diff, ingest
+from vallum_publisher.cli.recipients import recipients
 from vallum_publisher.cli.release import gc, invite, publish, refresh, status, verify
 
 
@@ -41,7 +42,7 @@ def cli(context: click.Context, home: Path) -> None:
     context.obj = home
 
 
-for command in (init, lists, ingest, diff, publish, refresh, status, verify, invite, gc, demo):
+for command in (init, lists, ingest, diff, publish, refresh, status, verify, invite, gc, recipients, demo):
     cli.add_command(command)
 
 

@@ -105,7 +105,7 @@ def lists() -> None:
 )
 @click.argument("name")
 @click.option("--kind", type=click.Choice(["url", "hash"]), required=True, help="What it lists.")
-@click.option("--public", is_flag=True, help="Readable by everyone. Encrypted lists come later.")
+@click.option("--public", is_flag=True, help="Readable by everyone; else encrypted, for recipients only.")
 @click.option("--jurisdiction", default="", help="Whose law the list follows, such as GB.")
 @click.option("--appeal-url", default="", help="Where one can appeal against an entry; https.")
 @click.option(

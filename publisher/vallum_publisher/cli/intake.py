@@ -85,7 +85,7 @@ def ingest(
     from vallum_publisher.intake import RejectedInput, read_records
 
     columns = dict(map(_pair, mapping))
-    with open_home(home) as (_, catalog):
+    with open_home(home) as (workspace, catalog):
         info = catalog.get_list(name)
         try:
             with _open(file) as stream, showing_rows("reading", as_json) as progress:
@@ -109,7 +109,13 @@ def ingest(
             )
         with showing_rows("applying", as_json) as progress:
             done = catalog.apply(
-                name, records, mode=Mode(mode), actor=actor(), now=clock(), progress=progress
+                name,
+                records,
+                mode=Mode(mode),
+                actor=actor(),
+                now=clock(),
+                pepper=workspace.custody(catalog).pepper(info),
+                progress=progress,
             )
         waiting = catalog.status(name).unpublished
     if as_json:
@@ -130,10 +136,10 @@ def diff(home: Path, name: str, values: bool, as_json: bool) -> None:
     """Show what the next version would change, row by row."""
     from vallum.expression import Keyer
 
-    with open_home(home) as (_, catalog):
+    with open_home(home) as (workspace, catalog):
         info = catalog.get_list(name)
         changes = catalog.pending_changes(name)
-    keyer = Keyer(b"", info.host_bits)
+        keyer = Keyer(workspace.custody(catalog).pepper(info), info.host_bits)
     if as_json:
         emit([_change(keyer, change, values) for change in changes])
         return

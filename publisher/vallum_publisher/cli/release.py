@@ -189,6 +189,7 @@ def gc(home: Path, retention: int, as_json: bool) -> None:
         emit(asdict(done))
         return
     say(
-        f"deleted {counted(done.runs, 'run')} and {counted(done.metadata, 'metadata file')}, "
+        f"deleted {counted(done.runs, 'run')}, {counted(done.wraps, 'wrap')} and "
+        f"{counted(done.metadata, 'metadata file')}, "
         f"{counted(done.bytes, 'byte')}"
     )

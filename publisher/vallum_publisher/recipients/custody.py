@@ -6,10 +6,11 @@ bytes under the same name. What is published under an epoch is :mod:`vallum_publ
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vallum.errors import ConfigError
 from vallum.expression import PEPPER_BYTES
@@ -209,6 +210,31 @@ class Custody:
         self._catalog.change_wraps(stored=[wrap.name for wrap in waiting])
         return len(waiting)
 
+    def collect(self, store: ObjectStore, now: datetime, retention: timedelta) -> int:
+        """Delete wraps of epochs that no run in the store needs, and old ones that nobody knows of.
+
+        To be called after runs were collected: what is left of them is what clients may still ask for.
+
+        Returns:
+            How many went.
+        """
+        needed = {key for item in store.list("targets/") if (key := _epoch_of_run(item.key)) is not None}
+        held = self._catalog.wraps()
+        for stream in {wrap.stream for wrap in held}:
+            newest = self._catalog.epochs(stream)[-1]
+            needed.add((stream, newest.generation, newest.number))
+        gone = [wrap.name for wrap in held if (wrap.stream, wrap.generation, wrap.epoch) not in needed]
+        known = {wrap.name for wrap in held}
+        orphans = [
+            item.key
+            for item in store.list("wraps/")
+            if item.key not in known and item.modified < now - retention
+        ]
+        for name in (*gone, *orphans):
+            store.delete(name)
+        self._catalog.change_wraps(gone=gone)
+        return len(gone) + len(orphans)
+
     def _wraps(self, info: ListInfo, epoch: Epoch, key: bytes, readers: list[Recipient]) -> list[Wrap]:
         made = self._reals(info, epoch, key, readers)
         for suite in Suite:
@@ -249,6 +275,12 @@ class Custody:
         if held is None:
             raise ConfigError(f"the catalog has no secret {name}", hint="restore its backup")
         return self._vault.open(name, held)
+
+
+def _epoch_of_run(key: str) -> tuple[str, int, int] | None:
+    """Stream, generation and epoch of ``targets/<stream>/<sha256>.<generation>-<epoch>-<from>-<to>.run``."""
+    match = re.fullmatch(r"targets/([^/]+)/[0-9a-f]{64}\.([0-9]+)-([0-9]+)-[0-9]+-[0-9]+\.run", key)
+    return (match[1], int(match[2]), int(match[3])) if match else None
 
 
 def _key_name(epoch: Epoch) -> str:

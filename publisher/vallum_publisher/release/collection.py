@@ -33,6 +33,7 @@ class Collected:
     runs: int
     metadata: int
     bytes: int
+    wraps: int = 0
 
 
 def collect(

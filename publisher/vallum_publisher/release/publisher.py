@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import SystemRandom
 
@@ -273,9 +273,10 @@ class Publisher:
         return invite(self.workspace.settings, self.repository, streams)
 
     def gc(self, *, now: datetime, retention: timedelta = RUN_RETENTION) -> Collected:
-        """Delete runs and metadata that nobody can need any more (see ``collect``)."""
+        """Delete runs, metadata and wraps that nobody can need any more (see ``collect``)."""
         with self.workspace.lock():
-            return collect(self.repository, now, retention)
+            collected = collect(self.repository, now, retention)
+            return replace(collected, wraps=self.custody.collect(self.store, now, retention))
 
     def _summary(
         self,
