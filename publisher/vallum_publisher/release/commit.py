@@ -18,6 +18,8 @@ from datetime import datetime
 
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Targets
 
+from vallum.format.columns import compress
+from vallum.sync.fetch import PACKED
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import Keyring
 from vallum_publisher.release.metadata import (
@@ -29,8 +31,10 @@ from vallum_publisher.release.metadata import (
     role_keys,
 )
 from vallum_publisher.release.repository import TIMESTAMP_KEY, Tip, metadata_key
-from vallum_publisher.store import METADATA, TIMESTAMP, ObjectStore
+from vallum_publisher.store import METADATA, PACKED_METADATA, TIMESTAMP, ObjectStore
 from vallum_publisher.workspace import Ledger, Lifetimes
+
+_PACK_LEVEL = 19
 
 
 @dataclass
@@ -100,9 +104,10 @@ class Committer:
             content.version = number
             data = self._sign(delegator, role, content)
             try:
-                self.store.create(metadata_key(role, number), data, METADATA)
-                # Its packed twin, for clients that ask for it first (client.md §2.6); always there before the head.
-                self.store.create(metadata_key(role, number) + PACKED, compress(data, _PACK_LEVEL), PACKED_METADATA)
+                key = metadata_key(role, number)
+                self.store.create(key, data, METADATA)
+                # The packed twin, for clients that ask for it first (client.md §2.6).
+                self.store.create(key + PACKED, compress(data, _PACK_LEVEL), PACKED_METADATA)
             except ConflictError:
                 continue  # somebody took the number between our look and our write
             return meta_file(number, data)
