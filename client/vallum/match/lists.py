@@ -138,7 +138,7 @@ class Lists:
 
     def match_urls(self, urls: Iterable[str | bytes]) -> Iterator[list[Match]]:
         """Look many URLs up, in order, all in the lists that are in force at the first; see ``match_url``."""
-        return map(self._now().match_url, urls)
+        return self._now().match_urls(urls)
 
     def match_digest(self, signal: str, digest: str | bytes) -> list[Match]:
         """Look an exact digest up, given as bytes or hex; most severe first.

@@ -34,6 +34,14 @@ class Snapshot:
         other.allowed = allowed
         return other
 
+        self.allowed = NOTHING
+
+    def allowing(self, allowed: Allowances) -> Self:
+        """The same lists with other things allowed."""
+        other = copy(self)
+        other.allowed = allowed
+        return other
+
     def match_url(self, url: str | bytes) -> list[Match]:
         """Look a URL up, most severe match first.
 
