@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from typing import Self
 
@@ -25,15 +25,6 @@ class Snapshot:
         self.signals = frozenset[str]().union(*(matcher.signals for matcher in self.matchers))
         self._of_urls = tuple(matcher for matcher in self.matchers if matcher.scopes)
         self._is_clean = _filter(self._of_urls)
-
-        self.allowed = NOTHING
-
-    def allowing(self, allowed: Allowances) -> Self:
-        """The same lists with other things allowed."""
-        other = copy(self)
-        other.allowed = allowed
-        return other
-
         self.allowed = NOTHING
 
     def allowing(self, allowed: Allowances) -> Self:
@@ -51,6 +42,12 @@ class Snapshot:
         if isinstance(url, str) and self._is_clean(url):
             return []
         return self.match_fully(url)
+
+    def match_urls(self, urls: Iterable[str | bytes]) -> Iterator[list[Match]]:
+        """As ``match_url`` for each, in order, without a call for most of them."""
+        is_clean, match_fully = self._is_clean, self.match_fully
+        for url in urls:
+            yield [] if isinstance(url, str) and is_clean(url) else match_fully(url)
 
     def match_fully(self, url: str | bytes) -> list[Match]:
         """Look a URL up without any shortcut; the answer is the same."""
