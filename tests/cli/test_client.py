@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -244,6 +247,34 @@ def test_a_tampered_store_is_refused_and_the_list_kept(both: Path, client: Type,
     assert "hotline/urls.full failed; what was in force before stays in force" in result.err
     assert client("check", LISTED).code == 0
     assert client("check", "https://b.example/").code == 1
+
+
+def test_a_full_disk_keeps_the_list_and_is_mended_by_the_next_sync(
+    both: Path, client: Type, publisher: Type
+) -> None:
+    """No file may grow beyond 16 KiB: the same to a program as a disk that is full."""
+    many = "".join(f"https://h{number}.example/\n" for number in range(3000))
+    publisher("ingest", "urls", "-", "--add", stdin=many.encode())
+    publisher("publish", "urls")
+    before = client("status", "--json").out
+
+    def full_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
+
+    program = Path(sys.executable).parent / "vallum"
+    done = subprocess.run(
+        [program, "sync"], cwd=both / "provider", capture_output=True, text=True, check=False,
+        preexec_fn=full_disk,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert "hotline/urls.full failed; what was in force before stays in force" in done.stderr
+    assert "error: " in done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert client("status", "--json").out == before
+    assert client("check", LISTED).code == 0
+    assert client("sync").code == 0
+    assert client("check", "https://h2999.example/").code == 0
 
 
 def test_a_listed_file_is_found_by_what_it_holds(both: Path, client: Type, publisher: Type) -> None:
