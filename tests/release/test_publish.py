@@ -127,7 +127,7 @@ def test_keys_in_the_store_after_a_fixed_scenario(scene: Publisher) -> None:
 
 
 def test_uploads_of_one_publication(scene: Publisher) -> None:
-    """A step, list role and snapshot each with a twin, the timestamp: six; a merged run or a base more."""
+    """A step, a list role and a snapshot each with a packed twin, the timestamp: six; and what is due."""
     scene.create_list(HASHES, now=NOW)
     uploads = {}
     for version in range(1, 10):
