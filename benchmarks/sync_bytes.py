@@ -3,6 +3,9 @@
     python benchmarks/sync_bytes.py FEED            (the form of benchmarks/feed.py)
     python benchmarks/sync_bytes.py --rows 1000000 --kind url|hash
 
+Metadata is what a client fetches beside runs when one list changed: timestamp, snapshot and list role, signed
+with Ed25519, the latter two packed (client.md §2.6); one more request, for the next root, is answered 404.
+
 Peers, in the same run: the minimal net change in the same codec; one text delta per version by zstd -19 (as
 RRDP, NRTMv4 and ClamAV send); Safe Browsing v5's exact delta with 16-byte prefixes (a model: Rice-coded
 additions, Rice-coded removal indices, a checksum); the full list as text by zstd -19.
@@ -14,24 +17,31 @@ import argparse
 import hashlib
 import math
 import random
+import secrets
 import statistics
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import zstandard
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Metadata, TargetFile
 
 from benchmarks.feed import Holdings, read_feed
 from vallum.expression import DIGEST_TAGS, URL_TAGS, Keyer, Scope
-from vallum.format.head import RunRef
+from vallum.format.columns import compress
+from vallum.format.head import Head, RunRef
 from vallum.format.section import Codec
 from vallum.format.table import Table, build_table
 from vallum.path import shortest_path
 from vallum_publisher.catalog import ListRow
 from vallum_publisher.release.ladder import base_is_due, due_runs, keep_listed
+from vallum_publisher.release.metadata import list_role, make_snapshot, make_timestamp, meta_file
 from vallum_publisher.release.runs import make_run
 from vallum_publisher.release.tables import advance, edition_of
 
@@ -117,6 +127,45 @@ class Model:
         table = edition_of(self.table, edition, NAME)
         net = [key for key in self.since(start) if (table.rows.find(key) is not None) != (key in listed_then)]
         return len(make_run(self.codecs[edition], {NAME: table}, start, 1, {NAME: net}))
+
+    def metadata(self, edition: str) -> tuple[int, int]:
+        """Bytes of metadata on the wire for a changed list, packed and plain."""
+        stream, now = f"urls.{edition}", datetime(2026, 11, 25, tzinfo=UTC)
+        ladder = self.ladders[edition]
+        head = Head(
+            1,
+            self.version,
+            {NAME: "0" * 64},
+            now,
+            now,
+            259_200,
+            900,
+            {},
+            tuple(sorted(ladder.sizes, key=lambda r: (r.start, r.end))),
+        )
+        files = {
+            run: TargetFile(size, {"sha256": secrets.token_hex(32)}, run.target(stream, 1))
+            for run, size in ladder.sizes.items()
+        }
+        role = signed(list_role(stream, head, files, now))
+        meta = {
+            name: meta_file(self.version, role)
+            for name in ("targets.json", f"{stream}.json", "hashes.full.json")
+        }
+        snapshot = signed(make_snapshot(self.version, now, meta))
+        timestamp = signed(make_timestamp(self.version, now, meta_file(self.version, snapshot)))
+        packed = len(timestamp) + len(compress(snapshot, 19)) + len(compress(role, 19))
+        return packed, len(timestamp) + len(snapshot) + len(role)
+
+
+SIGNER = CryptoSigner.generate_ed25519()
+
+
+def signed(content: Any) -> bytes:
+    """Metadata as it lies in the store."""
+    metadata = Metadata(content)
+    metadata.sign(SIGNER)
+    return bytes(metadata.to_bytes())
 
 
 def rice_bytes(values: Sequence[int], bits: int) -> int:
@@ -245,8 +294,12 @@ def measure(steps: Iterator[dict[bytes, bool]], kind: str, options: argparse.Nam
         if model.version not in heads:
             continue
         for edition in EDITIONS:
-            size, _ = model.path(edition, 0)
+            size, fetches = model.path(edition, 0)
             cold.setdefault(edition, []).append(size)
+            cold.setdefault(f"{edition} runs", []).append(fetches)
+            packed, plain = model.metadata(edition)
+            cold.setdefault(f"{edition} metadata", []).append(packed)
+            cold.setdefault(f"{edition} metadata plain", []).append(plain)
         lines = "".join(sorted(f"{text_of(model.values[key])}\n" for key in now))
         cold.setdefault("zstd -19", []).append(len(zstd.compress(lines.encode())))
         for lag in lags:
@@ -297,6 +350,13 @@ def report(
             f"{edition}: /minimal on average {statistics.fmean(values):.2f}, at worst {max(values):.2f};"
             f" {ladder.written / model.version:,.0f} bytes written a version, {len(ladder.sizes)} runs listed"
         )
+    for edition in EDITIONS:
+        packed, plain = cold[f"{edition} metadata"], cold[f"{edition} metadata plain"]
+        print(
+            f"{edition}: metadata of a changed list {statistics.fmean(packed):,.0f} bytes on the wire,"
+            f" at most {max(packed):,} (plain {statistics.fmean(plain):,.0f}); requests: 4 and the runs"
+        )
+    print(f"cold: at most {max(cold['full runs'] + cold['match runs'])} runs")
     full, text = statistics.fmean(cold["full"]), statistics.fmean(cold["zstd -19"])
     print(
         f"cold: full {full:,.0f}, the list as text by zstd -19 {text:,.0f}, ratio {full / text:.2f};"

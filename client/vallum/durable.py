@@ -18,6 +18,7 @@ from vallum.errors import StorageError
 _HINTS = {
     "ENOSPC": "free some space on that file system; nothing was left half written",
     "EDQUOT": "raise the quota or free some space; nothing was left half written",
+    "EFBIG": "raise the limit on the size of files (ulimit -f); nothing was left half written",
     "EACCES": "run as the user who owns the folder, or give this user access to it",
     "EPERM": "run as the user who owns the folder, or give this user access to it",
     "EROFS": "the file system is mounted read-only",

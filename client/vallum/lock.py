@@ -24,8 +24,8 @@ _PAUSE = 0.05
 
 
 @contextmanager
-def exclusive(folder: Path, wait: float = WAIT) -> Iterator[None]:
-    """Hold the lock of ``folder``, which exists, while the block runs.
+def exclusive(folder: Path, wait: float = WAIT, name: str = FILE) -> Iterator[None]:
+    """Hold the lock ``name`` of ``folder``, which exists, while the block runs.
 
     The kernel drops the lock when its holder dies: there is nothing to clean up after a crash.
 
@@ -33,7 +33,7 @@ def exclusive(folder: Path, wait: float = WAIT) -> Iterator[None]:
         BusyError: somebody else held it for ``wait`` seconds.
         StorageError: the lock file cannot be opened.
     """
-    path = folder / FILE
+    path = folder / name
     # One descriptor a call: flock belongs to it, so threads of one process exclude each other too.
     with os_errors(path, "lock"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -54,7 +54,7 @@ def _acquire(descriptor: int, path: Path, until: float) -> None:
                 pass
         if time.monotonic() >= until:
             raise BusyError(
-                f"{path.parent}: another sync is under way",
+                f"{path.parent}: somebody else is writing there",
                 hint="wait until it is done; if none runs, ask who holds the lock: `fuser` names the process",
             )
         time.sleep(_PAUSE)

@@ -12,6 +12,10 @@ from collections.abc import Callable, Sequence
 from vallum.errors import StateError
 from vallum.format.head import RunRef
 
+REQUEST_BYTES = 256
+"""What fetching one more run costs beside its body: about the headers of a request and its answer. It keeps
+a client from fetching a dozen small runs where one hardly larger one serves."""
+
 
 def shortest_path(
     runs: Sequence[RunRef], held: int, wanted: int, size_of: Callable[[RunRef], int]
@@ -22,7 +26,7 @@ def shortest_path(
         runs: the usable ones of the head (those whose epoch key can be had).
         held: the version held, 0 for none (also for one of another generation).
         wanted: the head's version, not below ``held``.
-        size_of: bytes of a run; at equal bytes the chain of fewer runs wins.
+        size_of: bytes of a run; each costs ``REQUEST_BYTES`` more, and at equal cost fewer runs win.
 
     Raises:
         StateError: no chain leads there.
@@ -43,7 +47,7 @@ def shortest_path(
             usable = run.start == 0 or (at and run.start <= at)
             if not usable or not at < run.end <= wanted:
                 continue
-            reached = (cost + size_of(run), hops + 1)
+            reached = (cost + size_of(run) + REQUEST_BYTES, hops + 1)
             if run.end not in best or reached < best[run.end]:
                 best[run.end] = reached
                 came[run.end] = (at, run)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,12 @@ import pytest
 from tests.cli.conftest import LISTED, PICTURE, Type
 from tests.cli.said import documents, everything, refused
 from tests.typed import typed
+
+
+def in_force(client: Type) -> dict[str, tuple[int, str]]:
+    """Version and state of each list."""
+    held = json.loads(client("status", "--json").out)["lists"]
+    return {each["list"]: (each["version"], each["state"]) for each in held}
 
 
 def test_sync_says_what_came_into_force(client: Type, publisher: Type) -> None:
@@ -182,13 +191,13 @@ def test_before_the_first_sync_nothing_counts_as_not_listed(both: Path, client: 
 @pytest.mark.parametrize("root", [b"{}", b"", b'{"signatures": [], "signed": {"_type": "root"}}'])
 def test_what_is_no_root_file_changes_nothing(both: Path, client: Type, root: bytes) -> None:
     (both / "provider" / "hotline.root.json").write_bytes(root)
-    before = client("status", "--json").out
+    before = in_force(client)
     result = client("sync")
     assert result.code == 2
     assert "error: " in result.err
     assert "root" in result.err
     assert "hint: " in result.err
-    assert client("status", "--json").out == before
+    assert in_force(client) == before
     assert client("check", LISTED).code == 0
 
 
@@ -196,13 +205,13 @@ def test_what_is_no_root_file_changes_nothing(both: Path, client: Type, root: by
 def test_an_unreachable_store_changes_nothing(both: Path, client: Type, url: str) -> None:
     config = both / "provider" / "vallum.toml"
     config.write_text(re.sub(r'(?m)^url = ".*"$', f'url = "{url}"', config.read_text()))
-    before = client("status", "--json").out
+    before = in_force(client)
     result = client("sync")
     assert result.code == 4, result.mixed
     assert "hotline failed; what was in force before stays in force" in result.err
     assert "error: " in result.err
     assert "hint: " in result.err
-    assert client("status", "--json").out == before
+    assert in_force(client) == before
     assert client("check", LISTED).code == 0
     assert client("status").code == 0
 
@@ -244,6 +253,34 @@ def test_a_tampered_store_is_refused_and_the_list_kept(both: Path, client: Type,
     assert "hotline/urls.full failed; what was in force before stays in force" in result.err
     assert client("check", LISTED).code == 0
     assert client("check", "https://b.example/").code == 1
+
+
+def test_a_full_disk_keeps_the_list_and_is_mended_by_the_next_sync(
+    both: Path, client: Type, publisher: Type
+) -> None:
+    """No file may grow beyond 16 KiB: the same to a program as a disk that is full."""
+    many = "".join(f"https://h{number}.example/\n" for number in range(3000))
+    publisher("ingest", "urls", "-", "--add", stdin=many.encode())
+    publisher("publish", "urls")
+    before = in_force(client)
+
+    def full_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
+
+    program = Path(sys.executable).parent / "vallum"
+    done = subprocess.run(
+        [program, "sync"], cwd=both / "provider", capture_output=True, text=True, check=False,
+        preexec_fn=full_disk,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert "hotline/urls.full failed; what was in force before stays in force" in done.stderr
+    assert "error: " in done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert in_force(client) == before
+    assert client("check", LISTED).code == 0
+    assert client("sync").code == 0
+    assert client("check", "https://h2999.example/").code == 0
 
 
 def test_a_listed_file_is_found_by_what_it_holds(both: Path, client: Type, publisher: Type) -> None:

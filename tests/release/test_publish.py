@@ -91,20 +91,34 @@ def test_keys_in_the_store_after_a_fixed_scenario(scene: Publisher) -> None:
     keys = _memory(scene).keys()
     assert [re.sub(r"/[0-9a-f]{64}\.", "/<sha256>.", key) for key in keys] == [
         "metadata/1.hashes.full.json",
+        "metadata/1.hashes.full.json.zst",
         "metadata/1.root.json",
         "metadata/1.snapshot.json",
+        "metadata/1.snapshot.json.zst",
         "metadata/1.targets.json",
+        "metadata/1.targets.json.zst",
         "metadata/1.urls.full.json",
+        "metadata/1.urls.full.json.zst",
         "metadata/2.hashes.full.json",
+        "metadata/2.hashes.full.json.zst",
         "metadata/2.snapshot.json",
+        "metadata/2.snapshot.json.zst",
         "metadata/2.targets.json",
+        "metadata/2.targets.json.zst",
         "metadata/2.urls.full.json",
+        "metadata/2.urls.full.json.zst",
         "metadata/3.hashes.full.json",
+        "metadata/3.hashes.full.json.zst",
         "metadata/3.snapshot.json",
+        "metadata/3.snapshot.json.zst",
         "metadata/3.targets.json",
+        "metadata/3.targets.json.zst",
         "metadata/4.snapshot.json",
+        "metadata/4.snapshot.json.zst",
         "metadata/5.snapshot.json",
+        "metadata/5.snapshot.json.zst",
         "metadata/6.snapshot.json",
+        "metadata/6.snapshot.json.zst",
         "metadata/timestamp.json",
         "targets/hashes.full/<sha256>.1-1-0-1.run",
         "targets/hashes.full/<sha256>.1-1-1-2.run",
@@ -113,7 +127,7 @@ def test_keys_in_the_store_after_a_fixed_scenario(scene: Publisher) -> None:
 
 
 def test_uploads_of_one_publication(scene: Publisher) -> None:
-    """A step, a list role, a snapshot, the timestamp: four. A merged run or a base more where it is due."""
+    """A step, a list role and a snapshot each with a packed twin, the timestamp: six; and what is due."""
     scene.create_list(HASHES, now=NOW)
     uploads = {}
     for version in range(1, 10):
@@ -125,11 +139,13 @@ def test_uploads_of_one_publication(scene: Publisher) -> None:
     assert uploads[3] == [
         "targets/hashes.full/1-1-2-3.run",
         "metadata/4.hashes.full.json",
+        "metadata/4.hashes.full.json.zst",
         "metadata/5.snapshot.json",
+        "metadata/5.snapshot.json.zst",
         "metadata/timestamp.json",
     ]
     assert {version: len(keys) for version, keys in uploads.items()} == {
-        1: 4, 2: 4, 3: 4, 4: 5, 5: 4, 6: 4, 7: 4, 8: 5, 9: 4,
+        1: 6, 2: 6, 3: 6, 4: 7, 5: 6, 6: 6, 7: 6, 8: 7, 9: 6,
     }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import HASHES, NOW, URLS, digest, fill, publisher, url
 from vallum.errors import ConfigError, StateError, VallumError
+from vallum.format.columns import compress
 from vallum.invitation import parse_invitation
 from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.publisher import Publisher
@@ -47,19 +48,22 @@ def test_renewal_by_the_hour(scene: Publisher) -> None:
     # After a third of max_age (72 h) the head says again that it is the newest, all in one snapshot.
     assert _refresh_writes(scene, NOW + timedelta(hours=24)) == [
         "metadata/3.urls.full.json",
+        "metadata/3.urls.full.json.zst",
         "metadata/5.snapshot.json",
+        "metadata/5.snapshot.json.zst",
         "metadata/timestamp.json",
     ]
     assert _as_of(scene, "urls.full") == NOW + timedelta(hours=24)
     # A list role without a head is renewed before it expires.
     writes = _refresh_writes(scene, NOW + timedelta(days=15))
-    assert writes[:2] == ["metadata/2.hashes.full.json", "metadata/4.urls.full.json"]
+    assert writes[:4:2] == ["metadata/2.hashes.full.json", "metadata/4.urls.full.json"]
     scene.verify()
 
 
 def test_renewal_of_the_snapshot_alone(scene: Publisher) -> None:
     assert _refresh_writes(scene, NOW + timedelta(days=4)) == [
         "metadata/2.snapshot.json",
+        "metadata/2.snapshot.json.zst",
         "metadata/timestamp.json",
     ]
 
@@ -182,10 +186,15 @@ def test_gc_keeps_metadata_for_400_days_and_roots_for_ever(scene: Publisher) -> 
     assert left == [
         "metadata/1.root.json",
         "metadata/2.targets.json",
+        "metadata/2.targets.json.zst",
         "metadata/3.urls.full.json",
+        "metadata/3.urls.full.json.zst",
         "metadata/4.snapshot.json",
+        "metadata/4.snapshot.json.zst",
         "metadata/4.urls.full.json",
+        "metadata/4.urls.full.json.zst",
         "metadata/5.snapshot.json",
+        "metadata/5.snapshot.json.zst",
         "metadata/timestamp.json",
     ]
     fill(scene.catalog, "urls", [url("b.example/x")])
@@ -200,7 +209,7 @@ def test_verify_says_what_it_checked(scene: Publisher) -> None:
         scene.publish("hashes", now=NOW)
     (checked,) = scene.verify()
     assert (checked.stream, checked.version, checked.rows) == ("hashes.full", 7, {"exact": 2001, "pdq": 0})
-    assert checked.paths == 7  # nothing, and versions 1 to 6
+    assert checked.paths == 5  # from nothing, and from versions 1, 4, 5 and 6; no listed run leads to 2 or 3
 
 
 @pytest.mark.parametrize("where", ["run", "role", "snapshot", "timestamp"])
@@ -230,6 +239,20 @@ def test_verify_refuses_one_wrong_byte_anywhere(scene: Publisher, where: str, ho
         return
     with pytest.raises(VallumError):
         scene.verify()
+
+
+def test_verify_refuses_packed_metadata_that_says_something_else(scene: Publisher) -> None:
+    """Clients would read the twin, stock clients the plain file: two publics of one repository."""
+    scene.create_list(URLS, now=NOW)
+    fill(scene.catalog, "urls", [url("a.example/1")])
+    scene.publish("urls", now=NOW)
+    objects = _memory(scene)._objects
+    key = "metadata/2.urls.full.json.zst"
+    objects[key] = replace(objects[key], data=compress(b"{}", 3))
+    with pytest.raises(VallumError):
+        scene.verify()
+    del objects[key]
+    scene.verify()  # without a twin the plain file serves everybody
 
 
 def test_verify_refuses_a_catalog_with_other_rows(scene: Publisher) -> None:

@@ -46,13 +46,10 @@ class Matcher:
         self.scopes = frozenset(scope for scope, tag in URL_TAGS.items() if tag.code in codes)
         self.signals = frozenset(TAGS[code].signal for code in codes if TAGS[code].scope is None)
         self.domains = Scope.DOMAIN in self.scopes
-        self.prefilter = Prefilter(table.rows.hi, keyer)
         self.stems = StemFilter(table.rows) if self.scopes and table.rows.lengths is not None else None
-        self._version, self._labels, self._label_ids = (
-            table.version,
-            table.rows.dictionary,
-            table.rows.label_ids,
-        )
+        self.prefilter = Prefilter(table.rows.hi, keyer, bitmap=self.stems is None)
+        self._version = table.version
+        self._labels, self._label_ids = table.rows.dictionary, table.rows.label_ids
         self._mask = _REST >> keyer.host_bits
         # Plain strings from here on: an enum's members hash and compare in Python.
         begin = {scope: keyer.begin(URL_TAGS[scope].prefix.encode("ascii")).copy for scope in self.scopes}

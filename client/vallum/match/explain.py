@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from vallum.allow import Allowances
 from vallum.match.answer import Match
 from vallum.match.exact import Matcher, Probe
 from vallum.match.policy import most_severe_first
@@ -31,12 +32,14 @@ class Explanation:
         url: the canonical form, in parts; without a host nothing is looked up.
         lists: per list every expression that could list this URL, with key and match.
         matches: what ``match_url`` returns, most severe first.
+        allowed: what it would return if the operator allowed nothing, and does not.
     """
 
     readings: tuple[tuple[str, str], ...]
     url: Canonical
     lists: tuple[ListProbes, ...]
     matches: tuple[Match, ...]
+    allowed: tuple[Match, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The whole as JSON values."""
@@ -64,6 +67,7 @@ class Explanation:
                 for tried in self.lists
             ],
             "matches": [match.to_dict() for match in self.matches],
+            "allowed": [match.to_dict() for match in self.allowed],
         }
 
     def rows(self) -> Iterator[tuple[str, str, str, str, str]]:
@@ -88,6 +92,8 @@ class Explanation:
     def _verdict(self) -> str:
         if not self.url.host:
             return "Not looked up: the URL names no host."
+        if not self.matches and self.allowed:
+            return f"Listed {len(self.allowed)} time(s), and allowed by the operator."
         if not self.matches:
             return f"Not listed in {len(self.lists)} list(s)."
         worst = self.matches[0]
@@ -95,7 +101,7 @@ class Explanation:
         return f"LISTED by {worst.source}/{worst.list} as {worst.scope}, id {worst.id} ({labels})."
 
 
-def explain(url: str | bytes, matchers: Iterable[Matcher]) -> Explanation:
+def explain(url: str | bytes, matchers: Iterable[Matcher], allowed: Allowances) -> Explanation:
     """Read a URL and try everything that could list it; slower than a look-up, same matches."""
     form = canonicalize(url)
     lists = tuple(
@@ -103,8 +109,11 @@ def explain(url: str | bytes, matchers: Iterable[Matcher]) -> Explanation:
         for matcher in matchers
         if form.host and matcher.scopes
     )
-    found = [probe.match for tried in lists for probe in tried.probes if probe.match]
-    return Explanation(readings(url), form, lists, tuple(most_severe_first(found)))
+    found = most_severe_first([probe.match for tried in lists for probe in tried.probes if probe.match])
+    covered = allowed.covers(form)
+    spared = tuple(match for match in found if covered or match.id in allowed.ids)
+    left = tuple(match for match in found if match not in spared)
+    return Explanation(readings(url), form, lists, left, spared)
 
 
 def _printable(text: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import mmap
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +18,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
+from vallum.allow import Allowances, AllowFile
 from vallum.errors import InputError, StateError, StorageError, UnavailableError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter, split_stream
@@ -45,6 +46,8 @@ class ListStatus:
         state: digest over all its tables, for recipients to compare.
         as_of, max_age: when its keys last vouched for it, and for how many seconds that is good.
         verified_at, expires: of the source's metadata.
+        pinned_until: until when the operator holds this version, if he does.
+        lifted: it is hard-expired, and the operator's policy is not to enforce it then.
     """
 
     source: str
@@ -59,6 +62,8 @@ class ListStatus:
     max_age: int
     verified_at: datetime
     expires: datetime
+    pinned_until: datetime | None = None
+    lifted: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -75,6 +80,8 @@ class ListStatus:
             "max_age": self.max_age,
             "verified_at": format_time(self.verified_at),
             "expires": format_time(self.expires),
+            "pinned_until": format_time(self.pinned_until) if self.pinned_until else None,
+            "lifted": self.lifted,
         }
 
 
@@ -86,6 +93,10 @@ class _Loaded:
     current: Current
     tables: dict[Path, tuple[Charter, Matcher]]
     seen: tuple[int, int, int]
+
+    def allowing(self, allowed: Allowances) -> _Loaded:
+        """The same lists with other things allowed."""
+        return replace(self, snapshot=self.snapshot.allowing(allowed))
 
 
 class Lists:
@@ -107,7 +118,12 @@ class Lists:
         self._policy = policy or Policy()
         self._reloading = Lock()
         self.problem = ""
-        self._loaded: _Loaded | None = self._load({})
+        self._allow = AllowFile(self._dir)
+        loaded = self._load({})
+        # A damaged file of allowances must not keep lists from being enforced.
+        with self._telling():
+            loaded = self._allowing(loaded)
+        self._loaded: _Loaded | None = loaded
         self._due = time.monotonic() + _RECHECK_SECONDS
 
     def match_url(self, url: str | bytes) -> list[Match]:
@@ -123,7 +139,7 @@ class Lists:
 
     def match_urls(self, urls: Iterable[str | bytes]) -> Iterator[list[Match]]:
         """Look many URLs up, in order, all in the lists that are in force at the first; see ``match_url``."""
-        return map(self._now().match_url, urls)
+        return self._now().match_urls(urls)
 
     def match_digest(self, signal: str, digest: str | bytes) -> list[Match]:
         """Look an exact digest up, given as bytes or hex; most severe first.
@@ -159,7 +175,8 @@ class Lists:
 
     def explain_url(self, url: str | bytes) -> Explanation:
         """Show how a URL is read, every key that is tried for it, and what hits."""
-        return explain(url, self._now().matchers)
+        snapshot = self._now()
+        return explain(url, snapshot.matchers, snapshot.allowed)
 
     def status(self) -> list[ListStatus]:
         """Say what is in force, sorted by source and list."""
@@ -186,6 +203,8 @@ class Lists:
                     max_age=state.head.max_age,
                     verified_at=about.verified_at,
                     expires=about.expires,
+                    pinned_until=state.pin.until if state.pin else None,
+                    lifted=stream in about.lifted,
                 )
             )
         return sorted(found, key=lambda status: (status.source, status.list, status.edition))
@@ -237,14 +256,28 @@ class Lists:
         try:
             self._due = time.monotonic() + _RECHECK_SECONDS
             loaded = self._loaded
-            if loaded is None or (self._seen() == loaded.seen and not self.problem):
+            if loaded is None:
                 return
-            self._loaded = self._load(loaded.tables)
+            with self._telling():
+                if self._seen() != loaded.seen or self.problem:
+                    loaded = self._load(loaded.tables).allowing(loaded.snapshot.allowed)
+                self._loaded = loaded
+                self._loaded = self._allowing(loaded)
+        finally:
+            self._reloading.release()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Keep what goes wrong as ``problem``; it is solved when nothing goes wrong."""
+        try:
+            yield
             self.problem = ""
         except VallumError as error:
             self.problem = str(error)
-        finally:
-            self._reloading.release()
+
+    def _allowing(self, loaded: _Loaded) -> _Loaded:
+        allowed = self._allow.current()
+        return loaded if allowed is loaded.snapshot.allowed else loaded.allowing(allowed)
 
     def _seen(self) -> tuple[int, int, int]:
         try:
@@ -269,6 +302,8 @@ class Lists:
             )
         tables: dict[Path, tuple[Charter, Matcher]] = {}
         for source, stream, state in current.streams():
+            if stream in current.sources[source].lifted:
+                continue
             path = state.files(source, stream)[_EXACT]
             kept = held.get(path)
             if kept is None or kept[0] != state.charter:

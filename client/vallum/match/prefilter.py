@@ -28,11 +28,12 @@ class Prefilter:
 
     __slots__ = ("_begin", "_bitmap", "_coarse", "_hi", "_host_bits")
 
-    def __init__(self, hi: Sequence[int], keyer: Keyer) -> None:
+    def __init__(self, hi: Sequence[int], keyer: Keyer, *, bitmap: bool = True) -> None:
+        """Without a bitmap, ``rows_on`` asks the key column alone: for tables that have a better filter."""
         self._hi = hi
         self._host_bits = keyer.host_bits
         self._begin = keyer.begin(b"host|")
-        used = min(keyer.host_bits, _MAX_BITMAP_BITS)
+        used = min(keyer.host_bits, _MAX_BITMAP_BITS) if bitmap else 0
         self._coarse = 32 - used
         self._bitmap = _bitmap(hi, used)
 

@@ -16,9 +16,10 @@ from itertools import pairwise
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Signed, Targets
 
+from vallum.sync.fetch import PACKED
 from vallum_publisher.release.metadata import delegated_streams, run_key
 from vallum_publisher.release.repository import Repository, Tip
-from vallum_publisher.store import Listed
+from vallum_publisher.store import Listed, ObjectStore
 
 RUN_RETENTION = timedelta(hours=24)
 METADATA_RETENTION = timedelta(days=400)
@@ -66,10 +67,17 @@ def collect(
         for file, replaced in _replaced(history, tip.number(role))
         if replaced < now - metadata_retention
     ]
-    for item in (*old_runs, *old_metadata):
+    for item in (*old_runs, *old_metadata, *_abandoned_probes(repository.store, now - retention)):
         repository.store.delete(item.key)
+    for item in old_metadata:
+        repository.store.delete(item.key + PACKED)
     size = sum(item.size for item in (*old_runs, *old_metadata))
     return Collected(len(old_runs), len(old_metadata), size)
+
+
+def _abandoned_probes(store: ObjectStore, before: datetime) -> Iterable[Listed]:
+    """What a probe left that was stopped half-way (see ``ObjectStore.probe``)."""
+    return [item for item in store.list("probe/") if item.modified < before]
 
 
 def _histories(listed: Iterable[Listed]) -> dict[str, list[tuple[int, Listed]]]:

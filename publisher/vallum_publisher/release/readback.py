@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vallum.errors import DataError
+from vallum.errors import DataError, FetchError
+from vallum.format.columns import decompress
 from vallum.format.head import Head, RunRef
-from vallum.sync.fetch import Fetcher
+from vallum.sync.fetch import PACKED, Fetcher, limit_of
 from vallum.sync.transport import Answer
 from vallum.sync.trust import Repository as ClientRepository
 from vallum_publisher.store import ObjectStore
@@ -30,15 +31,24 @@ class StoreTransport:
         self._store = store
 
     def get(self, name: str, *, etag: str = "", fresh: bool = False) -> Answer:
-        """See ``Transport``."""
+        """See ``Transport``. The plain metadata files are what is proved; a packed twin must say the same."""
+        if name.endswith(PACKED):
+            return Answer(404)
         stored = self._store.get(name)
         if stored is None:
             return Answer(404)
         data = stored.data
+        if name.endswith(".json"):
+            self._compare(name + PACKED, data)
         return Answer(200, (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)))
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def _compare(self, name: str, plain: bytes) -> None:
+        packed = self._store.get(name)
+        if packed and decompress("metadata", packed.data, limit_of(name)) != plain:
+            raise FetchError(f"{name}: not what the plain file says", hint="clients read this one first")
 
 
 class Reading:

@@ -162,11 +162,21 @@ class _Stream:
         starts = sorted(
             {at for ref in head.runs for at in (ref.start, ref.end) if first <= at < head.version}
         )
-        for start in starts:
+        made = [start for start in starts if self._can_be_made(start)]
+        for start in made:
             self._progress(f"{self._stream}: the way from version {start}")
             held = self._walk({}, 0, start)
             check_tables(head, self._walk(held, start, head.version))
-        return len(starts)
+        return len(made)
+
+    def _can_be_made(self, version: int) -> bool:
+        """Say whether what is listed today still leads to an older version."""
+        runs = [ref for ref in self._head.runs if ref.end <= version]
+        try:
+            shortest_path(runs, 0, version, self._sizes.__getitem__)
+        except StateError:
+            return False
+        return True
 
     def _walk(self, held: Mapping[str, Table], start: int, end: int) -> Mapping[str, Table]:
         runs = [ref for ref in self._head.runs if ref.end <= end and (start == 0 or ref.start)]

@@ -32,9 +32,11 @@ TIMESTAMP = Kind("timestamp", "application/json", "no-cache", mutable=True, remo
 # Every root version stays: a client that was away for years walks the whole chain.
 ROOT = Kind("root", "application/json", _FOR_EVER, removable=False)
 METADATA = Kind("metadata", "application/json", _FOR_EVER)
+# The same bytes as one zstd frame, asked for by name: a Content-Encoding would be undone on the way.
+PACKED_METADATA = Kind("packed metadata", "application/zstd", _FOR_EVER)
 RUN = Kind("run", "application/octet-stream", _FOR_EVER, content_named=True)
 WRAP = Kind("wrap", "application/octet-stream", _FOR_EVER)
 # What a backend writes and deletes to learn whether the store keeps its word; never part of a repository.
 PROBE = Kind("probe", "application/octet-stream", "no-store", mutable=True)
 
-KINDS = (TIMESTAMP, ROOT, METADATA, RUN, WRAP, PROBE)
+KINDS = (TIMESTAMP, ROOT, METADATA, PACKED_METADATA, RUN, WRAP, PROBE)

@@ -1,0 +1,303 @@
+"""What the operator allows, whatever lists say: a page, a host, a host with all below it, or one entry.
+
+It wins over every list of every source. It lies in a file of its own in the state folder, so that taking back
+a wrong block waits for no sync; every process that matches re-checks that file once a second. Nothing here
+reads a table: how a match is found is :mod:`vallum.match`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from vallum.config import read_names
+from vallum.durable import write_durable
+from vallum.errors import ConfigError, FormatError, InputError, StorageError
+from vallum.format.head import format_time, parse_time
+from vallum.host import host_form, suffixes
+from vallum.journal import record
+from vallum.lock import exclusive
+from vallum.url import Canonical, canonicalize
+
+FILE = "allow.json"
+LOCK = "allow.lock"
+FORMAT = 1
+_LAYER = "allow.json"
+_MAX_BYTES = 64 << 20
+_ID = re.compile(r"[0-9a-f]{16}")
+_HOST = re.compile(r"[^/?#\s]+")
+
+
+class Kind(StrEnum):
+    """What an allowance is about."""
+
+    URL = "url"
+    HOST = "host"
+    NAMES = "names"
+    ID = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """One thing that no list may block.
+
+    Attributes:
+        kind, text: the form of a URL; a host; a host with all names below it (``names``); an entry's id.
+        since: when it was made.
+        until: when it ends; ``None`` for what stands in the operator's file.
+        reason: for people.
+    """
+
+    kind: Kind
+    text: str
+    since: datetime
+    until: datetime | None
+    reason: str
+
+    @property
+    def handle(self) -> str:
+        """16 hex digits that name it where its text must not stand, such as in the journal."""
+        return blake2b(f"{self.kind}|{self.text}".encode(), digest_size=8).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "handle": self.handle,
+            "kind": str(self.kind),
+            "text": self.text,
+            "since": format_time(self.since),
+            "until": format_time(self.until) if self.until else None,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Allowances:
+    """What is allowed at one moment, ready to be asked. Immutable.
+
+    Attributes:
+        ends: when the first of them ends, if any does.
+    """
+
+    urls: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+    ends: datetime | None = None
+
+    @staticmethod
+    def of(entries: Iterable[Allowance], now: datetime) -> Allowances:
+        """Those that are in force now."""
+        live = [entry for entry in entries if entry.until is None or now < entry.until]
+        texts = {kind: frozenset(entry.text for entry in live if entry.kind is kind) for kind in Kind}
+        ends = [entry.until for entry in live if entry.until is not None]
+        return Allowances(
+            texts[Kind.URL], texts[Kind.HOST], texts[Kind.NAMES], texts[Kind.ID], min(ends, default=None)
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.urls or self.hosts or self.names or self.ids)
+
+    def covers(self, url: Canonical) -> bool:
+        """Whether a URL may not be blocked, whatever lists it."""
+        return (
+            str(url) in self.urls
+            or url.host in self.hosts
+            or (bool(self.names) and not self.names.isdisjoint(suffixes(url.host)))
+        )
+
+
+NOTHING = Allowances()
+
+
+def parse_subject(text: str) -> tuple[Kind, str]:
+    """Read what is to be allowed: 16 hex digits are an id, ``*.host`` means all below it, too.
+
+    Raises:
+        InputError: none of these.
+    """
+    text = text.strip()
+    if _ID.fullmatch(text):
+        return Kind.ID, text
+    if "/" in text:
+        url = canonicalize(text)
+        if url.host:
+            return Kind.URL, str(url)
+        raise InputError("the URL to allow names no host", hint="such as https://www.example/page")
+    names = text.startswith("*.")
+    host = host_form(text[2:] if names else text) if _HOST.fullmatch(text) else ""
+    if not host or "*" in host or host not in suffixes(host):
+        raise InputError(
+            "this is no URL, host or id that could be allowed",
+            hint="such as https://www.example/page, www.example, *.example.com, or an entry's 16 hex digits",
+        )
+    return (Kind.NAMES if names else Kind.HOST), host
+
+
+class AllowFile:
+    """The file as a reader sees it: read again when it changes, asked again when something in it ends."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._dir = state_dir
+        self._seen: tuple[int, int, int] | None = None
+        self._entries: tuple[Allowance, ...] = ()
+        self._now = NOTHING
+
+    def current(self) -> Allowances:
+        """What is allowed now; the same object while that is the same.
+
+        Raises:
+            StorageError, FormatError: the file cannot be read; what was allowed before stays so.
+        """
+        now = datetime.now(UTC)  # noqa: TID251  an allowance ends by the wall clock, in whoever matches
+        seen = _seen(self._dir / FILE)
+        if seen != self._seen:
+            self._entries = read_allowances(self._dir)
+            self._seen = seen
+        elif self._now.ends is None or now < self._now.ends:
+            return self._now
+        self._now = Allowances.of(self._entries, now)
+        return self._now
+
+
+def read_allowances(state_dir: Path) -> tuple[Allowance, ...]:
+    """Read all that was allowed, ended ones included until they are swept.
+
+    Raises:
+        StorageError: the file cannot be read.
+        FormatError: it is damaged.
+    """
+    path = state_dir / FILE
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise FormatError(_LAYER, f"larger than {_MAX_BYTES} bytes")
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raw = None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("allow"), list):
+        raise FormatError(_LAYER, "damaged, or of another release", hint="remove it, and allow anew")
+    return tuple(map(_parse, raw["allow"]))
+
+
+def add(state_dir: Path, allowance: Allowance, now: datetime) -> None:
+    """Allow something, in place of an earlier allowance of the same. Durable when it returns.
+
+    Raises:
+        BusyError, StorageError, FormatError: it is not allowed.
+    """
+    with exclusive(state_dir, name=LOCK):
+        rest = [entry for entry in _swept(state_dir, now) if entry.handle != allowance.handle]
+        _record(state_dir, now, "allowed", allowance)
+        _write(state_dir, [*rest, allowance])
+
+
+def remove(state_dir: Path, text: str, reason: str, now: datetime) -> Allowance:
+    """Take an allowance back, named by its text or handle.
+
+    Raises:
+        ConfigError: there is none, or it stands in the operator's file.
+        InputError, BusyError, StorageError, FormatError: as of :func:`parse_subject` and :func:`add`.
+    """
+    with exclusive(state_dir, name=LOCK):
+        entries = _swept(state_dir, now)
+        found = [entry for entry in entries if text == entry.handle]
+        if not found:
+            subject = parse_subject(text)
+            found = [entry for entry in entries if subject == (entry.kind, entry.text)]
+        if not found:
+            raise ConfigError("there is no such allowance", hint="`vallum allow list` shows all")
+        if found[0].until is None:
+            raise ConfigError(
+                "that allowance stands in the file `allow` of the configuration", hint="edit it"
+            )
+        _record(state_dir, now, "allowance removed", found[0], reason)
+        _write(state_dir, [entry for entry in entries if entry not in found])
+        return found[0]
+
+
+def settle(state_dir: Path, file: Path | None, now: datetime) -> None:
+    """Take over what the operator's file says now, and sweep what has ended; each sync begins with it.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is none of what :func:`parse_subject` takes.
+        BusyError, StorageError, FormatError: as of :func:`add`.
+    """
+    entries = read_allowances(state_dir)
+    wanted: dict[tuple[Kind, str], Allowance] = {}
+    for number, text in read_names(file) if file else ():
+        try:
+            kind, form = parse_subject(text)
+        except InputError as error:
+            raise ConfigError(f"{file}: line {number}: {error}", hint=error.hint) from None
+        wanted[kind, form] = Allowance(kind, form, now, None, f"line {number} of {file.name if file else ''}")
+    kept = {(entry.kind, entry.text) for entry in entries if entry.until is None}
+    if kept == wanted.keys() and not any(entry.until and entry.until <= now for entry in entries):
+        return
+    with exclusive(state_dir, name=LOCK):
+        own = [entry for entry in _swept(state_dir, now) if entry.until is not None]
+        _write(state_dir, [*wanted.values(), *own])
+
+
+def _swept(state_dir: Path, now: datetime) -> list[Allowance]:
+    """What is allowed still; what has ended is written into the journal."""
+    live = []
+    for entry in read_allowances(state_dir):
+        if entry.until is None or now < entry.until:
+            live.append(entry)
+        else:
+            _record(state_dir, now, "allowance ended", entry)
+    return live
+
+
+def _record(state_dir: Path, now: datetime, what: str, about: Allowance, reason: str = "") -> None:
+    # Never the text: it is often the very entry of a list.
+    details: Mapping[str, Any] = {
+        "handle": about.handle,
+        "kind": str(about.kind),
+        "until": format_time(about.until) if about.until else None,
+        "reason": reason or about.reason,
+    }
+    record(state_dir, now, what, details)
+
+
+def _write(state_dir: Path, entries: Sequence[Allowance]) -> None:
+    raw = {"format": FORMAT, "allow": [entry.to_dict() for entry in entries]}
+    write_durable(state_dir / FILE, [json.dumps(raw, indent=1).encode() + b"\n"], mode=0o640)
+
+
+def _parse(raw: object) -> Allowance:
+    if not isinstance(raw, dict):
+        raise FormatError(_LAYER, "an allowance is malformed")
+    kind, text, reason, until = (raw.get(name) for name in ("kind", "text", "reason", "until"))
+    if not isinstance(kind, str) or kind not in set(Kind):
+        raise FormatError(_LAYER, "an allowance is of an unknown kind")
+    if not isinstance(text, str) or not isinstance(reason, str):
+        raise FormatError(_LAYER, "an allowance is malformed")
+    return Allowance(
+        Kind(kind),
+        text,
+        parse_time(_LAYER, raw.get("since")),
+        None if until is None else parse_time(_LAYER, until),
+        reason,
+    )
+
+
+def _seen(path: Path) -> tuple[int, int, int]:
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return 0, 0, 0
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from None
+    return about.st_ino, about.st_mtime_ns, about.st_size
