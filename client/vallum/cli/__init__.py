@@ -10,7 +10,7 @@ import click
 from vallum.cli.check import check
 from vallum.cli.setup import init, keygen
 from vallum.cli.sync import status, sync, verify
-from vallum.cli.terminal import EXIT_CODES, run
+from vallum.cli.terminal import EXIT_CODES, keep_memory_private, run
 
 CONFIG = "vallum.toml"
 
@@ -42,4 +42,5 @@ for command in (init, keygen, sync, check, status, verify):
 
 def main() -> None:
     """Run the command line."""
+    keep_memory_private()
     sys.exit(run(cli))

@@ -8,6 +8,7 @@ the library's business.
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -101,6 +102,11 @@ def show_error(error: VallumError) -> None:
     note(f"{click.style('error:', fg='red', bold=True)} {error}")
     if error.hint:
         note(f"{click.style('hint:', fg='yellow')} {error.hint}")
+
+
+def keep_memory_private() -> None:
+    """Leave no core dump when this process dies: its memory may hold keys and rows of a list."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:

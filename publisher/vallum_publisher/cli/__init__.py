@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vallum.cli.terminal import EXIT_CODES, run
+from vallum.cli.terminal import EXIT_CODES, keep_memory_private, run
 from vallum_publisher.cli.demo import demo
 from vallum_publisher.cli.founding import init, lists
 from vallum_publisher.cli.intake import diff, ingest
@@ -48,4 +48,5 @@ for command in (init, lists, ingest, diff, publish, refresh, status, verify, inv
 
 def main() -> None:
     """Run the command line."""
+    keep_memory_private()
     sys.exit(run(cli))

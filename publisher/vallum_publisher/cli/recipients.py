@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Published
 
 
-@click.group()
+@click.group(
+    epilog="\b\nExamples:\n  vallum-publisher recipients list\n  vallum-publisher recipients rotate urls"
+)
 def recipients() -> None:
     """Let recipients of encrypted lists in and out, and change keys."""
 

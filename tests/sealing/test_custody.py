@@ -1,0 +1,131 @@
+"""Epochs and wraps in the catalog: random comings and goings, crashes before the store, collection."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.release.scenes import NOW, Founded, publisher
+from tests.sealing.scenes import Hotline, Machine
+from vallum.errors import ConfigError
+from vallum.format.epoch import Epoch
+from vallum.format.keypair import PrivateKey, Suite, generate
+from vallum.format.wrap import open_wrap, wrap_name
+
+FORMS = [f"site{at}.example/page" for at in range(10)]
+KEYS = [generate(suite) for suite in (Suite.X25519, Suite.HYBRID) for _ in range(4)]
+STREAM = "urls.match"
+
+
+def _readable(hotline: Hotline, key: PrivateKey) -> bool:
+    """Whether the newest epoch's wrap for this key is in the store, and right."""
+    catalog = hotline.publisher.catalog
+    info, newest = catalog.get_list("urls"), catalog.epochs(STREAM)[-1]
+    stored = hotline.store.get(wrap_name(newest.commitment, key.public()))
+    if stored is None:
+        return False
+    charter = hotline.publisher.repository.tip().required_targets().targets["charters/urls"]
+    pepper = (charter.custom or {})["vallum"]["pepper"]
+    epoch = Epoch(info.uid, STREAM, info.generation, newest.number)
+    open_wrap(stored.data, key, epoch, newest.commitment, pepper)
+    return True
+
+
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["admit", "revoke", "rotate"]), st.integers(0, 7)), max_size=8)
+)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_who_was_let_in_can_read_and_nobody_else(
+    founded_hotline: Founded, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    workspace, store = founded_hotline.copy(tmp_path_factory.mktemp("custody") / "publisher")
+    inside: set[int] = set()
+    with publisher(workspace, store) as opened:
+        hotline = Hotline(opened)
+        hotline.create()
+        for step, at in steps:
+            if step == "admit" and at not in inside:
+                hotline.roster.admit(STREAM, f"member {at}", KEYS[at].public(), now=NOW)
+                inside.add(at)
+            elif step == "revoke" and at in inside:
+                hotline.roster.revoke(STREAM, f"member {at}", now=NOW)
+                inside.remove(at)
+            elif step == "rotate":
+                hotline.roster.rotate("urls", now=NOW)
+            hotline.publisher.custody.upload(hotline.store)
+            assert {at for at, key in enumerate(KEYS) if _readable(hotline, key)} == inside
+            for suite in Suite:
+                newest = hotline.publisher.catalog.epochs(STREAM)[-1].number
+                wraps = hotline.publisher.catalog.wraps(STREAM)
+                number = sum(wrap.epoch == newest and wrap.suite == suite for wrap in wraps)
+                assert number.bit_count() <= 1, "a power of two, or none"
+
+
+def test_a_crash_between_catalog_and_store_is_mended_by_publishing(hotline: Hotline, tmp_path: Path) -> None:
+    machine = Machine(hotline, tmp_path / "a")
+    custody, info = hotline.publisher.custody, hotline.publisher.catalog.get_list("urls")
+    custody.prepare(info, [STREAM, "urls.full"], actor="test", now=NOW)
+    custody.admit(info, STREAM, "member", machine.key.public(), actor="test", now=NOW)
+    hotline.publish(FORMS)
+    assert machine.synced() == 1
+    custody.open_epoch(info, STREAM, actor="test", now=NOW)
+    assert hotline.publisher.publish("urls", now=NOW).versions == ()
+    assert machine.synced() == 1
+    assert [name for name in machine.files() if name.endswith(".epoch")] == [
+        "hotline/keys/urls.match.1.2.epoch"
+    ]
+
+
+def test_the_same_key_or_name_twice(hotline: Hotline) -> None:
+    hotline.roster.admit(STREAM, "member", KEYS[0].public(), now=NOW)
+    for name, key in (("member", KEYS[1]), ("other", KEYS[0])):
+        with pytest.raises(ConfigError):
+            hotline.roster.admit(STREAM, name, key.public(), now=NOW)
+    hotline.roster.admit("urls.full", "member", KEYS[0].public(), now=NOW)
+    for stream in ("urls", "urls.other", "nothing.match"):
+        with pytest.raises(ConfigError):
+            hotline.roster.admit(stream, "other", KEYS[1].public(), now=NOW)
+    with pytest.raises(ConfigError) as caught:
+        hotline.roster.revoke(STREAM, "nobody", now=NOW)
+    assert "member" in caught.value.hint
+
+
+def test_wraps_go_with_the_runs_that_needed_them(hotline: Hotline, tmp_path: Path) -> None:
+    machine = Machine(hotline, tmp_path / "a")
+    hotline.roster.admit(STREAM, "member", machine.key.public(), now=NOW)
+    for at in range(2):
+        hotline.publish(FORMS[at:])
+        hotline.roster.rotate("urls", now=NOW)
+    before = {key for key in hotline.objects() if key.startswith("wraps/")}
+    assert len(before) == 3
+    assert hotline.publisher.gc(now=hotline.store.now).wraps == 0, "runs of these epochs are listed"
+    for at in range(14):
+        hotline.publish(FORMS[at % 2 :])
+    hotline.store.now += timedelta(days=3)
+    assert hotline.publisher.gc(now=hotline.store.now).wraps == 2
+    left = {key for key in hotline.objects() if key.startswith("wraps/")}
+    assert left < before
+    assert machine.synced() == 16
+
+
+def test_a_thousand_recipients(hotline: Hotline) -> None:
+    """Rotation is seconds of work and two megabytes of uploads; a client fetches one wrap of 2 KB."""
+    info = hotline.publisher.catalog.get_list("urls")
+    custody = hotline.publisher.custody
+    custody.prepare(info, [STREAM, "urls.full"], actor="test", now=NOW)
+    for at in range(1000):
+        key = generate(Suite.X25519).public()
+        custody.admit(info, STREAM, f"member {at}", key, actor="test", now=NOW)
+    started = time.process_time()
+    hotline.roster.rotate("urls", now=NOW)
+    custody.upload(hotline.store)
+    seconds = time.process_time() - started
+    wraps = [data for key, data in hotline.objects().items() if key.startswith("wraps/")]
+    assert len(wraps) == 1024
+    assert sum(map(len, wraps)) == 2 << 20
+    assert seconds < 30, f"{seconds:.1f} s of CPU; about 2 on a quiet machine"
