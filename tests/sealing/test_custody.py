@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -113,19 +112,14 @@ def test_wraps_go_with_the_runs_that_needed_them(hotline: Hotline, tmp_path: Pat
     assert machine.synced() == 16
 
 
-def test_a_thousand_recipients(hotline: Hotline) -> None:
-    """Rotation is seconds of work and two megabytes of uploads; a client fetches one wrap of 2 KB."""
-    info = hotline.publisher.catalog.get_list("urls")
-    custody = hotline.publisher.custody
+def test_many_recipients(hotline: Hotline) -> None:
+    """The number in the store is a power of two, and each object one client's 2 KB."""
+    info, custody = hotline.publisher.catalog.get_list("urls"), hotline.publisher.custody
     custody.prepare(info, [STREAM, "urls.full"], actor="test", now=NOW)
-    for at in range(1000):
-        key = generate(Suite.X25519).public()
-        custody.admit(info, STREAM, f"member {at}", key, actor="test", now=NOW)
-    started = time.process_time()
+    for at in range(40):
+        custody.admit(info, STREAM, f"member {at}", generate(Suite.X25519).public(), actor="test", now=NOW)
     hotline.roster.rotate("urls", now=NOW)
     custody.upload(hotline.store)
-    seconds = time.process_time() - started
     wraps = [data for key, data in hotline.objects().items() if key.startswith("wraps/")]
-    assert len(wraps) == 1024
-    assert sum(map(len, wraps)) == 2 << 20
-    assert seconds < 30, f"{seconds:.1f} s of CPU; about 2 on a quiet machine"
+    assert len(wraps) == 64
+    assert sum(map(len, wraps)) == 64 * 2048
