@@ -17,7 +17,8 @@ PURE = ("errors", "labels", "expression", "host", "percent", "url", "path", "for
 
 PURE_MAY_IMPORT = {
     "__future__", "array", "base64", "binascii", "bisect", "collections", "dataclasses", "datetime", "enum",
-    "functools", "hashlib", "heapq", "ipaddress", "itertools", "math", "operator", "re", "struct", "sys", "typing", "urllib",
+    "functools", "hashlib", "heapq", "ipaddress", "itertools", "math", "operator", "re", "struct", "sys",
+    "typing", "urllib",
     "ada_url", "cryptography", "hmac", "msgpack", "publicsuffixlist", "secrets", "zstandard",
 }  # fmt: skip
 
