@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml publisher/pyproject.toml
 
-.PHONY: help demo test lint types format vectors check clean
+.PHONY: help demo test lint types format vectors pages check clean
 
 help:
 	@echo "make demo    publish, sync, match and tamper, in a temporary folder"
@@ -12,7 +12,9 @@ help:
 	@echo "make lint    ruff, format and rules"
 	@echo "make types   mypy, strict"
 	@echo "make check   lint, types and test: what CI runs"
+	@echo "make format  ruff, rewriting"
 	@echo "make vectors rebuild schemas/vectors from their builders"
+	@echo "make pages   rebuild the pages that show what programs print"
 
 $(VENV)/.runtime: $(PROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed"; echo "hint: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
@@ -42,6 +44,15 @@ types: $(VENV)/.dev
 format: $(VENV)/.dev
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
+
+vectors: $(VENV)/.dev
+	@$(BIN)/python schemas/build_vectors.py
+	@$(BIN)/python schemas/build_canonicalization.py
+	@echo "schemas/build_sealed_vectors.py is run by hand: encapsulation is random, so its vectors would all change"
+
+pages: $(VENV)/.dev
+	@$(BIN)/python docs/build_commands.py
+	@$(BIN)/python -m tests.docs.pages README.md docs/tutorial/first-list.md
 
 check: lint types test
 

@@ -93,7 +93,8 @@ def parse_digest(signal: str, digest: str | bytes) -> bytes:
         raw = digest
     if len(raw) != tag.size:
         raise InputError(
-            f"a {signal} digest has {tag.size} bytes ({2 * tag.size} hex digits), not {len(raw)}"
+            f"a {signal} digest has {tag.size} bytes ({2 * tag.size} hex digits), not {len(raw)}",
+            hint="was it cut, or is it of another algorithm?",
         )
     return raw
 

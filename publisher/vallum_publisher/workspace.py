@@ -139,10 +139,10 @@ class Workspace:
         address = self.settings.catalog
         return open_catalog(address if "://" in address else self.folder / address, create=create)
 
-    def open_store(self) -> ObjectStore:
-        """Open the store that the settings name."""
+    def open_store(self, *, create: bool = False) -> ObjectStore:
+        """Open the store that the settings name; only its founder makes its folder."""
         address = self.settings.store
-        return open_store(address if "://" in address else str(self.folder / address))
+        return open_store(address if "://" in address else str(self.folder / address), create=create)
 
     def open_vault(self) -> vault.Vault:
         """Open what secrets in the catalog are sealed under."""

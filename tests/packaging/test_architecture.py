@@ -16,8 +16,9 @@ PURE = ("errors", "labels", "expression", "host", "percent", "url", "path", "for
 """The sans-IO core: bytes and values in, values or an error out."""
 
 PURE_MAY_IMPORT = {
-    "__future__", "array", "base64", "binascii", "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib",
-    "heapq", "ipaddress", "itertools", "math", "operator", "re", "struct", "sys", "typing", "urllib",
+    "__future__", "array", "base64", "binascii", "bisect", "collections", "dataclasses", "datetime", "enum",
+    "functools", "hashlib", "heapq", "ipaddress", "itertools", "math", "operator", "re", "struct", "sys",
+    "typing", "urllib",
     "ada_url", "cryptography", "hmac", "msgpack", "publicsuffixlist", "secrets", "zstandard",
 }  # fmt: skip
 

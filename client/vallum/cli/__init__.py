@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from vallum.cli.check import check
+from vallum.cli.doctor import doctor
+from vallum.cli.levers import allow, pin, quarantine
 from vallum.cli.setup import init, keygen
 from vallum.cli.sync import status, sync, verify
 from vallum.cli.terminal import EXIT_CODES, keep_memory_private, run
@@ -36,7 +38,7 @@ def cli(context: click.Context, config: Path) -> None:
     context.obj = config
 
 
-for command in (init, keygen, sync, check, status, verify):
+for command in (init, keygen, sync, check, status, verify, doctor, quarantine, pin, allow):
     cli.add_command(command)
 
 

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import NO, OK, clock, counted, emit, exit_code, note, say, show_error, table
-from vallum.errors import FormatError, StateError, StorageError
+from vallum.cli.terminal import (
+    DATA,
+    NO,
+    OK,
+    UNAVAILABLE,
+    clock,
+    counted,
+    emit,
+    exit_code,
+    note,
+    say,
+    show_error,
+    table,
+)
 from vallum.format.head import format_time
+
+if TYPE_CHECKING:
+    from vallum.sync.standing import Standing
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -57,65 +73,56 @@ def sync(config: Path, as_json: bool) -> int:
     return max((exit_code(error) for _, error in errors), default=OK)
 
 
-@click.command(epilog="\b\nExamples:\n  vallum status\n  vallum status --json")
+@click.command(
+    epilog="\b\nExamples:\n  vallum status\n  vallum status --json\n\n"
+    "Exit codes: 0 all fresh (there may be warnings), 1 a list is missing or not fresh, 3 a version is in "
+    "quarantine, 4 a list is hard-expired."
+)
 @_json
 @click.pass_obj
 def status(config: Path, as_json: bool) -> int:
-    """Show which version of each list is in force, and whether it is fresh. Exit code 1 if one is not."""
+    """Show which version of each list is in force, whether it is fresh, and what the operator decided."""
     from vallum.config import load_config
-    from vallum.state import read_current
-    from vallum.sync.freshness import freshness
+    from vallum.sync.standing import read_standing
 
-    now, folder = clock(), load_config(config).state
-    current = read_current(folder)
-    found: list[dict[str, object]] = [
-        {
-            "source": source,
-            "list": stream,
-            "generation": state.head.generation,
-            "version": state.head.version,
-            "state": state.head.state,
-            "rows": sum(_count_rows(folder / path) for path in state.files(source, stream).values()),
-            "as_of": format_time(state.head.as_of),
-            "verified_at": format_time(current.sources[source].verified_at),
-            "freshness": str(freshness(state, current.sources[source], now)),
-        }
-        for source, stream, state in current.streams()
-    ]
-    missing = current.missing()
+    standing = read_standing(load_config(config), clock())
     if as_json:
-        emit({"lists": found, "missing": missing})
+        emit(standing.to_dict())
     else:
-        if found:
+        if standing.streams:
             table(
                 ("list", "version", "rows", "state", "freshness", "as of"),
                 [
                     (
-                        f"{held['source']}/{held['list']}",
-                        f"{held['generation']}.{held['version']}",
-                        held["rows"],
-                        str(held["state"])[:16],
-                        held["freshness"],
-                        held["as_of"],
+                        stream.name,
+                        f"{stream.state.head.generation}.{stream.state.head.version}",
+                        stream.rows,
+                        stream.state.head.state[:16],
+                        str(stream.freshness),
+                        format_time(stream.state.head.as_of),
                     )
-                    for held in found
+                    for stream in standing.streams
                 ],
             )
-        for name in missing:
+        for name in standing.missing:
             say(f"{name}: no verified version yet")
-    return OK if not missing and all(held["freshness"] == "fresh" for held in found) else NO
+        if standing.allowed:
+            say(f"{counted(len(standing.allowed), 'allowance')}: `vallum allow list` shows them")
+        for stream in standing.streams:
+            for warning in stream.warnings():
+                note(f"warning: {stream.name}: {warning}")
+    return _exit_code(standing)
 
 
-def _count_rows(path: Path) -> int:
-    from vallum.format.table import parse_table
+def _exit_code(standing: Standing) -> int:
+    from vallum.sync.freshness import Freshness
 
-    hint = "run `vallum sync`: it fetches what is missing or damaged"
-    try:
-        return len(parse_table(path.read_bytes()).rows)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", hint=hint) from None
-    except FormatError as error:
-        raise StateError(f"{path}: damaged: {error}", hint=hint) from None
+    states = {stream.freshness for stream in standing.streams}
+    if Freshness.HARD_EXPIRED in states:
+        return UNAVAILABLE
+    if any(stream.aside is not None and not stream.aside.rejected for stream in standing.streams):
+        return DATA
+    return NO if standing.missing or states - {Freshness.FRESH} else OK
 
 
 @click.command(epilog="\b\nExamples:\n  vallum verify")

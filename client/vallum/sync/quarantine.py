@@ -23,8 +23,8 @@ from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.tables import FILE_MODE, FOLDER_MODE, open_tables, write_tables
 
 FOLDER = "quarantine"
+ROLE = "role.json"
 _RECORD = "record.json"
-_ROLE = "role.json"
 _LAYER = "quarantine"
 
 
@@ -116,9 +116,9 @@ class Quarantine:
         make_folder(folder, FOLDER_MODE)
         if not self.tables(stream, about.state):
             write_tables(self.state_dir, files, tables)
-        write_durable(folder / _ROLE, [role], mode=FILE_MODE)
+        write_durable(folder / ROLE, [role], mode=FILE_MODE)
         self._write(stream, about)
-        wanted = {*(path.name for path in files.values()), _ROLE, _RECORD}
+        wanted = {*(path.name for path in files.values()), ROLE, _RECORD}
         with os_errors(folder, "sweep"):
             for path in folder.iterdir():
                 if path.name not in wanted:

@@ -38,12 +38,14 @@ class Answer:
         chunks: the body, to be read once, while the transport is open; errors in it are ``FetchError``.
         etag: a tag to send with a later request, or empty.
         retry_after: seconds that the server asks to wait, or ``None``.
+        date: what the server's clock says, as it writes it; empty if it does not.
     """
 
     status: int
     chunks: Iterable[bytes] = ()
     etag: str = ""
     retry_after: float | None = None
+    date: str = ""
 
 
 class Transport(Protocol):
@@ -118,7 +120,7 @@ class HttpTransport:
             "maxsize": 8,
             "ssl_context": _tls(source),
         }
-        proxy = _proxy(source)
+        proxy = proxy_of(source)
         try:
             self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
         except (urllib3.exceptions.HTTPError, ValueError):
@@ -143,7 +145,11 @@ class HttpTransport:
         except urllib3.exceptions.HTTPError as error:
             raise FetchError(f"{self._where}: {_reason(error)}", hint=_hint(error)) from None
         return Answer(
-            response.status, self._chunks(response, name), _settled_etag(response), _retry_after(response)
+            response.status,
+            self._chunks(response, name),
+            _settled_etag(response),
+            _retry_after(response),
+            response.headers.get("Date", ""),
         )
 
     def close(self) -> None:
@@ -193,7 +199,17 @@ def _tls(source: Source) -> ssl.SSLContext:
     return context
 
 
-def _proxy(source: Source) -> str:
+def authorities(source: Source) -> int:
+    """How many certificates of authorities are trusted for a source; 0 if they lie in a folder, uncounted.
+
+    Raises:
+        ConfigError: its file of certificates cannot be used.
+    """
+    return _tls(source).cert_store_stats()["x509_ca"]
+
+
+def proxy_of(source: Source) -> str:
+    """The proxy on the way to a source, as its configuration or the environment says; empty for none."""
     if source.proxy:
         return "" if source.proxy == "none" else source.proxy
     parts = urlsplit(source.url)

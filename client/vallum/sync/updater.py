@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime
 
+from vallum.allow import settle
 from vallum.config import Config, Source
 from vallum.durable import make_folder
-from vallum.errors import VallumError
+from vallum.errors import DataError, VallumError
 from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
 from vallum.state import Current
@@ -53,12 +55,16 @@ class Updater:
         Raises:
             BusyError: another sync did not end in time.
             StorageError: the state folder cannot be read or written; all stays as it was.
+            ConfigError: the operator's file of what is allowed cannot be meant.
         """
         if now is None:
             now = datetime.now(UTC)  # noqa: TID251  the shell of the core; see the module's docstring
         started = time.monotonic()
         state_dir = self._config.state
         make_folder(state_dir, FOLDER_MODE)
+        # A damaged file of allowances must not hold back lists; `vallum doctor` names it.
+        with suppress(DataError):
+            settle(state_dir, self._config.allow, now)
         with exclusive(state_dir, wait_for_lock):
             before = read_held(state_dir)
             reports, after = self._sync_all(before, now)

@@ -84,7 +84,10 @@ def insert_list(connection: Connection, spec: ListSpec, uid: bytes, now: datetim
     """
     values = _checked(spec)
     if connection.execute(select(lists.c.id).where(lists.c.name == spec.name)).first():
-        raise ConfigError(f"there is a list {spec.name!r} already")
+        raise ConfigError(
+            f"there is a list {spec.name!r} already",
+            hint="vallum-publisher list show shows all; choose another name",
+        )
     connection.execute(
         insert(lists).values(
             **values, uid=uid, canon=CANON, generation=1, version=0, epoch=1, created_at=to_seconds(now)
@@ -145,13 +148,16 @@ def _checked(spec: ListSpec) -> dict[str, object]:
     if not 0 <= host_bits <= widest:
         raise ConfigError(f"host_bits of a {spec.kind} list is between 0 and {widest}")
     if spec.appeal_url and not spec.appeal_url.startswith("https://"):
-        raise ConfigError("the appeal URL is not https")
+        raise ConfigError("the appeal URL is not https", hint="such as https://hotline.example/appeal")
     for what in ("publisher", "jurisdiction", "appeal_url"):
         said: str = getattr(spec, what)
         if len(said.encode()) > HEAD_STRING or _CONTROL.search(said):
             raise ConfigError(f"{what} has more than {HEAD_STRING} bytes or a control character")
     if not 3600 <= spec.max_age <= MAX_AGE:
-        raise ConfigError(f"max_age is between an hour and {MAX_AGE // 86400} days")
+        raise ConfigError(
+            f"max_age is between an hour and {MAX_AGE // 86400} days",
+            hint="72 hours for a list that a machine signs; more where people must",
+        )
     if spec.min_poll < 0 or spec.wide_per_week < 0:
         raise ConfigError("min_poll and wide_per_week are not negative")
     return {

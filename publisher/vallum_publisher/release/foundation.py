@@ -49,13 +49,16 @@ def init_workspace(
     if (folder / SETTINGS).exists():
         raise ConfigError(f"{folder} is a publisher's folder already", hint="choose another folder")
     if not 1 <= root_threshold <= root_keys:
-        raise ConfigError(f"{root_threshold} of {root_keys} keys cannot sign")
+        raise ConfigError(
+            f"{root_threshold} of {root_keys} keys cannot sign",
+            hint="the threshold is at least 1 and at most the number of keys",
+        )
     make_folder(folder, 0o700)
     workspace = Workspace(
         folder.absolute(), settings, ask if passphrase is None else lambda _name: passphrase
     )
     with workspace.lock():
-        store = store or workspace.open_store()
+        store = store or workspace.open_store(create=True)
         if not (folder / ROOT_FILE).exists():
             _make_root(workspace, root_keys, root_threshold, passphrase, now)
         root = workspace.root_bytes()

@@ -198,7 +198,10 @@ def open_role(delegator: Root | Targets, role: str, data: bytes, kind: type[Any]
             raise TrustError(f"{role}: the file is of another type")
         delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     except (RepositoryError, ValueError) as error:
-        raise TrustError(f"{role}: {error}", hint="somebody else wrote to the store; compare") from error
+        raise TrustError(
+            f"{role}: {error}",
+            hint="damaged, or written by somebody else: restore this file from a backup of the store",
+        ) from error
     return metadata.signed
 
 

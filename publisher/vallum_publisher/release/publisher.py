@@ -127,7 +127,10 @@ class Publisher:
             ConfigError: the list exists, the spec cannot be meant, or the offline keys cannot be reached.
         """
         if not 1 <= threshold <= keys:
-            raise ConfigError(f"{threshold} of {keys} keys cannot sign")
+            raise ConfigError(
+                f"{threshold} of {keys} keys cannot sign",
+                hint="the threshold is at least 1 and at most the number of keys",
+            )
         with self.workspace.lock():
             committer = self._committer()
             info: ListInfo | None = None
@@ -135,7 +138,10 @@ class Publisher:
                 targets = tip.required_targets()
                 if charter_of(spec.name, targets) is not None:
                     if info is None:
-                        raise ConfigError(f"there is a list {spec.name!r} already")
+                        raise ConfigError(
+                            f"there is a list {spec.name!r} already",
+                            hint="vallum-publisher list show shows all; choose another name",
+                        )
                     return info
                 if info is None:
                     info = self._catalog_list(spec, passphrase, now)

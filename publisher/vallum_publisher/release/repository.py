@@ -66,7 +66,10 @@ class Tip:
             DataError: the repository was never founded.
         """
         if self.targets is None:
-            raise DataError("there is no repository in the store", hint="run vallum-publisher init again")
+            raise DataError(
+                "there is no repository in the store",
+                hint="is this the right store? restore it from a backup, or found another repository",
+            )
         return self.targets
 
     def streams(self) -> list[str]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, StorageError
 from vallum_publisher.store.directory import DirectoryStore
 from vallum_publisher.store.protocol import ObjectStore, check_key
 
 _FORMS = "a folder, file:///folder, or s3://bucket/prefix?endpoint=https://host&region=name"
 
 
-def open_store(uri: str) -> ObjectStore:
+def open_store(uri: str, *, create: bool = True) -> ObjectStore:
     """Open the store at ``uri``: a path, ``file:///path`` or ``s3://bucket/prefix?endpoint=...&region=...``.
 
-    S3 credentials come from the usual AWS environment, never from the address. A folder is created if
-    absent; an S3 server is not asked anything yet. Raises ``ConfigError`` for an address that cannot be
-    meant, ``StorageError`` for a folder that cannot be used.
+    S3 credentials come from the usual AWS environment, never from the address. With ``create`` a folder is
+    made if absent; an S3 server is not asked anything yet. Raises ``ConfigError`` for an address that cannot
+    be meant, ``StorageError`` for a folder that cannot be used, or is absent and not to be made.
     """
     try:
         parts = urlsplit(uri)
@@ -25,14 +25,21 @@ def open_store(uri: str) -> ObjectStore:
     except ValueError as error:
         raise ConfigError(f"not the address of a store: {error}", hint=_FORMS) from error
     if "://" not in uri and uri:
-        return DirectoryStore(Path(uri))
+        return _open_folder(Path(uri), create)
     if parts.scheme == "file":
         if parts.netloc or parts.query or not parts.path.startswith("/"):
             raise ConfigError(f"a file address names one absolute path: {uri!r}", hint="file:///folder")
-        return DirectoryStore(Path(unquote(parts.path)))
+        return _open_folder(Path(unquote(parts.path)), create)
     if parts.scheme == "s3":
         return _open_s3(parts.netloc, parts.path, query)
     raise ConfigError(f"no store can be opened at {parts.scheme or 'an empty address'!r}", hint=_FORMS)
+
+
+def _open_folder(path: Path, create: bool) -> ObjectStore:
+    if not create and not path.is_dir():
+        # A disk that is not mounted must not become an empty repository.
+        raise StorageError(f"{path}: the store's folder is not there", hint="mount it, or move it back")
+    return DirectoryStore(path)
 
 
 def _open_s3(bucket: str, path: str, query: dict[str, str]) -> ObjectStore:

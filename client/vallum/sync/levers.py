@@ -1,0 +1,228 @@
+"""The operator's levers on what is in force: accept or reject an absurd version, go back to an earlier one.
+
+Each takes the state folder's lock, writes the journal before it acts, and needs no network. None of them
+moves a check of trust: only what was verified here can come into force, and the floor never sinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from vallum.config import Config, Source
+from vallum.durable import os_errors, write_durable
+from vallum.errors import ConfigError, StateError
+from vallum.format.charter import split_stream
+from vallum.format.head import Head
+from vallum.format.table import Table
+from vallum.guard import Window
+from vallum.journal import record
+from vallum.lock import WAIT, exclusive
+from vallum.state import Current, Pin, SourceState, StreamState
+from vallum.sync.activate import activate, read_held
+from vallum.sync.floor import read_floor
+from vallum.sync.follow import role_file
+from vallum.sync.judge import Judge, absurd, load_never_block
+from vallum.sync.kept import Kept, read_kept
+from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined
+from vallum.sync.report import SourceReport
+from vallum.sync.source import Staged
+from vallum.sync.tables import FILE_MODE, open_tables, write_tables
+
+
+def find_stream(config: Config, name: str) -> tuple[Source, str]:
+    """Resolve ``urls``, ``urls.match`` or ``source/urls`` to what the configuration follows.
+
+    Raises:
+        ConfigError: nothing, or more than one list, is named so.
+    """
+    wanted, _, rest = name.rpartition("/")
+    found = [
+        (source, stream)
+        for source in config.sources
+        for stream in source.streams
+        if wanted in ("", source.name) and rest in (stream, split_stream(stream)[0])
+    ]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{source.name}/{stream}" for source in config.sources for stream in source.streams)
+    what = "more than one followed list is" if found else "no followed list is"
+    raise ConfigError(f"{what} named {name!r}", hint=f"there are: {known}")
+
+
+def accept(config: Config, name: str, version: int, reason: str, now: datetime, wait: float = WAIT) -> Head:
+    """Bring the version in quarantine into force; the window of its limits starts anew.
+
+    Raises:
+        ConfigError: that version is not in quarantine.
+        GuardError: it breaks an absolute, which no lever lifts.
+        StateError: its bytes are gone or damaged.
+        TrustError: the floor is above it.
+        BusyError, StorageError: it did not happen.
+    """
+    source, stream = find_stream(config, name)
+    state_dir = config.state
+    with exclusive(state_dir, wait):
+        current = read_held(state_dir)
+        held = _held(current, source)
+        quarantine, aside = _aside(config, source, stream, version)
+        new = aside.state
+        tables = quarantine.tables(stream, new)
+        if not tables:
+            raise StateError(
+                f"{stream}: version {version} is not whole in quarantine", hint="run `vallum sync`"
+            )
+        judge = Judge(lambda: load_never_block(config.never_block), held.verified_at, now)
+        keyer = new.charter.codec(split_stream(stream)[1]).keyer
+        reasons = judge.absolutes(tables, keyer)
+        if reasons:
+            raise absurd(stream, new, reasons)
+        floor = read_floor(state_dir / source.name).shipped(source.floor)
+        floor.check_head(stream, new.head)
+        _journal(config, source, stream, new.head, now, "quarantine accepted", {"reason": reason})
+        write_tables(state_dir, new.files(source.name, stream), tables)
+        _copy(state_dir, Path(source.name, FOLDER, stream, ROLE), role_file(source.name, stream, new.head))
+        state = _with(held, stream, replace(new, window=Window(_rows(tables)), pin=None))
+        report = SourceReport(source.name, "synced")
+        floor = floor.raised(held.root_version, {stream: new.head})
+        _, [done] = activate(state_dir, current, [Staged(report, state, floor)], now)
+        if done.report.error is not None:
+            raise done.report.error
+        quarantine.drop(stream)
+    return new.head
+
+
+def reject(config: Config, name: str, version: int, reason: str, now: datetime, wait: float = WAIT) -> Head:
+    """Never take the version in quarantine, whatever the limits will say; errors as of :func:`accept`."""
+    source, stream = find_stream(config, name)
+    with exclusive(config.state, wait):
+        current = read_held(config.state)
+        quarantine, aside = _aside(config, source, stream, version)
+        _journal(config, source, stream, aside.state.head, now, "quarantine rejected", {"reason": reason})
+        quarantine.reject(stream, aside, reason)
+        held = _held(current, source)
+        _put(config, current, source, replace(held, timestamp_sha256="", timestamp_etag=""), now)
+    return aside.state.head
+
+
+def pin(
+    config: Config, name: str, version: str, until: datetime, reason: str, now: datetime, wait: float = WAIT
+) -> Head:
+    """Go back to a kept version and stay there until a moment.
+
+    Args:
+        config, name: which list (:func:`find_stream`).
+        version: its number, or ``generation.version`` for one of another generation.
+        until: after ``now``.
+        reason: for the journal and the status.
+        now: this machine's clock.
+        wait: seconds to wait for a sync that is under way.
+
+    Raises:
+        ConfigError: that version is not kept here, or ``until`` is not in the future.
+        StateError: its bytes are damaged.
+        BusyError, StorageError: it did not happen.
+    """
+    source, stream = find_stream(config, name)
+    if until <= now:
+        raise ConfigError("the end of a pin lies in the past", hint="such as --until 2h, or a date to come")
+    with exclusive(config.state, wait):
+        current = read_held(config.state)
+        held = _held(current, source)
+        kept = _kept(config, source, stream, version, held)
+        head = kept.state.head
+        tables = open_tables(config.state, kept.state.files(source.name, stream), head.tables)
+        if not tables:
+            raise StateError(f"{stream}: the tables of version {version} are damaged", hint="pin another one")
+        details = {"until": until.isoformat(), "reason": reason}
+        _journal(config, source, stream, head, now, "pinned", details)
+        state = replace(kept.state, window=Window(_rows(tables)), pin=Pin(now, until, reason))
+        _put(config, current, source, _with(held, stream, state), now)
+    return head
+
+
+def unpin(config: Config, name: str, reason: str, now: datetime, wait: float = WAIT) -> Head:
+    """End a pin now; the next sync brings the newest version. Errors as of :func:`pin`."""
+    source, stream = find_stream(config, name)
+    with exclusive(config.state, wait):
+        current = read_held(config.state)
+        held = _held(current, source)
+        state = held.streams.get(stream)
+        if state is None or state.pin is None:
+            raise ConfigError(f"{source.name}/{stream} is not pinned")
+        _journal(config, source, stream, state.head, now, "pin removed", {"reason": reason})
+        ended = replace(state, pin=replace(state.pin, until=now))
+        _put(config, current, source, _with(held, stream, ended), now)
+    return state.head
+
+
+def _kept(config: Config, source: Source, stream: str, version: str, held: SourceState) -> Kept:
+    in_force = held.streams.get(stream)
+    generation = in_force.head.generation if in_force else 0
+    found = read_kept(config.state, source.name, stream)
+    for kept in found:
+        head = kept.state.head
+        if version == f"{head.generation}.{head.version}":
+            return kept
+        if version == str(head.version) and head.generation == generation:
+            return kept
+    there = ", ".join(f"{kept.state.head.generation}.{kept.state.head.version}" for kept in found)
+    raise ConfigError(f"{source.name}/{stream}: version {version} is not kept here", hint=f"kept: {there}")
+
+
+def _aside(config: Config, source: Source, stream: str, version: int) -> tuple[Quarantine, Quarantined]:
+    quarantine = Quarantine(config.state, source.name)
+    aside = quarantine.find(stream)
+    if aside is None or aside.state.head.version != version:
+        there = f"version {aside.state.head.version} is" if aside else "nothing is"
+        raise ConfigError(
+            f"{source.name}/{stream}: version {version} is not in quarantine", hint=f"{there} in it"
+        )
+    if aside.rejected:
+        raise ConfigError(f"{source.name}/{stream}: version {version} has been rejected")
+    return quarantine, aside
+
+
+def _held(current: Current, source: Source) -> SourceState:
+    held = current.sources.get(source.name)
+    if held is None:
+        raise ConfigError(f"nothing of {source.name} was ever verified here", hint="run `vallum sync` first")
+    return held
+
+
+def _with(held: SourceState, stream: str, state: StreamState) -> SourceState:
+    # Without a timestamp on record the next sync is a full one.
+    return replace(held, streams={**held.streams, stream: state}, timestamp_sha256="", timestamp_etag="")
+
+
+def _put(config: Config, current: Current, source: Source, state: SourceState, now: datetime) -> None:
+    activate(config.state, current, [Staged(SourceReport(source.name, "synced"), state)], now)
+
+
+def _rows(tables: Mapping[str, Table]) -> int:
+    return sum(len(table.rows) for table in tables.values())
+
+
+def _copy(state_dir: Path, here: Path, there: Path) -> None:
+    with os_errors(state_dir / here, "read"):
+        data = (state_dir / here).read_bytes()
+    write_durable(state_dir / there, [data], mode=FILE_MODE)
+
+
+def _journal(
+    config: Config,
+    source: Source,
+    stream: str,
+    head: Head,
+    now: datetime,
+    what: str,
+    more: Mapping[str, Any],
+) -> None:
+    details = {
+        "source": source.name, "list": stream, "generation": head.generation, "version": head.version,
+        "state": head.state, **more,
+    }  # fmt: skip
+    record(config.state, now, what, details)

@@ -1,0 +1,148 @@
+"""How everything stands on this machine, for ``status``, ``doctor`` and monitoring. It only reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from vallum.allow import Allowance, read_allowances
+from vallum.config import Config
+from vallum.errors import FormatError, StateError, StorageError
+from vallum.format.head import format_time, stale_after
+from vallum.format.table import parse_table
+from vallum.state import SourceState, StreamState, read_current
+from vallum.sync.freshness import Freshness, freshness, half_spent
+from vallum.sync.quarantine import Quarantine, Quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStanding:
+    """One list in force.
+
+    Attributes:
+        state, about: what is in force, and its source.
+        rows: of all its tables.
+        freshness: what its age means.
+        stale_at: when it will be stale, if half of the time until then has passed; ``None`` otherwise.
+        aside: what is in quarantine.
+        lifted: whether it is not enforced, since it is hard-expired and the operator's policy says so.
+    """
+
+    source: str
+    stream: str
+    state: StreamState
+    about: SourceState
+    rows: int
+    freshness: Freshness
+    stale_at: datetime | None
+    aside: Quarantined | None
+    lifted: bool
+
+    @property
+    def name(self) -> str:
+        """``source/stream``."""
+        return f"{self.source}/{self.stream}"
+
+    def warnings(self) -> list[str]:
+        """What an operator should know, in sentences."""
+        said = []
+        if self.freshness is Freshness.CLOCK:
+            said.append("its times contradict this machine's clock")
+        elif self.freshness is not Freshness.FRESH:
+            since = format_time(min(stale_after(self.state.head), self.about.expires))
+            enforced = "not enforced any more" if self.lifted else "still enforced"
+            said.append(f"{self.freshness} since {since}, {enforced}")
+        elif self.stale_at is not None:
+            said.append(f"half of its time is over: it will be stale at {format_time(self.stale_at)}")
+        if self.state.pin is not None:
+            said.append(f"pinned until {format_time(self.state.pin.until)}: {self.state.pin.reason}")
+        if self.aside is not None:
+            verdict = "rejected" if self.aside.rejected else "in quarantine"
+            said.append(f"version {self.aside.state.head.version} is {verdict}")
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        head, pin = self.state.head, self.state.pin
+        return {
+            "source": self.source,
+            "list": self.stream,
+            "generation": head.generation,
+            "version": head.version,
+            "state": head.state,
+            "rows": self.rows,
+            "as_of": format_time(head.as_of),
+            "verified_at": format_time(self.about.verified_at),
+            "freshness": str(self.freshness),
+            "lifted": self.lifted,
+            "pinned": {"until": format_time(pin.until), "reason": pin.reason} if pin else None,
+            "quarantined": self.aside.to_dict() if self.aside else None,
+            "warnings": self.warnings(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All lists in force, those that are followed and are not, and what the operator allows."""
+
+    streams: tuple[StreamStanding, ...]
+    missing: tuple[str, ...]
+    allowed: tuple[Allowance, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; what is allowed is told by handles."""
+        return {
+            "lists": [stream.to_dict() for stream in self.streams],
+            "missing": list(self.missing),
+            "allowed": [
+                {"handle": entry.handle, "kind": str(entry.kind), "reason": entry.reason,
+                 "until": format_time(entry.until) if entry.until else None}
+                for entry in self.allowed
+            ],
+        }  # fmt: skip
+
+
+def read_standing(config: Config, now: datetime) -> Standing:
+    """Read how everything stands.
+
+    Raises:
+        UnavailableError: nothing was ever verified here.
+        StateError, StorageError, FormatError: the state folder is damaged or cannot be read.
+    """
+    current = read_current(config.state)
+    streams = []
+    for source, stream, state in current.streams():
+        about = current.sources[source]
+        streams.append(
+            StreamStanding(
+                source,
+                stream,
+                state,
+                about,
+                sum(count_rows(config.state / path) for path in state.files(source, stream).values()),
+                freshness(state, about, now, config.hard_expiry.days),
+                half_spent(state, about, now),
+                Quarantine(config.state, source).find(stream),
+                stream in about.lifted,
+            )
+        )
+    allowed = [entry for entry in read_allowances(config.state) if entry.until is None or now < entry.until]
+    return Standing(tuple(streams), tuple(current.missing()), tuple(allowed))
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a table file, by its header.
+
+    Raises:
+        StorageError: it cannot be read.
+        StateError: it is damaged.
+    """
+    hint = "run `vallum sync`: it fetches what is missing or damaged"
+    try:
+        return len(parse_table(path.read_bytes()).rows)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}", hint=hint) from None
+    except FormatError as error:
+        raise StateError(f"{path}: damaged: {error}", hint=hint) from None

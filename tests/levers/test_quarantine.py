@@ -1,0 +1,200 @@
+"""Absurd versions: what a client does with them, and what its operator may decide."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import vallum
+from tests.fakes.client import Client
+from tests.fakes.repository import Repository, listed
+from tests.levers.conftest import PAGES
+from vallum.errors import ConfigError, GuardError, StateError
+from vallum.expression import Scope
+from vallum.journal import read_journal
+from vallum.sync import levers
+from vallum.sync.quarantine import Quarantine
+
+DAY = timedelta(days=1)
+HALF = listed(*PAGES[:99])
+
+
+def said(client: Client) -> list[str]:
+    return [str(line["what"]) for line in read_journal(client.state)]
+
+
+def test_a_list_that_lost_most_of_its_rows(repository: Repository, client: Client) -> None:
+    """The last good list stays, the alarm goes on, the floor does not move; a good version ends it."""
+    repository.release("urls", HALF)
+    error = client.refused(GuardError)
+    assert "99 rows" in str(error)
+    assert "quarantine" in error.hint
+    floor = json.loads((client.state / "hotline/floor.json").read_text())
+    assert floor["streams"]["urls.full"]["version"] == 1
+    assert said(client) == ["activated", "quarantined"]
+    [stream] = client.sync().sources[0].streams
+    assert (stream.outcome, stream.before, stream.after) == ("quarantined", 1, 1)
+    repository.release("urls", listed(*PAGES, "new.example/"))
+    assert client.synced().after == 3
+    assert Quarantine(client.state, "hotline").find("urls.full") is None
+
+
+def test_polls_go_on_cheaply_while_it_is_in_quarantine(repository: Repository, client: Client) -> None:
+    """Nothing is fetched twice, the alarm stays; each full sync judges again what was kept aside."""
+    repository.release("urls", HALF)
+    client.sync()
+    report = client.sync()
+    assert repository.requests == ["metadata/timestamp.json"]
+    assert report.sources[0].streams[0].outcome == "quarantined"
+    assert not report.ok
+    client.sync(now=repository.now + timedelta(hours=2))
+    assert not any(name.startswith("targets/") for name in repository.requests)
+    assert said(client) == ["activated", "quarantined"], "one alarm in the journal, not one a poll"
+
+
+def test_an_empty_list(repository: Repository, client: Client) -> None:
+    repository.release("urls", {})
+    client.refused(GuardError)
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(f"https://{PAGES[0]}")
+
+
+def test_a_match_everything_list(repository: Repository, client: Client, tmp_path: Path) -> None:
+    """A domain row of ``com``: neither a running client nor a new one takes it, in any generation."""
+    wide = {**listed(*PAGES), **listed("com", scope=Scope.DOMAIN)}
+    repository.release("urls", wide)
+    assert "public suffix" in str(client.refused(GuardError))
+    newcomer = Client(repository, tmp_path / "newcomer")
+    assert "public suffix" in str(newcomer.refused(GuardError))
+    repository.new_generation("urls")
+    repository.release("urls", wide)
+    assert "public suffix" in str(client.refused(GuardError))
+    with pytest.raises(GuardError):
+        levers.accept(client.config, "urls", 1, "surely not", repository.now)
+
+
+def test_many_hosts_at_once(repository: Repository, client: Client) -> None:
+    """More host rows than the charter allows a week; the offline keys may allow more."""
+    hosts = listed(*(f"shop{number}.example" for number in range(51)), scope=Scope.HOST)
+    repository.release("urls", {**listed(*PAGES), **hosts})
+    assert "hosts or domains" in str(client.refused(GuardError))
+    repository.charter("urls", replace(repository.lists["urls"].charter, wide_per_week=60))
+    repository.publish()
+    assert client.synced().outcome == "activated"
+
+
+def test_ten_percent_an_hour(repository: Repository, client: Client) -> None:
+    """A stolen list key lets a list grow step by step; polls are hourly, the ladder is real."""
+    repository.release("urls", listed(*(f"h{number}.example/" for number in range(10_300))))
+    client.refused(GuardError)
+    repository.release("urls", listed(*(f"h{number}.example/" for number in range(9_000))))
+    assert client.synced().after == 3
+
+
+def test_a_new_generation_passes_the_limits(repository: Repository, client: Client) -> None:
+    """A wanted change beyond the limits: only the offline keys can say so."""
+    repository.release("urls", HALF)
+    client.refused(GuardError)
+    repository.new_generation("urls")
+    repository.release("urls", HALF)
+    assert client.synced().generation == 2
+    assert client.held().window is not None
+    assert client.held().window.rows == 99  # type: ignore[union-attr]  # asserted in the line before
+
+
+def test_after_weeks_of_absence(repository: Repository, client: Client) -> None:
+    """A machine that was away for three weeks takes what it would not take in one."""
+    repository.release("urls", listed(*PAGES[:60]))
+    now = repository.now
+    state = client.state / "current.json"
+    raw = json.loads(state.read_text())
+    raw["sources"]["hotline"]["verified_at"] = (now - 22 * DAY).strftime("%Y-%m-%dT%H:%M:%SZ")
+    state.write_text(json.dumps(raw))
+    assert client.synced(now).after == 2
+    assert client.held().window == replace(client.held().window, start=60, spans=())  # type: ignore[type-var]
+
+
+def test_accept(repository: Repository, client: Client) -> None:
+    """The operator called the hotline: it is in force without any network, and the window starts anew."""
+    head = repository.release("urls", HALF)
+    client.sync()
+    repository.requests.clear()
+    with pytest.raises(ConfigError):
+        levers.accept(client.config, "urls", 7, "another version", repository.now)
+    levers.accept(client.config, "urls", 2, "called the hotline", repository.now)
+    assert repository.requests == []
+    assert client.in_force() == {"hotline/urls.full": (1, 2, head.state)}
+    assert said(client) == ["activated", "quarantined", "quarantine accepted", "activated"]
+    assert client.synced().outcome == "unchanged"
+    repository.release("urls", listed(*PAGES[:80]))
+    assert client.synced().after == 3
+
+
+def test_reject(repository: Repository, client: Client) -> None:
+    """Never that one, not even when the limits would allow it; the next version is judged anew."""
+    hosts = listed(*(f"shop{number}.example" for number in range(30)), scope=Scope.HOST)
+    more = listed(*(f"bank{number}.example" for number in range(30)), scope=Scope.HOST)
+    repository.release("urls", {**listed(*PAGES), **hosts})
+    client.synced()
+    repository.release("urls", {**listed(*PAGES), **hosts, **more})
+    client.refused(GuardError)
+    levers.reject(client.config, "urls", 3, "these are banks", repository.now)
+    assert "rejected" in str(client.refused(GuardError))
+    assert not list((client.state / "hotline/quarantine/urls.full").glob("*.exact"))
+    with pytest.raises(ConfigError):
+        levers.accept(client.config, "urls", 3, "after all", repository.now)
+    repository.release("urls", {**listed(*PAGES), **hosts})
+    assert client.synced().after == 4
+
+
+def test_damage_in_quarantine(repository: Repository, client: Client) -> None:
+    """Bytes that are kept aside are verified before they come into force; the next full sync mends them."""
+    repository.release("urls", HALF)
+    client.sync()
+    [path] = (client.state / "hotline/quarantine/urls.full").glob("*.exact")
+    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    with pytest.raises(StateError):
+        levers.accept(client.config, "urls", 2, "called", repository.now)
+    client.sync(now=repository.now + timedelta(hours=2))
+    levers.accept(client.config, "urls", 2, "called", repository.now)
+    assert client.in_force()["hotline/urls.full"][1] == 2
+
+
+def test_never_block(repository: Repository, client: Client, tmp_path: Path) -> None:
+    """A domain row above one of the operator's names: only striking the name lets it pass."""
+    names = tmp_path / "never.txt"
+    names.write_text("# ours\nwww.bank.example\n")
+    client.config = replace(client.config, never_block=names)
+    repository.release("urls", {**listed(*PAGES), **listed("bank.example", scope=Scope.DOMAIN)})
+    error = client.refused(GuardError)
+    assert "never-block" in str(error)
+    assert "bank" not in str(error)
+    names.write_text("# ours\n")
+    assert client.synced().after == 2
+
+
+def test_a_never_block_file_that_cannot_be_meant(
+    client: Client, repository: Repository, tmp_path: Path
+) -> None:
+    """A typo must not switch the guard rail off in silence: nothing new comes into force."""
+    names = tmp_path / "never.txt"
+    names.write_text("https://www.bank.example/\n")
+    client.config = replace(client.config, never_block=names)
+    repository.release("urls", listed(*PAGES, "new.example/"))
+    assert "line 1" in str(client.refused(ConfigError))
+
+
+def test_one_absurd_list_holds_back_no_other(repository: Repository, tmp_path: Path) -> None:
+    repository.create("more")
+    repository.release("more", listed("more.example/"))
+    client = Client(repository, tmp_path / "two")
+    client.sync()
+    repository.lists["more"].versions.append(listed("more.example/", "evenmore.example/"))
+    repository.fill_role("more")
+    repository.release("urls", {})
+    report = client.sync()
+    assert [stream.outcome for stream in report.sources[0].streams] == ["activated", "quarantined"]
