@@ -1,8 +1,8 @@
 """Write the vectors of sealed runs and wraps: ``python schemas/build_sealed_vectors.py``.
 
 Keys are fixed and salts come of them, so ``vectors/sealed`` comes out the same each time (as long as zstd
-compresses the same). HPKE draws a fresh key for each seal: ``vectors/wraps`` is kept where it exists, and only
-a missing file is made anew. Every value is hexadecimal.
+compresses the same). HPKE draws a fresh key for each seal: ``vectors/wraps`` is kept where it exists, and
+only a missing file is made anew. Every value is hexadecimal.
 """
 
 from __future__ import annotations

@@ -159,7 +159,6 @@ def test_the_last_entry_can_be_taken_off(publisher: Type) -> None:
         (["init", "--name", "Again"], "a publisher's folder already", "another folder"),
         (["list", "create", "urls", "--kind", "url", "--public"], "a list 'urls' already", ""),
         (["list", "create", "Bad_Name", "--kind", "url", "--public"], "cannot name a list", "hyphens"),
-        (["list", "create", "secret", "--kind", "url"], "only public lists", "public"),
         (["list", "create", "a", "--kind", "url", "--public", "--max-age", "999"], "999", "--help"),
         (["list", "create", "a", "--kind", "url", "--public", "--threshold", "2"], "2 of 1 keys", ""),
         (["gc", "--retention", "1"], "1 is not in the range", "--help"),

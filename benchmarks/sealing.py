@@ -1,0 +1,176 @@
+"""What encryption costs: bytes by lag, time at a million rows, a rotation for a thousand recipients.
+
+python benchmarks/sealing.py bytes FEED [--versions 1100]
+python benchmarks/sealing.py time [--rows 1000000]
+python benchmarks/sealing.py wraps [--recipients 1000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from benchmarks.sync_bytes import EDITIONS, LAGS, NAME, Model, recorded
+from vallum.expression import DIGEST_TAGS, Keyer
+from vallum.format.columns import padme
+from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
+from vallum.format.keypair import PrivateKey, PublicKey, Suite, generate
+from vallum.format.run import RUN_SALT_BYTES, apply_run, parse_run
+from vallum.format.seal import TAG_BYTES, open_run
+from vallum.format.section import Codec
+from vallum.format.table import SALT_BYTES, build_table
+from vallum.format.wrap import Secrets, cover_wraps, covers_wanted, open_wrap, seal_wrap
+from vallum.path import shortest_path
+from vallum.sync.tables import write_tables
+from vallum_publisher.release.runs import make_run
+
+_T = TypeVar("_T")
+EPOCH, KEY = Epoch(bytes(16), "list.match", 1, 1), b"k" * 32
+_HEADER = 14
+"""Bytes of a public run's header, at the versions and sizes of the feed."""
+_FIXED = RUN_SALT_BYTES + SALT_BYTES + 4 + TAG_BYTES
+"""Bytes that a sealed run has beside a public one: run salt, table salt, length, tag."""
+
+
+def timed(work: Callable[[], _T]) -> tuple[_T, float]:
+    """What it gives, and the least CPU seconds of three."""
+    seconds = []
+    for _ in range(3):
+        began = time.process_time()
+        result = work()
+        seconds.append(time.process_time() - began)
+    return result, min(seconds)
+
+
+def sealed_sizes(size: int) -> tuple[int, int]:
+    """What a public run of ``size`` bytes weighs sealed: without and with its padding."""
+    body = size - _HEADER + _FIXED - RUN_SALT_BYTES
+    return size + _FIXED, _HEADER + RUN_SALT_BYTES + padme(body)
+
+
+def measure_bytes(feed: Path, versions: int) -> None:
+    """Overhead by lag on a recorded feed."""
+    model: Model | None = None
+    seen: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
+    for changes in recorded(feed, versions):
+        if model is None:
+            model = Model("url", [value for value, listed in changes.items() if listed])
+            continue
+        model.step(changes)
+        if model.version <= versions - 150 or model.version % 3:
+            continue
+        for edition in EDITIONS:
+            sizes = model.ladders[edition].sizes
+            for lag in (lag for lag in LAGS if lag < model.version):
+                way = shortest_path(list(sizes), model.version - lag, model.version, sizes.__getitem__)
+                each = [(sizes[run], *sealed_sizes(sizes[run])) for run in way]
+                total = (
+                    sum(one[0] for one in each),
+                    sum(one[1] for one in each),
+                    sum(one[2] for one in each),
+                )
+                seen.setdefault((edition, lag), []).append(total)
+    print("edition    lag    public    sealed   padding alone   all of encryption")
+    for (edition, lag), totals in sorted(seen.items()):
+        public, bare, padded = (statistics.fmean(column) for column in zip(*totals, strict=True))
+        print(
+            f"{edition:7} {lag:>6} {public:>9,.0f} {padded:>9,.0f}"
+            f"{100 * (padded / bare - 1):>14.1f} % {100 * (padded / public - 1):>17.1f} %"
+        )
+
+
+def measure_time(rows: int) -> None:
+    """A cold start of a million digests: decoding, applying, hashing, writing; public and sealed."""
+    for edition in EDITIONS:
+        codec = Codec("hash", edition, (NAME,), Keyer(b"p" * 32, 0))
+        tag = DIGEST_TAGS["sha256"].code
+        digests = [sha256(at.to_bytes(8)).digest() for at in range(rows)]
+        seconds: dict[str, float] = {}
+        for form, salt, sealed in (("public", bytes(SALT_BYTES), None), ("sealed", b"t" * 16, (EPOCH, KEY))):
+            table = build_table(
+                kind="hash",
+                edition=edition,
+                name=NAME,
+                host_bits=0,
+                generation=1,
+                version=1,
+                salt=salt,
+                counts=((tag, rows),),
+                keys=[codec.keyer.digest_key("sha256", raw) for raw in digests],
+                labels=[("vallum:1:test",)] * rows,
+                values=[bytes((tag,)) + raw for raw in digests],
+            )
+            epoch = Epoch(EPOCH.uid, f"list.{edition}", 1, 1)
+            key = None if sealed is None else (epoch, KEY)
+            data = make_run(codec, {NAME: table}, 0, 1, {}, key)
+            with TemporaryDirectory() as folder:
+
+                def cold(
+                    codec: Codec = codec,
+                    data: bytes = data,
+                    key: tuple[Epoch, bytes] | None = key,
+                    folder: str = folder,
+                ) -> None:
+                    run = parse_run(codec, data) if key is None else open_run(codec, data, *key)
+                    tables = apply_run(run, {}, 0)
+                    tables[NAME].digest()
+                    write_tables(Path(folder), {NAME: Path(NAME)}, tables)
+
+                _, seconds[form] = timed(cold)
+            print(f"{edition:6} {form}: {len(data):>12,} bytes, {seconds[form]:.2f} s of CPU")
+        print(f"{edition:6} sealed / public: {seconds['sealed'] / seconds['public']:.2f}")
+
+
+def measure_wraps(recipients: int) -> None:
+    """A rotation for many recipients, and what one of them does."""
+    contents = Secrets(KEY, b"p" * 32, b"s" * 32)
+    commitment, pepper = commit_epoch(EPOCH, KEY), commit_pepper(EPOCH, contents.pepper)
+    for suite in Suite:
+        private = [generate(suite) for _ in range(recipients)]
+        public = [key.public() for key in private]
+
+        def wrap(public: list[PublicKey] = public, suite: Suite = suite) -> list[bytes]:
+            real = [seal_wrap(EPOCH, contents, key) for key in public]
+            covers = cover_wraps(EPOCH, commitment, suite, covers_wanted(len(real)))
+            return real + [data for _, data in covers]
+
+        wraps, sealing = timed(wrap)
+
+        def unwrap(data: bytes = wraps[0], key: PrivateKey = private[0]) -> Secrets:
+            return open_wrap(data, key, EPOCH, commitment, pepper)
+
+        _, opening = timed(unwrap)
+        print(
+            f"{suite:16} {recipients:,} recipients: {len(wraps):,} wraps, {sum(map(len, wraps)):,} bytes, "
+            f"{sealing:.2f} s of CPU; one client fetches {len(wraps[0]):,} bytes and opens them "
+            f"in {1e3 * opening:.2f} ms"
+        )
+
+
+def main() -> None:
+    """Print one of the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("bytes", "time", "wraps"))
+    parser.add_argument("feed", nargs="?", type=Path)
+    parser.add_argument("--versions", type=int, default=1100)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--recipients", type=int, default=1000)
+    options = parser.parse_args()
+    if options.what == "bytes":
+        measure_bytes(options.feed, options.versions)
+    elif options.what == "time":
+        measure_time(options.rows)
+    else:
+        measure_wraps(options.recipients)
+
+
+if __name__ == "__main__":
+    main()
