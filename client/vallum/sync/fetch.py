@@ -40,7 +40,7 @@ _ROOT = re.compile(r"metadata/[0-9]+\.root\.json")
 _SNAPSHOT = re.compile(r"metadata/[0-9]+\.snapshot\.json")
 _PACKED = re.compile(r"metadata/[0-9]+\.(?!root\.json)[^/]+\.json")
 PACKED = ".zst"
-"""Behind the name of pinned metadata: the same bytes as one zstd frame (format.md §8.4)."""
+"""Behind the name of pinned metadata: the same bytes as one zstd frame (client.md §2.6)."""
 
 
 class AbsentError(FetchError):
@@ -100,7 +100,7 @@ class Fetcher:
 
         What came is kept for the next ``read`` of it, so that nothing is fetched twice.
         """
-        answer = self._ask(TIMESTAMP, etag=etag)
+        answer, _ = self._ask(TIMESTAMP, etag=etag)
         if answer.status == 304:
             return None
         data = self._whole(TIMESTAMP, answer)
@@ -127,16 +127,15 @@ class Fetcher:
         return self._read(name)
 
     def _read(self, name: str) -> bytes:
-        attempt = 0
+        made = 0
         while True:
-            answer = self._ask(name)
+            answer, made = self._ask(name, made=made)
             try:
                 data = self._whole(name, answer)
             except FetchError:
-                attempt += 1
-                if attempt == ATTEMPTS:
+                if made == ATTEMPTS:
                     raise
-                self._pause(attempt, None)
+                self._pause(made - 1, None)
             else:
                 if name == TIMESTAMP:
                     self._note_timestamp(data, answer)
@@ -144,7 +143,8 @@ class Fetcher:
 
     def stream(self, name: str) -> Iterator[bytes]:
         """Fetch a large object in pieces; errors as of :meth:`read`, except that nothing is repeated."""
-        return self._capped(name, self._ask(name))
+        answer, _ = self._ask(name)
+        return self._capped(name, answer)
 
     def _note_timestamp(self, data: bytes, answer: Answer) -> None:
         self.timestamp_etag, self.timestamp_sha256 = answer.etag, sha256(data).hexdigest()
@@ -152,10 +152,14 @@ class Fetcher:
     def _whole(self, name: str, answer: Answer) -> bytes:
         return b"".join(self._capped(name, answer))
 
-    def _ask(self, name: str, etag: str = "") -> Answer:
-        """Ask until there is an answer that is worth something."""
+    def _ask(self, name: str, etag: str = "", made: int = 0) -> tuple[Answer, int]:
+        """Ask until there is an answer that is worth something; ``made`` attempts were made before.
+
+        Returns:
+            The answer, and how many attempts were made by then.
+        """
         fresh = False
-        for attempt in range(ATTEMPTS):
+        for attempt in range(made, ATTEMPTS):
             last = attempt + 1 == ATTEMPTS
             self._check_deadline()
             with self._lock:
@@ -168,7 +172,7 @@ class Fetcher:
                 self._pause(attempt, None)
                 continue
             if answer.status == 200 or (answer.status == 304 and etag):
-                return answer
+                return answer, attempt + 1
             _discard(answer)
             if answer.status in _ABSENT:
                 # client.md §2.4: verified metadata pins every name but the next root's and the timestamp's;
