@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -56,7 +56,7 @@ class Allowance:
     """
 
     kind: Kind
-    text: str
+    text: str = field(repr=False)
     since: datetime
     until: datetime | None
     reason: str
