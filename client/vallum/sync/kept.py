@@ -68,7 +68,7 @@ def worth_keeping(found: Iterable[Kept], now: datetime) -> list[Kept]:
     ordered = list(found)
     within_hour = [kept for kept in ordered if now - kept.activated < HOUR]
     within_day = [kept for kept in ordered if HOUR <= now - kept.activated < DAY]
-    older = [kept for kept in ordered if DAY <= now - kept.activated]
+    older = [kept for kept in ordered if now - kept.activated >= DAY]
     chosen = ordered[:NEWEST] + within_hour[-1:] + within_day[-1:] + older[:1]
     return [kept for kept in ordered if kept in chosen]
 
