@@ -89,7 +89,7 @@ class Fetcher:
         self._lock = threading.Lock()
         self._random = SystemRandom()
         self._ready: dict[str, bytes] = {}
-        self._packed = True
+        self._packed, self._unpacked = True, False
         self.requests = 0
         self.received = 0
         self.timestamp_etag = ""
@@ -121,10 +121,17 @@ class Fetcher:
         if self._packed and _PACKED.fullmatch(name):
             # client.md §2.6: half the bytes. TUF checks what comes out; a store that has none is asked once.
             try:
-                return decompress("metadata", self._read(name + PACKED), limit_of(name))
+                data = decompress("metadata", self._read(name + PACKED), limit_of(name))
+                self._unpacked = True
+                return data
             except (AbsentError, FormatError):
                 self._packed = False
         return self._read(name)
+
+    def go_plain(self) -> bool:
+        """Ask for no packed metadata any more; say whether some was used, so that it may be to blame."""
+        used, self._packed, self._unpacked = self._unpacked, False, False
+        return used
 
     def _read(self, name: str) -> bytes:
         made = 0
