@@ -246,6 +246,10 @@ def settle(state_dir: Path, file: Path | None, now: datetime) -> None:
         return
     with exclusive(state_dir, name=LOCK):
         own = [entry for entry in _swept(state_dir, now) if entry.until is not None]
+        if kept != wanted.keys():
+            gone = len(kept - wanted.keys())
+            details = {"entries": len(wanted), "new": len(wanted.keys() - kept), "gone": gone}
+            record(state_dir, now, "allow file taken over", details)
         _write(state_dir, [*wanted.values(), *own])
 
 
