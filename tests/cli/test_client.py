@@ -96,7 +96,7 @@ def test_check_prints_one_json_document_a_line(client: Type) -> None:
 
 
 def test_what_editors_put_around_a_line_hides_no_listed_url(client: Type) -> None:
-    """A byte-order mark, a spreadsheet's no-break space, a bare CR: the first line is asked like the others."""
+    """A byte-order mark, a no-break space, a bare CR: each line is asked like any other."""
     lines = [b"\xef\xbb\xbf" + LISTED.encode(), b"\xc2\xa0" + LISTED.encode() + b" ", LISTED.encode() + b"\r"]
     result = client("check", "-", stdin=b"\n".join(lines) + b"\n")
     assert result.code == 0
