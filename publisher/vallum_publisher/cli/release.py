@@ -51,10 +51,10 @@ def publish(home: Path, names: tuple[str, ...], as_json: bool) -> int:
             say(f"state {each.state}")
         else:
             say(f"{where}: nothing has changed since")
-    for name, error in failed.items():
+    for name, reason in failed.items():
         if len(wanted) > 1:
             note(f"{name} was not published:")
-        show_error(error)
+        show_error(reason)
     return max(map(exit_code, failed.values()), default=OK)
 
 
