@@ -161,7 +161,8 @@ def report(drawn: Drawn, measured: Measured, versions: int, beside: dict[str, li
     )
     print(
         f"  cold start   {cold['s']:>9.2f} s, processor {cold['cpu']:.2f}; {held(cold)};"
-        f" table {table / MB:,.1f} MB, state folder {cold['disk'] / MB:,.1f} MB, fetched {cold['fetched'] / MB:,.2f} MB"
+        f" table {table / MB:,.1f} MB, state folder {cold['disk'] / MB:,.1f} MB,"
+        f" fetched {cold['fetched'] / MB:,.2f} MB"
     )
     print(
         f"  apply        {measured.median('sync', 's'):>9.3f} s, processor"
