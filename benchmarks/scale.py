@@ -1,6 +1,6 @@
 """What a list of a given length costs: ingest, publication, a client's first and every later sync.
 
-    python -m benchmarks.scale                                   (10⁵, 10⁶ and 10⁷ rows; half an hour and more)
+    python -m benchmarks.scale                                   (10⁵, 10⁶ and 10⁷ rows, an hour)
     python -m benchmarks.scale --rows 1000000 --kind url --versions 32
 
 Every command runs in a process of its own, as it would from a timer; figures of publication and of later
@@ -20,11 +20,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks.drawn import Drawn
+from benchmarks.stopwatch import Pace
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 KINDS = ("hash", "url")
@@ -32,16 +32,20 @@ PEERS = {"tuf": "python-tuf", "rrdp": "RRDP"}
 PEER_VERSIONS = 3
 MB = 1e6
 
+Figures = dict[str, float]
+"""What a stage measured."""
+
 
 @dataclass
 class Progress:
     """What is being done, on a terminal's last line, else a line each."""
 
     began: float
-    step: int = 0
+    pace: Pace = field(default_factory=Pace)
 
     def tell(self, doing: str) -> None:
-        """Say what is done next."""
+        """Say what is done next, and sample how busy the machine is."""
+        self.pace.sample()
         seconds = time.monotonic() - self.began
         start, end = ("\r\x1b[K", "") if sys.stderr.isatty() else ("", "\n")
         print(f"{start}{seconds:6.0f} s  {doing}", end=end, file=sys.stderr, flush=True)
@@ -63,14 +67,16 @@ class Measured:
         self._folder = folder
         self._drawn = drawn
         self._progress = progress
-        self.figures: dict[str, list[dict[str, Any]]] = {}
+        self.figures: dict[str, list[Figures]] = {}
 
-    def stage(self, name: str, label: str = "") -> dict[str, Any]:
+    def stage(self, name: str, label: str = "") -> Figures:
         """Run one stage."""
         drawn = self._drawn
         self._progress.tell(f"{drawn.kind} {drawn.rows:,}: {label or name}")
-        said: dict[str, Any] = json.loads(
-            run("scale_stages", name, self._folder, drawn.kind, drawn.rows, drawn.changes)
+        said: Figures = json.loads(
+            run("scale_client", self._folder)
+            if name == "sync"
+            else run("scale_publisher", name, self._folder, drawn.kind, drawn.rows, drawn.changes)
         )
         self.figures.setdefault(label or name, []).append(said)
         return said
@@ -123,13 +129,13 @@ def report(drawn: Drawn, measured: Measured, versions: int, beside: dict[str, li
     )
     table = cold["table"]
 
-    def held(figures: dict[str, Any]) -> str:
+    def held(figures: Figures) -> str:
         above = figures["memory"] - figures["idle"]
         return f"{figures['memory'] / MB:,.0f} MB, {above / table:.2f} tables above idle"
 
     bases = [found["base"] for found in measured.figures["publish"] if found["base"]]
     written = measured.mean("publish", "written")
-    step = max(measured.figures["sync"], key=lambda found: float(found["memory"]))
+    step = max(measured.figures["sync"], key=lambda found: found["memory"])
     print(f"\n{drawn.kind}, {drawn.rows:,} rows, {drawn.changes:,} changes a version, {versions} versions")
     print(
         f"  ingest       {drawn.rows / ingest['s']:>9,.0f} rows/s, by the processor's time"
@@ -154,8 +160,9 @@ def report(drawn: Drawn, measured: Measured, versions: int, beside: dict[str, li
         f" {(written + sum(bases) / versions) / 1e3:,.1f} KB"
     )
     print(
-        f"  cold start   {cold['s']:>9.2f} s, processor {cold['cpu']:.2f}; {held(cold)}; table"
-        f" {table / MB:,.1f} MB, state folder {cold['disk'] / MB:,.1f} MB, fetched {cold['fetched'] / MB:,.2f} MB"
+        f"  cold start   {cold['s']:>9.2f} s, processor {cold['cpu']:.2f}; {held(cold)};"
+        f" table {table / MB:,.1f} MB, state folder {cold['disk'] / MB:,.1f} MB,"
+        f" fetched {cold['fetched'] / MB:,.2f} MB"
     )
     print(
         f"  apply        {measured.median('sync', 's'):>9.3f} s, processor"
@@ -191,7 +198,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             measured = measure(drawn, options.versions, progress, options.folder)
             beside = {} if options.no_peers else peers(drawn, progress)
             report(drawn, measured, options.versions, beside)
-    print(f"\nload {os.getloadavg()[0]:.1f} at the end")
+    print(
+        f"\nload {os.getloadavg()[0]:.1f} at the end; the same work took {progress.pace.slower():.2f} of the"
+        " processor's seconds at its best"
+    )
 
 
 if __name__ == "__main__":

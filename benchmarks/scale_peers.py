@@ -23,6 +23,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
 from benchmarks.drawn import Drawn
+from benchmarks.stopwatch import Stopwatch, memory
 
 
 class Tuf:
@@ -86,7 +87,7 @@ def write(path: Path, data: bytes) -> int:
     return len(data)
 
 
-PEERS = {"tuf": Tuf, "rrdp": Rrdp}
+PEERS: dict[str, type[Tuf] | type[Rrdp]] = {"tuf": Tuf, "rrdp": Rrdp}
 
 
 def publish_versions(peer: str, drawn: Drawn, versions: int) -> list[tuple[float, float, int, int]]:
@@ -94,8 +95,6 @@ def publish_versions(peer: str, drawn: Drawn, versions: int) -> list[tuple[float
 
     The former version's files are dropped, as such repositories do.
     """
-    from benchmarks.scale_stages import Stopwatch, memory
-
     lines = dict.fromkeys(drawn.first())
     figures = []
     with tempfile.TemporaryDirectory() as name:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -56,7 +56,7 @@ class Allowance:
     """
 
     kind: Kind
-    text: str
+    text: str = field(repr=False)
     since: datetime
     until: datetime | None
     reason: str
@@ -246,6 +246,10 @@ def settle(state_dir: Path, file: Path | None, now: datetime) -> None:
         return
     with exclusive(state_dir, name=LOCK):
         own = [entry for entry in _swept(state_dir, now) if entry.until is not None]
+        if kept != wanted.keys():
+            gone = len(kept - wanted.keys())
+            details = {"entries": len(wanted), "new": len(wanted.keys() - kept), "gone": gone}
+            record(state_dir, now, "allow file taken over", details)
         _write(state_dir, [*wanted.values(), *own])
 
 

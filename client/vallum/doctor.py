@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from vallum.allow import read_allowances
 from vallum.config import Config, Source
-from vallum.errors import UnavailableError, VallumError
+from vallum.errors import VallumError
 from vallum.format.head import format_time
 from vallum.invitation import root_fingerprint
 from vallum.lock import FILE as LOCK
@@ -181,10 +181,10 @@ def _span(off: timedelta) -> str:
 
 def _clock(config: Config, now: datetime) -> Iterator[Finding]:
     try:
-        current = read_current(config.state)
+        sources = read_current(config.state).sources
     except VallumError:
-        return
-    newest = max((source.verified_at for source in current.sources.values()), default=now)
+        sources = {}  # `lists` says why
+    newest = max((source.verified_at for source in sources.values()), default=now)
     if now < newest - CLOCK_TOLERANCE:
         yield Finding(
             "clock", "", BAD, f"it is behind {format_time(newest)}, when something was verified here",
@@ -291,9 +291,6 @@ def _files(config: Config) -> Iterator[Finding]:
 def _lists(config: Config, now: datetime) -> Iterator[Finding]:
     try:
         standing = read_standing(config, now)
-    except UnavailableError as error:
-        yield Finding("lists", "", BAD, str(error), error.hint)
-        return
     except VallumError as error:
         yield Finding(
             "lists", "", BAD, str(error), error.hint or "run `vallum sync`: it mends what is damaged"

@@ -83,7 +83,7 @@ def parse_digest(signal: str, digest: str | bytes) -> bytes:
     """
     tag = DIGEST_TAGS.get(signal)
     if tag is None:
-        raise InputError(f"unknown signal {signal!r}", hint=f"known signals: {', '.join(DIGEST_TAGS)}")
+        raise InputError("unknown signal", hint=f"known: {', '.join(DIGEST_TAGS)}; as in sha256:9f86…")
     if isinstance(digest, str):
         try:
             raw = unhexlify(digest.strip())  # unlike bytes.fromhex it takes no blanks within

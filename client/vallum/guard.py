@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import Any
 
+from vallum.errors import FormatError
 from vallum.expression import TAGS, URL_TAGS, Keyer, Scope
 from vallum.format.rows import Rows
 from vallum.format.table import Table
@@ -32,6 +34,7 @@ _WIDE = (Scope.HOST, Scope.DOMAIN)
 _WIDE_CODES = frozenset(URL_TAGS[scope].code for scope in _WIDE)
 _SLAB = 1 << 16
 _SHOWN = 3
+_LAYER = "window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,27 @@ class Window:
             last.wide + change.wide,
         )
         return replace(window, spans=(*window.spans[:-1], merged))
+
+
+def format_window(window: Window) -> list[Any]:
+    """Write a window as JSON values."""
+    return [window.start, *(list(astuple(span)) for span in window.spans)]
+
+
+def parse_window(raw: object) -> Window:
+    """Read what :func:`format_window` wrote.
+
+    Raises:
+        FormatError: anything else.
+    """
+    if not isinstance(raw, list) or not raw:
+        raise FormatError(_LAYER, "not an array")
+    for numbers in ([raw[0]], *raw[1:]):
+        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+            raise FormatError(_LAYER, "a number is malformed")
+    if any(len(numbers) != len(fields(Span)) for numbers in raw[1:]):
+        raise FormatError(_LAYER, "a span is malformed")
+    return Window(raw[0], tuple(Span(*numbers) for numbers in raw[1:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def label_set(labels: Iterable[str]) -> LabelSet:
     for label in united:
         if not is_label(label):
             raise InputError(
-                f"not a label: {label!r}",
+                "a label is malformed",
                 hint="a label is scheme:version:code, such as uk-sap:1:A, or a flag such as ai_generated",
             )
     return united

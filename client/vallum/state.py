@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.format.charter import Charter, format_charter, is_list_name, parse_charter, split_stream
 from vallum.format.head import Head, format_head, format_time, parse_head, parse_time
-from vallum.guard import Span, Window
+from vallum.guard import Window, format_window, parse_window
 
 FORMAT = 1
 FILE = "current.json"
@@ -179,7 +179,7 @@ def format_stream(state: StreamState) -> dict[str, Any]:
     """Encode one stream as JSON values."""
     raw: dict[str, Any] = {"charter": format_charter(state.charter), "head": format_head(state.head)}
     if state.window is not None:
-        raw["window"] = [state.window.start, *map(astuple, state.window.spans)]
+        raw["window"] = format_window(state.window)
     if state.pin is not None:
         since, until = format_time(state.pin.since), format_time(state.pin.until)
         raw["pin"] = {"since": since, "until": until, "reason": state.pin.reason}
@@ -197,7 +197,7 @@ def parse_stream(raw: object) -> StreamState:
     return StreamState(
         parse_charter(raw.get("charter")),
         parse_head(raw.get("head")),
-        _window(raw["window"]) if "window" in raw else None,
+        parse_window(raw["window"]) if "window" in raw else None,
         _pin(raw["pin"]) if "pin" in raw else None,
     )
 
@@ -228,17 +228,6 @@ def _parse_source(raw: object) -> SourceState:
         failed_on=_integer(raw.get("failed_on", 0)),
         lifted=tuple(map(_string, lifted)),
     )
-
-
-def _window(raw: object) -> Window:
-    if not isinstance(raw, list) or not raw:
-        raise FormatError(_LAYER, "a window is malformed")
-    spans = []
-    for numbers in raw[1:]:
-        if not isinstance(numbers, list) or len(numbers) != len(fields(Span)):
-            raise FormatError(_LAYER, "a window is malformed")
-        spans.append(Span(*map(_integer, numbers)))
-    return Window(_integer(raw[0]), tuple(spans))
 
 
 def _pin(raw: object) -> Pin:

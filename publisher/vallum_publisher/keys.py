@@ -124,10 +124,6 @@ class Keyring:
         """Make more signers known."""
         self._uris.update(uris)
 
-    def can_sign(self, keys: Iterable[Key], threshold: int) -> bool:
-        """Say whether ``threshold`` of ``keys`` have a signer here (it may still fail to open)."""
-        return sum(key.keyid in self._uris for key in keys) >= threshold
-
     def sign(self, metadata: Metadata[Any], role: str, keys: Iterable[Key], threshold: int) -> bytes:
         """Sign with ``threshold`` of the role's keys and return the file's bytes.
 

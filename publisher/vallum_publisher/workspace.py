@@ -111,7 +111,11 @@ class Ledger:
         with os_errors(self._path, "read"):
             if not self._path.exists():
                 return {}
-            raw = json.loads(self._path.read_bytes())
+            data = self._path.read_bytes()
+        try:
+            raw = json.loads(data)
+        except ValueError:
+            raw = None
         if not isinstance(raw, dict) or not all(type(number) is int for number in raw.values()):
             raise ConfigError(
                 f"{self._path}: damaged", hint="delete it; the store still holds what was signed"

@@ -95,6 +95,21 @@ def test_check_prints_one_json_document_a_line(client: Type) -> None:
     ]  # fmt: skip
 
 
+def test_what_editors_put_around_a_line_hides_no_listed_url(client: Type) -> None:
+    """A byte-order mark, a no-break space, a bare CR: each line is asked like any other."""
+    lines = [b"\xef\xbb\xbf" + LISTED.encode(), b"\xc2\xa0" + LISTED.encode() + b" ", LISTED.encode() + b"\r"]
+    result = client("check", "-", stdin=b"\n".join(lines) + b"\n")
+    assert result.code == 0
+    assert result.out.count("LISTED") == 3
+
+
+def test_utf_16_is_no_answer(client: Type) -> None:
+    result = client("check", "-", stdin=LISTED.encode("utf-16"))
+    assert result.code == 2
+    assert "UTF-16" in result.err
+    assert "not listed" not in result.out
+
+
 def test_explain_in_json_holds_every_probe(client: Type) -> None:
     (found,) = documents(client("check", "--json", "--explain", f"{LISTED}?x=1"))
     assert isinstance(found, dict)

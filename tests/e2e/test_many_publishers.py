@@ -2,7 +2,9 @@
 
 Each has a list of its own, so that all want the head at once and every publication is a version; and they
 share one, where whoever publishes takes along what the others have added. The normal suite runs a few
-publications each, ``VALLUM_PUBLICATIONS=50`` the 400 of the release checklist.
+publications each; with ``VALLUM_PUBLICATIONS=50`` there are 400 and those of the shared list.
+
+SQLite, the default, has one writer at a time, and says so to a second one.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.rival_publisher import SHARED, SHARED_EVERY, own_list, serial
-from tests.release.scenes import NOW, digest, listed_values
+from tests.release.scenes import NOW, digest, listed_values, url
 from tests.servers.s3 import S3Server, environment
 from vallum.invitation import Invitation, write_config
 from vallum.state import read_current
 from vallum.sync.updater import Updater
-from vallum_publisher.catalog import Catalog, ListSpec
+from vallum_publisher.catalog import Catalog, ListSpec, Mode, Record
 from vallum_publisher.release.foundation import init_workspace
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.readback import StoreTransport
@@ -34,6 +37,7 @@ from vallum_publisher.workspace import Settings
 
 PUBLISHERS = 8
 PUBLICATIONS = int(os.environ.get("VALLUM_PUBLICATIONS", "4"))
+LISTS = [*map(own_list, range(PUBLISHERS)), SHARED]
 WORKER = Path(__file__).with_name("rival_publisher.py")
 PROJECT = Path(__file__).parents[2]
 
@@ -43,7 +47,7 @@ class Reader(threading.Thread):
 
     def __init__(self, folder: Path, store: ObjectStore, root: bytes) -> None:
         super().__init__()
-        streams = tuple(f"{name}.full" for name in [*map(own_list, range(PUBLISHERS)), SHARED])
+        streams = tuple(f"{name}.full" for name in LISTS)
         invitation = Invitation("Example", "", "https://lists.hotline.example/v", streams, root)
         folder.mkdir()
         self.config = write_config(folder / "vallum.toml", invitation, "hotline")
@@ -94,7 +98,7 @@ def test_eight_publishers_lose_and_double_nothing(
     s3: S3Server = request.getfixturevalue(server)
     s3.make_bucket("rivals")
     with environment(s3.admin):
-        first = _found(tmp_path / "0", s3.uri("rivals", tmp_path.name), postgresql_url)
+        first = _found(tmp_path / "0", s3.uri("rivals", tmp_path.name), postgresql_url, hashes=LISTS)
         store, root = first.store, first.workspace.root_bytes()
         for number in range(1, PUBLISHERS):
             shutil.copytree(tmp_path / "0", tmp_path / str(number))
@@ -119,11 +123,14 @@ def test_eight_publishers_lose_and_double_nothing(
         assert listed_values(store, root, f"{SHARED}.full") == _values(_shared())
 
 
-def _found(folder: Path, store: str, catalog: str) -> Publisher:
+def _found(
+    folder: Path, store: str, catalog: str, urls: Sequence[str] = (), hashes: Sequence[str] = ()
+) -> Publisher:
     workspace = init_workspace(folder, Settings("Example", store=store, catalog=catalog), now=NOW)
     publisher = Publisher(workspace, catalog=workspace.open_catalog(), store=workspace.open_store())
-    for name in [*map(own_list, range(PUBLISHERS)), SHARED]:
-        publisher.create_list(ListSpec(name, "hash", public=True), now=NOW)
+    for kind, names in (("url", urls), ("hash", hashes)):
+        for name in names:
+            publisher.create_list(ListSpec(name, kind, public=True), now=NOW)
     return publisher
 
 
@@ -181,3 +188,61 @@ def _values(serials: set[int]) -> set[bytes]:
     return {
         bytes((record.tag,)) + bytes(record.value) for record in records if isinstance(record.value, bytes)
     }
+
+
+def test_sqlite_tells_a_second_writer_to_wait_and_lets_readers_pass(tmp_path: Path) -> None:
+    first = _found(tmp_path / "0", "store", "catalog.sqlite", ["urls"])
+    half_read, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[Record]:
+        yield url("a.example/x")
+        half_read.set()
+        go_on.wait(60)
+        yield url("b.example/y")
+
+    def ingest() -> None:
+        first.catalog.apply("urls", slowly(), mode=Mode.ADD, actor="first", now=NOW)
+
+    (tmp_path / "more.txt").write_text("http://c.example/z\n")
+    writer = threading.Thread(target=ingest)
+    writer.start()
+    try:
+        assert half_read.wait(60)
+        second = [_command(tmp_path / "0", *words) for words in (_ADD, ["publish", "urls"])]
+        code, said = _ended(_command(tmp_path / "0", "diff", "urls"))
+        assert code == 0, said
+        for refused in second:
+            code, said = _ended(refused)
+            assert code not in (0, 1), said
+            assert "another process is writing to the catalog" in said
+            assert "PostgreSQL" in said
+    finally:
+        go_on.set()
+        writer.join()
+    for words in (_ADD, ["publish", "urls"]):
+        code, said = _ended(_command(tmp_path / "0", *words))
+        assert code == 0, said
+    first.catalog.close()
+    values = listed_values(first.store, first.workspace.root_bytes(), "urls.full")
+    assert values == {b"\x01a.example/x", b"\x01b.example/y", b"\x01c.example/z"}
+
+
+_ADD = ["ingest", "urls", "more.txt", "--add"]
+
+
+def _command(home: Path, *words: str) -> subprocess.Popen[str]:
+    program = Path(sys.executable).with_name("vallum-publisher")
+    return subprocess.Popen(
+        [program, "-C", home, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home.parent,
+    )
+
+
+def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its exit code, and what it said on its error output."""
+    with process:
+        _, said = process.communicate(timeout=60)
+    return process.returncode, said

@@ -76,6 +76,7 @@ class Repository:
         self.objects: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.answers: dict[str, Callable[[], Answer]] = {}
+        self.twins: dict[str, bytes] = {}
         self.etags = False
         self.lists: dict[str, ListHistory] = {}
         self.roles: dict[str, Metadata[Targets]] = {}
@@ -429,7 +430,7 @@ class _Wire:
         if name in self._repository.answers or name not in self._repository.objects:
             return Answer(404)
         self._repository.requests.append(name)
-        return Answer(200, iter([self._repository.packed(name)]))
+        return Answer(200, iter([self._repository.twins.get(name) or self._repository.packed(name)]))
 
     def close(self) -> None:
         self._closed = True

@@ -12,13 +12,14 @@ ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "client" / "vallum"
 PUBLISHER = ROOT / "publisher" / "vallum_publisher"
 
-PURE = ("errors", "labels", "expression", "host", "percent", "url", "path", "format")
+PURE = ("errors", "labels", "expression", "host", "percent", "url", "path", "format", "guard", "suffix_names")
 """The sans-IO core: bytes and values in, values or an error out."""
 
 PURE_MAY_IMPORT = {
     "__future__", "array", "base64", "binascii", "bisect", "collections", "dataclasses", "datetime", "enum",
     "functools", "hashlib", "heapq", "ipaddress", "itertools", "math", "operator", "re", "struct", "sys",
     "typing", "urllib",
+    "importlib",  # the public suffix list, which publicsuffixlist reads likewise
     "ada_url", "cryptography", "hmac", "msgpack", "publicsuffixlist", "secrets", "zstandard",
 }  # fmt: skip
 

@@ -147,7 +147,7 @@ def test_who_always_loses_gives_up_with_a_hint(
     pair: tuple[Path, Path, MemoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, store = pair
-    monkeypatch.setattr("vallum_publisher.release.publisher.ATTEMPTS", 3)
+    monkeypatch.setattr("vallum_publisher.release.course.ATTEMPTS", 3)
     interrupted = _Interrupted(store)
     catalog_file = first / "catalog.sqlite"
     with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:

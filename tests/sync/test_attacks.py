@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
 from vallum.errors import ConfigError, DataError, FetchError, FormatError, StateError, TrustError
 from vallum.format import limits
+from vallum.format.columns import compress
 from vallum.format.head import format_head
 from vallum.state import read_current
 from vallum.sync.apply import apply_listed
@@ -116,7 +118,7 @@ def test_a_run_without_end(repository: Repository, client: Client, monkeypatch: 
     repository.release("urls", listed("bad.example/c"))
     for start, end in ((1, 2), (0, 1)):
         repository.answers[repository.run_name("urls", start, end)] = lambda: Answer(200, _endless())
-    client.refused(DataError)
+    client.refused(TrustError)
 
 
 def test_a_run_that_is_signed_as_huge(repository: Repository, client: Client) -> None:
@@ -539,3 +541,18 @@ def _endless() -> Iterator[bytes]:
 
 def _renamed(role: DelegatedRole, name: str) -> DelegatedRole:
     return DelegatedRole(name, role.keyids, role.threshold, role.terminating, role.paths)
+
+
+@pytest.mark.parametrize("content", ["another role", "a bomb"])
+def test_a_bad_twin_of_good_metadata_keeps_nobody_from_the_list(
+    repository: Repository, tmp_path: Path, content: str
+) -> None:
+    """A cache serves a wrong `.zst` beside the good file: for a list role, and for the snapshot."""
+    client = Client(repository, tmp_path)
+    for name in (repository.name_of("snapshot"), repository.name_of("urls.full")):
+        wrong = b"\0" * 900_000 if content == "a bomb" else repository.objects[repository.name_of("targets")]
+        repository.twins[name] = compress(wrong, 3)
+        assert client.synced().after == repository.head("urls").version
+        repository.twins.clear()
+        repository.release("urls", listed(f"{len(name)}.example/new"))
+        repository.publish()

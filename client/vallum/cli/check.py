@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from vallum.errors import InputError, StorageError, VallumError
 if TYPE_CHECKING:
     from vallum.match.answer import Match
     from vallum.match.lists import Lists
+
+_BLANKS = " \t\r\n\f\v\u00a0\u200b\ufeff"
+"""What spreadsheets and editors leave around a line."""
 
 _SIGNAL_BY_DIGITS = {32: "md5", 40: "sha1", 64: "sha256"}
 
@@ -126,11 +130,16 @@ def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
         if url != "-":
             yield f"URL {number}", url
             continue
-        # Undecodable bytes become surrogates, which a look-up takes like anything else.
-        sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr] # a real text stream
-        for line, text in enumerate(sys.stdin, 1):
-            if text.strip():
-                yield f"line {line}", text.rstrip("\r\n")
+        for line, raw in enumerate(sys.stdin.buffer, 1):
+            if line == 1 and raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                raise InputError(
+                    "standard input is UTF-16",
+                    hint="convert it: iconv -f utf-16 -t utf-8 FILE | vallum check -",
+                )
+            # The locale must not change what is asked; bytes that are no UTF-8 are looked up like any others.
+            text = raw.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").strip(_BLANKS)
+            if text:
+                yield f"line {line}", text
 
 
 def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match]:

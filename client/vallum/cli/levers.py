@@ -40,7 +40,7 @@ def parse_until(text: str, now: datetime) -> datetime:
     return until.astimezone(UTC).replace(microsecond=0)
 
 
-@click.group()
+@click.group(epilog="\b\nExamples:\n  vallum quarantine list\n  vallum quarantine show urls")
 def quarantine() -> None:
     """Look at versions that were refused as absurd, and decide."""
 
@@ -229,7 +229,11 @@ def pin(
     say(said)
 
 
-@click.group()
+@click.group(
+    epilog="\b\nExamples:\n"
+    "  vallum allow add www.example --until 2h --reason 'our own shop'\n"
+    "  vallum allow list"
+)
 def allow() -> None:
     """Say what no list may block, whatever it says: at once, in every process."""
 

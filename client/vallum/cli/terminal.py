@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from vallum.errors import ConfigError, DataError, NotEntitledError, UnavailableError, VallumError
+from vallum.format.head import format_time
 
 OK, NO, USAGE, DATA, UNAVAILABLE, NOT_ENTITLED = 0, 1, 2, 3, 4, 5
 STOPPED, GONE = 130, 141  # as shells say of programs that SIGINT or SIGPIPE ended
@@ -55,12 +54,12 @@ def note(line: str) -> None:
 
 def emit(value: Any) -> None:
     """Print a result for programs: one JSON document."""
-    click.echo(json.dumps(value, indent=2, default=str))
+    click.echo(json.dumps(value, indent=2, default=_plain))
 
 
 def emit_line(value: Any) -> None:
     """Print one result of many for programs: one JSON document on one line."""
-    click.echo(json.dumps(value, default=str))
+    click.echo(json.dumps(value, default=_plain))
 
 
 def counted(number: int, noun: str) -> str:
@@ -83,18 +82,6 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     say(click.style(line(headings), bold=True))
     for texts in cells:
         say(line(texts))
-
-
-def progress(label: str, length: int | None = None) -> AbstractContextManager[Any]:
-    """A progress bar on a terminal, nothing elsewhere; ``.update(n)`` moves it."""
-    if not sys.stderr.isatty():
-        return nullcontext(_Still())
-    return click.progressbar(length=length or 1, label=label, file=sys.stderr)
-
-
-class _Still:
-    def update(self, steps: int) -> None:
-        """Stand still where nobody watches."""
 
 
 def show_error(error: VallumError) -> None:
@@ -141,6 +128,11 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
 def _numeric(column: Sequence[object]) -> bool:
     known = [value for value in column if value is not None]
     return bool(known) and all(isinstance(value, int | float) for value in known)
+
+
+def _plain(value: object) -> str:
+    """What JSON has no form for: moments as everywhere in Vallum, paths and the like as text."""
+    return format_time(value) if isinstance(value, datetime) else str(value)
 
 
 def _cell(value: object) -> str:

@@ -213,8 +213,8 @@ class Lists:
         """Wait up to ``timeout`` seconds until the newest state is open; say whether it is."""
         end = time.monotonic() + timeout
         while True:
-            self._reload()
-            if not self.problem:
+            self._require()
+            if self._reload() and not self.problem:
                 return True
             if time.monotonic() >= end:
                 return False
@@ -249,20 +249,25 @@ class Lists:
             raise UnavailableError("these lists have been closed", hint="open the state folder again")
         return loaded
 
-    def _reload(self) -> None:
-        """Take up a new state, if there is one. One thread does; the others go on with the old."""
+    def _reload(self) -> bool:
+        """Take up a new state, if there is one. One thread does; the others go on with the old.
+
+        Returns:
+            Whether this thread was the one, so that ``problem`` speaks of now.
+        """
         if not self._reloading.acquire(blocking=False):
-            return
+            return False
         try:
             self._due = time.monotonic() + _RECHECK_SECONDS
             loaded = self._loaded
             if loaded is None:
-                return
+                return False
             with self._telling():
                 if self._seen() != loaded.seen or self.problem:
                     loaded = self._load(loaded.tables).allowing(loaded.snapshot.allowed)
                 self._loaded = loaded
                 self._loaded = self._allowing(loaded)
+            return True
         finally:
             self._reloading.release()
 

@@ -41,7 +41,7 @@ _ROOT = re.compile(r"metadata/[0-9]+\.root\.json")
 _SNAPSHOT = re.compile(r"metadata/[0-9]+\.snapshot\.json")
 _PACKED = re.compile(r"metadata/[0-9]+\.(?!root\.json)[^/]+\.json")
 PACKED = ".zst"
-"""Behind the name of pinned metadata: the same bytes as one zstd frame (format.md §8.4)."""
+"""Behind the name of pinned metadata: the same bytes as one zstd frame (client.md §2.6)."""
 
 
 class AbsentError(FetchError):
@@ -92,7 +92,7 @@ class Fetcher:
         self._lock = threading.Lock()
         self._random = SystemRandom()
         self._ready: dict[str, bytes] = {}
-        self._packed = True
+        self._packed, self._unpacked = True, False
         self.requests = 0
         self.received = 0
         self.timestamp_etag = ""
@@ -103,7 +103,7 @@ class Fetcher:
 
         What came is kept for the next ``read`` of it, so that nothing is fetched twice.
         """
-        answer = self._ask(TIMESTAMP, etag=etag)
+        answer, _ = self._ask(TIMESTAMP, etag=etag)
         if answer.status == 304:
             return None
         data = self._whole(TIMESTAMP, answer)
@@ -124,22 +124,28 @@ class Fetcher:
         if self._packed and _PACKED.fullmatch(name):
             # client.md §2.6: half the bytes. TUF checks what comes out; a store that has none is asked once.
             try:
-                return decompress("metadata", self._read(name + PACKED), limit_of(name))
+                data = decompress("metadata", self._read(name + PACKED), limit_of(name))
+                self._unpacked = True
+                return data
             except (AbsentError, FormatError):
                 self._packed = False
         return self._read(name)
 
+    def go_plain(self) -> bool:
+        """Ask for no packed metadata any more; say whether some was used, so that it may be to blame."""
+        used, self._packed, self._unpacked = self._unpacked, False, False
+        return used
+
     def _read(self, name: str) -> bytes:
-        attempt = 0
+        made = 0
         while True:
-            answer = self._ask(name)
+            answer, made = self._ask(name, made=made)
             try:
                 data = self._whole(name, answer)
             except FetchError:
-                attempt += 1
-                if attempt == ATTEMPTS:
+                if made == ATTEMPTS:
                     raise
-                self._pause(attempt, None)
+                self._pause(made - 1, None)
             else:
                 if name == TIMESTAMP:
                     self._note_timestamp(data, answer)
@@ -147,7 +153,8 @@ class Fetcher:
 
     def stream(self, name: str) -> Iterator[bytes]:
         """Fetch a large object in pieces; errors as of :meth:`read`, except that nothing is repeated."""
-        return self._capped(name, self._ask(name))
+        answer, _ = self._ask(name)
+        return self._capped(name, answer)
 
     def _note_timestamp(self, data: bytes, answer: Answer) -> None:
         self.timestamp_etag, self.timestamp_sha256 = answer.etag, sha256(data).hexdigest()
@@ -155,10 +162,14 @@ class Fetcher:
     def _whole(self, name: str, answer: Answer) -> bytes:
         return b"".join(self._capped(name, answer))
 
-    def _ask(self, name: str, etag: str = "") -> Answer:
-        """Ask until there is an answer that is worth something."""
+    def _ask(self, name: str, etag: str = "", made: int = 0) -> tuple[Answer, int]:
+        """Ask until there is an answer that is worth something; ``made`` attempts were made before.
+
+        Returns:
+            The answer, and how many attempts were made by then.
+        """
         fresh = False
-        for attempt in range(ATTEMPTS):
+        for attempt in range(made, ATTEMPTS):
             last = attempt + 1 == ATTEMPTS
             self._check_deadline()
             with self._lock:
@@ -171,7 +182,7 @@ class Fetcher:
                 self._pause(attempt, None)
                 continue
             if answer.status == 200 or (answer.status == 304 and etag):
-                return answer
+                return answer, attempt + 1
             _discard(answer)
             if answer.status in _ABSENT:
                 # client.md §2.4: verified metadata pins every name but the next root's and the timestamp's;

@@ -1,7 +1,8 @@
 """Earlier versions that stay on disk, so that an operator can go back to one (client.md §7.6).
 
 Beside the tables of each version in force lies what was signed about it. How many stay is bounded, however
-often a list changes: the two before the newest, and the oldest of the last hour, day and week.
+often a list changes: the two before the newest, the oldest of the last hour and of the last day, and the
+newest that is older: there is always one from yesterday.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.tables import FILE_MODE, FOLDER_MODE
 
 NEWEST = 3
-AGES = (timedelta(hours=1), timedelta(days=1), timedelta(days=7))
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _SUFFIX = ".state.json"
 _LAYER = "kept version"
 
@@ -65,12 +66,10 @@ def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
 def worth_keeping(found: Iterable[Kept], now: datetime) -> list[Kept]:
     """Choose those that stay; ``found`` as of :func:`read_kept`."""
     ordered = list(found)
-    chosen = ordered[:NEWEST]
-    youngest = timedelta(0)
-    for oldest in AGES:
-        within = [kept for kept in ordered if youngest <= now - kept.activated < oldest]
-        chosen += within[-1:]
-        youngest = oldest
+    within_hour = [kept for kept in ordered if now - kept.activated < HOUR]
+    within_day = [kept for kept in ordered if HOUR <= now - kept.activated < DAY]
+    older = [kept for kept in ordered if now - kept.activated >= DAY]
+    chosen = ordered[:NEWEST] + within_hour[-1:] + within_day[-1:] + older[:1]
     return [kept for kept in ordered if kept in chosen]
 
 

@@ -124,7 +124,7 @@ class Repository:
         try:
             yield
         except DownloadLengthMismatchError as error:
-            raise _ours(error) or DataError(
+            raise _ours(error) or TrustError(
                 f"{what}: more bytes than were signed", hint="tell the publisher if it stays so"
             ) from None
         except DownloadError as error:

@@ -1,7 +1,8 @@
 """The database under the catalog: opening it, bringing it up to date, transactions, and its errors as ours.
 
 SQLite in a file by default: write-ahead log, every commit on disk when it returns, one writer at a time.
-PostgreSQL by URL. Nothing above this file knows which of them it talks to, but for :mod:`.staging`.
+PostgreSQL by URL. Nothing above this file knows which of them it talks to, but for :mod:`.audit`,
+:mod:`.classes` and :mod:`.held`.
 """
 
 from __future__ import annotations

@@ -101,18 +101,16 @@ def unite(
     united = list(labels)
     for flag in flags:
         if ":" in flag:
-            raise InputError(
-                f"not a flag: {flag!r}", hint="a flag is one lower-case word; triples are labels"
-            )
+            raise InputError("a flag is malformed", hint="a flag is one lower-case word; triples are labels")
         united.append(flag)
     if subject:
         if subject not in SUBJECTS:
-            raise InputError(f"not a subject: {subject!r}", hint=f"subjects: {', '.join(SUBJECTS)}")
+            raise InputError("an unknown subject", hint=f"subjects: {', '.join(SUBJECTS)}")
         united.append(f"subject:1:{subject}")
     for place in jurisdictions:
         if _JURISDICTION.fullmatch(place) is None:
             raise InputError(
-                f"not a jurisdiction: {place!r}",
+                "a jurisdiction is malformed",
                 hint="a country by ISO 3166 in capitals, such as GB or DE-BY",
             )
         united.append(f"jurisdiction:1:{place}")

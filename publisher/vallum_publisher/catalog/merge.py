@@ -43,6 +43,9 @@ class Held(NamedTuple):
     updated_at: int
     verified_at: int
 
+    def __repr__(self) -> str:
+        return "<Held>"  # values must not reach logs
+
 
 HeldRows = dict[bytes, list[Held]]
 """All that is held of some rows, by table number and key."""

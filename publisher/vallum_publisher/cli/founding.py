@@ -177,6 +177,29 @@ def create(
     say(f"Next: vallum-publisher -C {home} ingest {info.name} FILE")
 
 
+@lists.command(
+    "new-generation",
+    epilog="\b\nExamples:\n  vallum-publisher list new-generation urls --reason 'the list key was stolen'",
+)
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; stands in the audit log.")
+@json_option
+@click.pass_obj
+def new_generation(home: Path, name: str, reason: str, as_json: bool) -> None:
+    """Start a list's versions anew, with the offline keys.
+
+    After a stolen list key or a restored catalog, or for a wanted change beyond the guard's limits. Clients
+    fetch the whole list once.
+    """
+    with open_publisher(home, quiet=as_json) as publisher:
+        done = publisher.new_generation(name, reason=reason, now=clock())
+    if as_json:
+        emit({**asdict(done), "rows": dict(done.rows)})
+        return
+    say(f"published {done.list} version {done.generation}.{done.version}: {sum(done.rows.values()):,} listed")
+    say(f"state {done.state}")
+
+
 @lists.command(epilog="\b\nExamples:\n  vallum-publisher list show")
 @json_option
 @click.pass_obj

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import NO, OK, clock, counted, emit, note, say, table
+from vallum.cli.terminal import NO, OK, clock, counted, emit, exit_code, note, say, show_error, table
 from vallum.durable import write_durable
+from vallum.errors import VallumError
 from vallum.format.head import format_time
 from vallum_publisher.cli.session import json_option, no_lists, open_publisher
 
@@ -22,20 +23,25 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[LIST]...")
 @json_option
 @click.pass_obj
-def publish(home: Path, names: tuple[str, ...], as_json: bool) -> None:
+def publish(home: Path, names: tuple[str, ...], as_json: bool) -> int:
     """Publish what waits in the catalog as new versions; all lists if none is named.
 
-    Run it again after a failure: it finishes exactly what was begun.
+    Run it again after a failure: it finishes exactly what was begun. One list's failure stops no other.
     """
+    done: list[Published] = []
+    failed: dict[str, VallumError] = {}
     with open_publisher(home, quiet=as_json) as publisher:
         wanted = names or tuple(info.name for info in publisher.catalog.lists())
         if not wanted:
             raise no_lists()
-        done = [publisher.publish(name, now=clock()) for name in wanted]
+        for name in wanted:
+            try:
+                done.append(publisher.publish(name, now=clock()))
+            except VallumError as error:
+                failed[name] = error
     if as_json:
-        emit([_published(each) for each in done])
-        return
-    for each in done:
+        emit([*map(_published, done), *({"list": name, "error": str(e)} for name, e in failed.items())])
+    for each in () if as_json else done:
         where = f"{each.list} version {each.generation}.{each.version}"
         if each.versions:
             say(
@@ -45,6 +51,11 @@ def publish(home: Path, names: tuple[str, ...], as_json: bool) -> None:
             say(f"state {each.state}")
         else:
             say(f"{where}: nothing has changed since")
+    for name, reason in failed.items():
+        if len(wanted) > 1:
+            note(f"{name} was not published:")
+        show_error(reason)
+    return max(map(exit_code, failed.values()), default=OK)
 
 
 def _published(each: Published) -> dict[str, object]:

@@ -183,7 +183,8 @@ class RecordMaker:
         try:
             labels = unite(map(self._label, raw.labels), raw.flags, raw.subject, raw.jurisdictions)
         except InputError as error:
-            raise BadField("labels", str(error), hint=error.hint) from None
+            said = " ".join((*raw.labels, *raw.flags, raw.subject, *raw.jurisdictions))
+            raise BadField("labels", str(error), hint=error.hint, text=said) from None
         scope = _choice("scope", raw.scope, Scope) if raw.scope else None
         status = _choice("status", raw.status, Status) if raw.status else Status.ACTIVE
         added_at, updated_at = _moment("added_at", raw.added_at), _moment("updated_at", raw.updated_at)

@@ -89,8 +89,7 @@ def add_list(
         keys: the keys of each stream.
         threshold: how many of them must sign.
     """
-    new = deepcopy(targets)
-    new.targets[f"charters/{name}"] = _note(f"charters/{name}", format_charter(charter))
+    new = recharter(targets, name, charter)
     if new.delegations is None:
         new.delegations = Delegations({}, {})
     roles = new.delegations.roles
@@ -102,6 +101,13 @@ def add_list(
         roles[stream] = DelegatedRole(stream, [], threshold, True, [f"{stream}/*"])
         for key in its_keys:
             new.add_key(key, stream)
+    return new
+
+
+def recharter(targets: Targets, name: str, charter: Charter) -> Targets:
+    """A targets role with another charter of a list that it delegates."""
+    new = deepcopy(targets)
+    new.targets[f"charters/{name}"] = _note(f"charters/{name}", format_charter(charter))
     return new
 
 

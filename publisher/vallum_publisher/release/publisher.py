@@ -1,55 +1,37 @@
 """A publisher at work: lists, versions, renewals. Each method is whole or not at all, and may be run again.
 
-Every publication runs the same steps, whatever happened before: read the store's head, compare it with the
-catalog, take the version under way (or begin one), compute and seal its state, upload, move the head, read
-it back, say so. There is no recovery code: a crash is an attempt that stopped, and the next one goes on from
-what the catalog and the store say.
+How a publication goes, whatever happened before, is :mod:`.course`'s; here stands what is published and why.
 """
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from random import SystemRandom
 
 from securesystemslib.signer import Key
-from tuf.api.metadata import Targets
 
-from vallum.errors import BusyError, ConfigError, DataError, StateError
-from vallum.format.table import SALT_BYTES
-from vallum_publisher.catalog import Catalog, ListInfo, ListSpec, Version
+from vallum.errors import ConfigError
+from vallum_publisher.catalog import ListInfo, ListSpec
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import make_key
 from vallum_publisher.release.agreement import public_heads, public_version, unannounced
 from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
-from vallum_publisher.release.commit import Committer
 from vallum_publisher.release.condition import Condition, read_condition
+from vallum_publisher.release.course import Course
+from vallum_publisher.release.generation import (
+    check_generation,
+    newest,
+    raise_generation,
+    required_charter,
+)
 from vallum_publisher.release.invitation import invite
-from vallum_publisher.release.metadata import add_list, charter_of, list_role, make_targets
+from vallum_publisher.release.metadata import add_list, charter_of, make_targets, recharter
 from vallum_publisher.release.readback import check_published
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
-from vallum_publisher.release.repository import TIMESTAMP_KEY, Repository, Tip
-from vallum_publisher.release.tables import TableCache
 from vallum_publisher.release.verification import VerifiedStream, verify_repository
-from vallum_publisher.release.version import Release, StreamHead, charter_for, make_release, streams_of
-from vallum_publisher.store import RUN, ObjectStore
-from vallum_publisher.workspace import SignerEntry, Workspace
-
-ATTEMPTS = 64
-"""Races for the head that one command runs before it gives up; in each of them somebody else publishes."""
-_LONGEST_PAUSE = 0.25
-"""Seconds after a lost race, drawn evenly from none to all of it."""
-_RANDOM = SystemRandom()
-
-Progress = Callable[[str], None]
-"""Told what is done next, such as ``"hashes: signing version 7"``."""
-
-
-def _silent(_doing: str) -> None:
-    pass
+from vallum_publisher.release.version import Release, StreamHead, charter_for, streams_of
+from vallum_publisher.workspace import SignerEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +66,8 @@ class Refreshed:
     refused: Mapping[str, str]
 
 
-class Publisher:
+class Publisher(Course):
     """Publishes the lists of one workspace. One command at a time holds the workspace's lock."""
-
-    def __init__(
-        self,
-        workspace: Workspace,
-        *,
-        catalog: Catalog,
-        store: ObjectStore,
-        actor: str = "publisher",
-        progress: Progress = _silent,
-    ) -> None:
-        self.workspace = workspace
-        self.catalog = catalog
-        self.store = store
-        self.repository = Repository(store, workspace.root_bytes())
-        self.actor = actor
-        self._progress = progress
-        self._cache = TableCache(workspace.cache)
-        self.custody = workspace.custody(catalog)
 
     def create_list(
         self,
@@ -145,12 +109,10 @@ class Publisher:
                     return info
                 if info is None:
                     info = self._catalog_list(spec, passphrase, now)
-                    pepper = self.custody.pepper(info)
+                    charter = charter_for(info, self.custody.pepper(info))
                     signers = {stream: self._keys(stream, keys, passphrase) for stream in streams_of(info)}
                 self._progress(f"{info.name}: signing and publishing its charter")
-                roles = {
-                    "targets": add_list(targets, info.name, charter_for(info, pepper), signers, threshold)
-                }
+                roles = {"targets": add_list(targets, info.name, charter, signers, threshold)}
                 # Delegated but absent from the snapshot would stop every client: both in one snapshot.
                 roles |= {stream: make_targets(now) for stream in signers}
                 self._try(committer, tip, roles, now)
@@ -166,6 +128,7 @@ class Publisher:
 
         Raises:
             ConfigError: no such list; the keys cannot be reached.
+            GuardError: the version is absurd; it is not signed, its changes wait in the catalog.
             StateError: catalog and store disagree (a restored backup, somebody else's writes).
             ConflictError: other publishers were faster each time.
             UnavailableError: store or catalog do not answer; run it again.
@@ -182,6 +145,7 @@ class Publisher:
         self.catalog.expire(name, actor=self.actor, now=now)
         rekeyed = False
         for info, pending, tip in self._looks(name):
+            check_generation(info, tip.required_targets())
             self.custody.prepare(info, streams_of(info), actor=self.actor, now=now)
             public = public_heads(self.repository, tip, info)
             at = public_version(self.catalog, info, pending, public)
@@ -210,21 +174,60 @@ class Publisher:
                 if sealed is None:
                     continue
                 made[which] = sealed
-            release = made[which]
-            for key, data in release.files.items():
-                if key not in stored:
-                    self._progress(f"{name}: uploading {len(data):,} bytes")
-                    self.store.create(key, data, RUN)
-                    stored[key] = len(data)
-            self.custody.upload(self.store)
-            self._progress(f"{name}: signing version {version.version}")
-            roles = {
-                stream: list_role(stream, new.head, new.listed, now)
-                for stream, new in release.streams.items()
-            }
+            roles = self._upload(name, made[which], stored, now)
             # Whether we moved the head or were beaten, the next look tells.
             self._try(committer, tip, roles, now)
         raise self._beaten()
+
+    def new_generation(self, name: str, *, reason: str, now: datetime) -> Published:
+        """Publish the catalog as version 1 of the list's next generation; the guard's limits start anew.
+
+        Needs the offline keys. Run it again after a failure: it finishes what was begun.
+
+        Raises:
+            ConfigError, ConflictError, UnavailableError: as of :meth:`publish`.
+            GuardError: it breaks an absolute, which no generation lifts.
+            StateError: the store has another list of this name.
+        """
+        with self.workspace.lock():
+            committer, opened = self._committer(), False
+            stored: dict[str, int] = {}
+            self.catalog.expire(name, actor=self.actor, now=now)
+            for info, pending, tip in self._looks(name):
+                targets = tip.required_targets()
+                charter = required_charter(info, targets)
+                public = public_heads(self.repository, tip, info)
+                generation, epoch = newest(charter, public)
+                if info.generation <= generation:
+                    if (
+                        info.generation == generation
+                        and pending
+                        and pending.version == 1
+                        and not info.version
+                    ):
+                        # It is public, by us just now or before we were stopped.
+                        if self._confirm(name, public, pending, now):
+                            done = self.catalog.get_list(name)
+                            return self._summary(done, public, [1], pending.changes, sum(stored.values()))
+                        continue
+                    if opened:
+                        continue
+                    raise_generation(
+                        self.catalog, info, pending, generation, reason=reason, actor=self.actor, now=now
+                    )
+                    opened = True
+                    continue
+                opened = True
+                self.custody.prepare(info, streams_of(info), actor=self.actor, now=now)
+                pending = pending or self._begin(info, now, epoch + 1)
+                release = self._seal(info, pending, public, now) if pending else None
+                if release is None:
+                    continue
+                charter = charter_for(info, self.custody.pepper(info))
+                roles = {"targets": recharter(targets, name, charter)}
+                roles |= self._upload(name, release, stored, now)
+                self._try(committer, tip, roles, now)
+            raise self._beaten()
 
     def refresh(self, *, now: datetime) -> Refreshed:
         """Sign again what must say that it is still the newest; in one snapshot, nothing if nothing is due.
@@ -304,64 +307,6 @@ class Publisher:
             uploaded=uploaded,
         )
 
-    def _begin(self, info: ListInfo, now: datetime) -> Version | None:
-        # What is signed of an encrypted list must not confirm a guess (DESIGN §5).
-        salt = bytes(SALT_BYTES) if info.public else secrets.token_bytes(SALT_BYTES)
-        try:
-            return self.catalog.begin_version(info.name, salt=salt, actor=self.actor, now=now)
-        except BusyError:
-            # Another publisher of this catalog began one just now: it is ours to finish as well.
-            pending = self.catalog.pending_version(info.name)
-            if pending is None and self.catalog.get_list(info.name) == info:
-                raise  # nobody did: the database itself is busy
-            return pending
-
-    def _seal(
-        self, info: ListInfo, version: Version, public: Mapping[str, StreamHead | None], now: datetime
-    ) -> Release | None:
-        """Compute a version and record its state; ``None`` if another publisher was faster."""
-        self._progress(f"{info.name}: computing version {version.version}")
-        try:
-            release = make_release(self.catalog, self._cache, info, version, public, self.custody, now)
-            if version.published_at is not None:
-                if (release.state, release.digests) != (version.state, version.tables):
-                    raise StateError(f"{info.name}: the catalog's rows are not the state that was signed")
-                return release
-            # From here on this version is this state, whoever finishes it.
-            self.catalog.seal_version(
-                info.name,
-                version.version,
-                state=release.state,
-                tables=release.digests,
-                details={"rows": release.rows},
-            )
-        except DataError:
-            if self._overtaken(info.name, version):
-                return None  # rows may have been read that are the next version's
-            raise
-        return release
-
-    def _confirm(
-        self, name: str, public: Mapping[str, StreamHead | None], version: Version, now: datetime
-    ) -> bool:
-        """Read a version back and call it finished; ``False`` if another publisher did so before."""
-        self._progress(f"{name}: reading version {version.version} back")
-        heads = {stream: held.head for stream, held in public.items() if held}
-        try:
-            check_published(self.store, self.repository.root_bytes, heads)
-        except DataError:
-            if self._overtaken(name, version):
-                return False  # and by now there may be a newer head
-            raise
-        self.catalog.finish_version(name, version.version, actor=self.actor, now=now)
-        self._cache.prune(name, version.version, version.generation)
-        return True
-
-    def _overtaken(self, name: str, version: Version) -> bool:
-        """Whether a version that was under way is so no more: another publisher finished it."""
-        held = self.catalog.pending_version(name)
-        return held is None or (held.generation, held.version) != (version.generation, version.version)
-
     def _catalog_list(self, spec: ListSpec, passphrase: str | None, now: datetime) -> ListInfo:
         for info in self.catalog.lists():
             if info.name == spec.name:
@@ -380,35 +325,3 @@ class Publisher:
             self.workspace.add_signers([SignerEntry(stream, f"file:{path}", key)])
             known.append(key)
         return known[:number]
-
-    def _looks(self, name: str) -> Iterator[tuple[ListInfo, Version | None, Tip]]:
-        """Catalog and store as they were at one moment, again for each attempt."""
-        for _ in range(ATTEMPTS):
-            info, pending = self.catalog.get_list(name), self.catalog.pending_version(name)
-            tip = self.repository.tip()
-            if (info, pending) == (self.catalog.get_list(name), self.catalog.pending_version(name)):
-                yield info, pending, tip
-
-    def _tips(self) -> Iterator[Tip]:
-        for _ in range(ATTEMPTS):
-            yield self.repository.tip()
-
-    def _committer(self) -> Committer:
-        workspace = self.workspace
-        return Committer(self.store, workspace.keyring, workspace.ledger, workspace.settings.lifetimes)
-
-    def _try(self, committer: Committer, tip: Tip, roles: Mapping[str, Targets], now: datetime) -> None:
-        try:
-            committer.commit(tip, roles, now)
-        except ConflictError:
-            self._pause()
-
-    def _pause(self) -> None:
-        time.sleep(_RANDOM.uniform(0, _LONGEST_PAUSE))
-
-    def _beaten(self) -> ConflictError:
-        return ConflictError(
-            TIMESTAMP_KEY,
-            f"other publishers were faster {ATTEMPTS} times",
-            hint="run it again; what was begun is finished first",
-        )

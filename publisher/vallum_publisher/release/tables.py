@@ -7,7 +7,6 @@ catalog again, which costs seconds per million rows instead of a tenth.
 
 from __future__ import annotations
 
-import mmap
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +16,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from vallum.durable import make_folder, os_errors
-from vallum.errors import FormatError, StateError
+from vallum.errors import DataError, StorageError
 from vallum.format.charter import Charter
 from vallum.format.rows import Rows, splice
-from vallum.format.table import Table, count_tags, is_valued, parse_table
+from vallum.format.table import Table, count_tags, is_valued
 from vallum.labels import LabelSet
+from vallum.sync.tables import open_table
 from vallum_publisher.catalog import Catalog, ListRow
 
 FULL = "full"
@@ -111,10 +111,8 @@ class TableCache:
         for version in sorted(recorded, reverse=True):
             tables: dict[str, Table] = {}
             for table, digest in recorded[version].items():
-                with suppress(FileNotFoundError, FormatError):
-                    tables[table] = parse_table(
-                        self._map(self._path(name, generation, version, table), digest)
-                    )
+                with suppress(StorageError, DataError):
+                    tables[table] = open_table(self._path(name, generation, version, table), digest)
             if tables.keys() == recorded[version].keys() and tables:
                 return Held(version, tables, recorded[version])
         return None
@@ -146,13 +144,6 @@ class TableCache:
     def _path(self, name: str, generation: int, version: int, table: str) -> Path:
         return self._folder / name / f"{generation}-{version}.{table}"
 
-    def _map(self, path: Path, digest: str) -> memoryview[int]:
-        with path.open("rb") as file:
-            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        if sha256(mapped).hexdigest() != digest:
-            raise FormatError("table", f"{path.name} in the cache is damaged")
-        return mapped
-
 
 def current_tables(
     catalog: Catalog, cache: TableCache, name: str, charter: Charter, version: int, salt: bytes
@@ -178,16 +169,3 @@ def current_tables(
         tables[table_name] = table
         digests[table_name] = cache.store(name, table_name, table)
     return held, Held(version, tables, digests)
-
-
-def check_agreement(held: Held, expected: Mapping[str, str], where: str) -> None:
-    """Refuse tables whose digests are not the expected ones.
-
-    Raises:
-        StateError: they differ.
-    """
-    if dict(held.digests) != dict(expected):
-        raise StateError(
-            f"{where}: the catalog's rows are not the state that was signed",
-            hint="the catalog was restored or altered: do not publish from it; open a new generation",
-        )

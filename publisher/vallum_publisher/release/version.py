@@ -42,6 +42,7 @@ class Release:
         state: of the full tables.
         digests: of each table as ``<edition>.<table>``, the full ones always among them.
         rows: of each table.
+        tables: the full ones, by name.
     """
 
     streams: Mapping[str, StreamHead]
@@ -49,6 +50,7 @@ class Release:
     state: str
     digests: Mapping[str, str]
     rows: Mapping[str, int]
+    tables: Mapping[str, Table]
 
 
 def charter_for(info: ListInfo, pepper: bytes = b"") -> Charter:
@@ -134,7 +136,7 @@ def make_release(
         )
         streams[stream] = StreamHead(head, {run: listed[run] for run in kept})
     rows = {name: len(table.rows) for name, table in after.tables.items()}
-    return Release(streams, files, state_of(after.digests), digests, rows)
+    return Release(streams, files, state_of(after.digests), digests, rows, after.tables)
 
 
 def _new_runs(

@@ -1,26 +1,22 @@
-"""The stages of benchmarks/scale.py, each in a process of its own: ``python -m benchmarks.scale_stages``.
+"""The publisher's stages of benchmarks/scale.py: ``python -m benchmarks.scale_publisher STAGE FOLDER ...``.
 
-A stage does what one command does, by the calls that the command makes, and prints its figures as JSON:
-seconds by the clock (``s``) and of the processor (``cpu``), and the most memory that the process held.
+A stage does what one command does, by the calls that the command makes, in a process of its own, and prints
+its figures as JSON: seconds by the clock (``s``) and of the processor (``cpu``), and the most memory held.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from benchmarks.drawn import Drawn
-from vallum.config import load_config
+from benchmarks.stopwatch import Stopwatch, memory, size_of
 from vallum.invitation import Invitation, write_config
-from vallum.state import read_current
-from vallum.sync.updater import Updater
 from vallum_publisher.catalog import Catalog, ListSpec, Mode
 from vallum_publisher.intake import read_records
 from vallum_publisher.release.foundation import init_workspace
@@ -28,35 +24,7 @@ from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.workspace import Settings, open_workspace
 
 LIST = "scale"
-Figures = dict[str, Any]
-
-
-class Stopwatch:
-    """Seconds since it was made or last read."""
-
-    def __init__(self) -> None:
-        self._at = self._now()
-
-    def read(self) -> tuple[float, float]:
-        """By the clock and of the processor, since the last reading."""
-        before, self._at = self._at, self._now()
-        return self._at[0] - before[0], self._at[1] - before[1]
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        return time.perf_counter(), time.process_time()
-
-
-def memory() -> int:
-    """The most memory that this process has held, in bytes; pages of mapped files among it."""
-    status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+Figures = dict[str, float]
 
 
 def found(folder: Path, drawn: Drawn) -> Figures:
@@ -126,31 +94,11 @@ def change(folder: Path, drawn: Drawn) -> Figures:
     return {"s": seconds, "cpu": cpu}
 
 
-def sync(folder: Path, _drawn: Drawn) -> Figures:
-    """One sync of the client, as ``vallum sync`` does; digest check and durable writes within."""
-    config = load_config(folder / "client" / "vallum.toml")
-    watch = Stopwatch()
-    report = Updater(config).sync()
-    seconds, cpu = watch.read()
-    assert report.ok, report.errors()
-    ((source, stream, state),) = read_current(config.state).streams()
-    files = state.files(source, stream).values()
-    return {
-        "s": seconds,
-        "cpu": cpu,
-        "table": sum((config.state / path).stat().st_size for path in files),
-        "fetched": report.bytes,
-        "disk": size_of(config.state),
-    }
-
-
 def files_in(folder: Path) -> dict[str, int]:
     """Sizes of the store's objects by key."""
     store = folder / "hotline" / "store"
     return {
-        path.relative_to(store).as_posix(): path.stat().st_size
-        for path in store.rglob("*")
-        if path.is_file()
+        path.relative_to(store).as_posix(): path.stat().st_size for path in store.rglob("*") if path.is_file()
     }
 
 
@@ -167,7 +115,6 @@ STAGES: dict[str, Callable[[Path, Drawn], Figures]] = {
     "ingest": ingest,
     "publish": publish,
     "change": change,
-    "sync": sync,
 }
 
 

@@ -1,0 +1,173 @@
+"""The course of every publication, step by step; which steps, and for what, is the publisher's to say.
+
+Read the store's head, compare it with the catalog, take the version under way (or begin one), compute, judge
+and seal its state, upload, move the head, read it back, say so. There is no recovery code: a crash is an
+attempt that stopped, and the next one goes on from what the catalog and the store say.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from random import SystemRandom
+
+from tuf.api.metadata import Targets
+
+from vallum.errors import BusyError, DataError, GuardError, StateError
+from vallum.format.table import SALT_BYTES
+from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.errors import ConflictError
+from vallum_publisher.release.commit import Committer
+from vallum_publisher.release.judgement import judged
+from vallum_publisher.release.metadata import list_role
+from vallum_publisher.release.readback import check_published
+from vallum_publisher.release.repository import TIMESTAMP_KEY, Repository, Tip
+from vallum_publisher.release.tables import TableCache
+from vallum_publisher.release.version import Release, StreamHead, make_release
+from vallum_publisher.store import RUN, ObjectStore
+from vallum_publisher.workspace import Workspace
+
+ATTEMPTS = 64
+"""Races for the head that one command runs before it gives up; in each of them somebody else publishes."""
+_LONGEST_PAUSE = 0.25
+"""Seconds after a lost race, drawn evenly from none to all of it."""
+_RANDOM = SystemRandom()
+
+Progress = Callable[[str], None]
+"""Told what is done next, such as ``"hashes: signing version 7"``."""
+
+
+def _silent(_doing: str) -> None:
+    pass
+
+
+class Course:
+    """What publications of one workspace have in common."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        catalog: Catalog,
+        store: ObjectStore,
+        actor: str = "publisher",
+        progress: Progress = _silent,
+    ) -> None:
+        self.workspace = workspace
+        self.catalog = catalog
+        self.store = store
+        self.repository = Repository(store, workspace.root_bytes())
+        self.actor = actor
+        self._progress = progress
+        self._cache = TableCache(workspace.cache)
+        self.custody = workspace.custody(catalog)
+
+    def _begin(self, info: ListInfo, now: datetime, epoch: int | None = None) -> Version | None:
+        # What is signed of an encrypted list must not confirm a guess (DESIGN §5).
+        salt = bytes(SALT_BYTES) if info.public else secrets.token_bytes(SALT_BYTES)
+        try:
+            return self.catalog.begin_version(info.name, salt=salt, actor=self.actor, now=now, epoch=epoch)
+        except BusyError:
+            # Another publisher of this catalog began one just now: it is ours to finish as well.
+            pending = self.catalog.pending_version(info.name)
+            if pending is None and self.catalog.get_list(info.name) == info:
+                raise  # nobody did: the database itself is busy
+            return pending
+
+    def _seal(
+        self, info: ListInfo, version: Version, public: Mapping[str, StreamHead | None], now: datetime
+    ) -> Release | None:
+        """Compute a version and record its state; ``None`` if another publisher was faster."""
+        self._progress(f"{info.name}: computing version {version.version}")
+        try:
+            release = make_release(self.catalog, self._cache, info, version, public, self.custody, now)
+            if version.published_at is not None:
+                if (release.state, release.digests) != (version.state, version.tables):
+                    raise StateError(f"{info.name}: the catalog's rows are not the state that was signed")
+                return release
+            # From here on this version is this state, whoever finishes it.
+            self.catalog.seal_version(
+                info.name,
+                version.version,
+                state=release.state,
+                tables=release.digests,
+                details=judged(self.catalog, info, version, release, self.custody, now),
+            )
+        except DataError as error:
+            if self._overtaken(info.name, version):
+                return None  # rows may have been read that are the next version's
+            if isinstance(error, GuardError):
+                # Nothing of it was signed: its changes wait for a correction.
+                self.catalog.abandon_version(info.name, actor=self.actor, now=now)
+            raise
+        return release
+
+    def _upload(
+        self, name: str, release: Release, stored: dict[str, int], now: datetime
+    ) -> dict[str, Targets]:
+        """Upload a release's runs but those in ``stored``, and wraps; make the roles that list them."""
+        for key, data in release.files.items():
+            if key not in stored:
+                self._progress(f"{name}: uploading {len(data):,} bytes")
+                self.store.create(key, data, RUN)
+                stored[key] = len(data)
+        self.custody.upload(self.store)
+        self._progress(f"{name}: signing")
+        return {
+            stream: list_role(stream, new.head, new.listed, now) for stream, new in release.streams.items()
+        }
+
+    def _confirm(
+        self, name: str, public: Mapping[str, StreamHead | None], version: Version, now: datetime
+    ) -> bool:
+        """Read a version back and call it finished; ``False`` if another publisher did so before."""
+        self._progress(f"{name}: reading version {version.version} back")
+        heads = {stream: held.head for stream, held in public.items() if held}
+        try:
+            check_published(self.store, self.repository.root_bytes, heads)
+        except DataError:
+            if self._overtaken(name, version):
+                return False  # and by now there may be a newer head
+            raise
+        self.catalog.finish_version(name, version.version, actor=self.actor, now=now)
+        self._cache.prune(name, version.version, version.generation)
+        return True
+
+    def _overtaken(self, name: str, version: Version) -> bool:
+        """Whether a version that was under way is so no more: another publisher finished it."""
+        held = self.catalog.pending_version(name)
+        return held is None or (held.generation, held.version) != (version.generation, version.version)
+
+    def _looks(self, name: str) -> Iterator[tuple[ListInfo, Version | None, Tip]]:
+        """Catalog and store as they were at one moment, again for each attempt."""
+        for _ in range(ATTEMPTS):
+            info, pending = self.catalog.get_list(name), self.catalog.pending_version(name)
+            tip = self.repository.tip()
+            if (info, pending) == (self.catalog.get_list(name), self.catalog.pending_version(name)):
+                yield info, pending, tip
+
+    def _tips(self) -> Iterator[Tip]:
+        for _ in range(ATTEMPTS):
+            yield self.repository.tip()
+
+    def _committer(self) -> Committer:
+        workspace = self.workspace
+        return Committer(self.store, workspace.keyring, workspace.ledger, workspace.settings.lifetimes)
+
+    def _try(self, committer: Committer, tip: Tip, roles: Mapping[str, Targets], now: datetime) -> None:
+        try:
+            committer.commit(tip, roles, now)
+        except ConflictError:
+            self._pause()
+
+    def _pause(self) -> None:
+        time.sleep(_RANDOM.uniform(0, _LONGEST_PAUSE))
+
+    def _beaten(self) -> ConflictError:
+        return ConflictError(
+            TIMESTAMP_KEY,
+            f"other publishers were faster {ATTEMPTS} times",
+            hint="run it again; what was begun is finished first",
+        )

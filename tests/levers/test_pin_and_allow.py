@@ -1,0 +1,299 @@
+"""Going back to an earlier version, and allowing what a list blocks: at once, and ending by themselves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vallum
+from tests.fakes.client import Client
+from tests.fakes.repository import Repository, listed
+from tests.levers.conftest import PAGES
+from vallum import allow
+from vallum.allow import Allowance, Allowances, Kind, parse_subject
+from vallum.errors import ConfigError, FormatError, InputError, StateError
+from vallum.expression import Scope
+from vallum.journal import FILE, read_journal, record
+from vallum.sync import levers
+from vallum.sync.kept import Kept, worth_keeping
+from vallum.url import canonicalize
+
+HOUR = timedelta(hours=1)
+BAD = f"https://{PAGES[0]}"
+SHOP = "https://shop.example/"
+
+
+def said(client: Client) -> list[str]:
+    return [str(line["what"]) for line in read_journal(client.state)]
+
+
+@pytest.fixture
+def blocked_shop(repository: Repository, client: Client) -> Client:
+    """Version 2 blocks a shop by mistake."""
+    repository.release("urls", {**listed(*PAGES), **listed("shop.example", scope=Scope.HOST)})
+    client.synced()
+    return client
+
+
+def test_a_pin_brings_an_earlier_version_back(repository: Repository, blocked_shop: Client) -> None:
+    """At once and without network; syncs go on and change nothing; the floor stays where it was."""
+    client, now = blocked_shop, repository.now
+    floor = (client.state / "hotline/floor.json").read_bytes()
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(SHOP)
+        repository.requests.clear()
+        levers.pin(client.config, "urls", "1", now + 2 * HOUR, "it blocks our shop", now)
+        assert repository.requests == []
+        assert lists.ready(5)
+        time.sleep(1.1)
+        assert lists.match_url(SHOP) == []
+        assert lists.match_url(BAD)
+        assert lists.status()[0].pinned_until == now + 2 * HOUR
+    assert (client.state / "hotline/floor.json").read_bytes() == floor
+    repository.release("urls", {**listed(*PAGES), **listed("shop.example", "x.example", scope=Scope.HOST)})
+    report = client.synced(now + HOUR)
+    assert (report.outcome, report.after) == ("pinned", 1)
+    assert not any(name.startswith("targets/") for name in repository.requests)
+    assert said(client)[-2:] == ["pinned", "activated"]
+
+
+def test_a_pin_ends_by_itself(repository: Repository, blocked_shop: Client) -> None:
+    client, now = blocked_shop, repository.now
+    levers.pin(client.config, "urls", "1.1", now + 2 * HOUR, "it blocks our shop", now)
+    client.synced(now + HOUR)
+    assert client.in_force()["hotline/urls.full"][1] == 1
+    report = client.synced(now + 2 * HOUR)
+    assert (report.outcome, report.after) == ("activated", 2)
+    assert client.held().pin is None
+    assert said(client)[-1] == "pin ended"
+
+
+def test_a_pin_that_the_operator_ends(repository: Repository, blocked_shop: Client) -> None:
+    client, now = blocked_shop, repository.now
+    levers.pin(client.config, "hotline/urls", "1", now + 48 * HOUR, "wrong", now)
+    levers.unpin(client.config, "urls", "it was right after all", now + HOUR)
+    assert client.synced(now + HOUR).after == 2
+    with pytest.raises(ConfigError):
+        levers.unpin(client.config, "urls", "again", now + HOUR)
+
+
+def test_a_pin_of_weeks_ends_without_a_false_alarm(repository: Repository, blocked_shop: Client) -> None:
+    """What came about during a pin of two weeks is not the growth of one week."""
+    client, now = blocked_shop, repository.now
+    levers.pin(client.config, "urls", "1", now + 24 * 15 * HOUR, "a long dispute", now)
+    repository.release("urls", listed(*(f"h{number}.example/" for number in range(15_000))))
+    later = now + 24 * 15 * HOUR
+    assert client.sync(now + 24 * 14 * HOUR).ok
+    report = client.sync(later)
+    assert report.sources[0].streams[0].outcome == "activated"
+
+
+def test_what_cannot_be_pinned(repository: Repository, blocked_shop: Client) -> None:
+    """A version that is not kept, one that is damaged, an end in the past, a list that nobody follows."""
+    client, now = blocked_shop, repository.now
+    for version, until in (("9", now + HOUR), ("1", now), ("2.1", now + HOUR)):
+        with pytest.raises(ConfigError):
+            levers.pin(client.config, "urls", version, until, "x", now)
+    with pytest.raises(ConfigError, match="no followed list"):
+        levers.pin(client.config, "other", "1", now + HOUR, "x", now)
+    [path] = (client.state / "hotline/lists/urls.full").glob("1-1-*.exact")
+    path.write_bytes(b"")
+    with pytest.raises(StateError):
+        levers.pin(client.config, "urls", "1", now + HOUR, "x", now)
+
+
+def test_kept_versions_are_few_and_reach_back(repository: Repository, client: Client) -> None:
+    """A version every ten minutes for three weeks: never more than six, and always one from yesterday."""
+    state, now = client.held(), repository.now
+    kept: list[Kept] = []
+    for number in range(3 * 7 * 24 * 6):
+        moment = now + number * timedelta(minutes=10)
+        head = replace(state.head, version=number + 1)
+        kept = worth_keeping([Kept(replace(state, head=head), moment), *kept], moment)
+        assert len(kept) <= 6
+        if number > 2 * 24 * 6:
+            assert any(moment - one.activated >= timedelta(hours=20) for one in kept)
+
+
+SUBJECTS = {
+    "https://shop.example/": (Kind.URL, "shop.example/"),
+    "HTTP://Shop.Example:80/a/../b?x": (Kind.URL, "shop.example/b?x"),
+    "Shop.Example": (Kind.HOST, "shop.example"),
+    "*.example.com": (Kind.NAMES, "example.com"),
+    "0f1e2d3c4b5a6978": (Kind.ID, "0f1e2d3c4b5a6978"),
+    "192.0.2.1": (Kind.HOST, "192.0.2.1"),
+}
+
+
+@pytest.mark.parametrize("text", SUBJECTS)
+def test_what_can_be_allowed(text: str) -> None:
+    assert parse_subject(text) == SUBJECTS[text]
+
+
+@pytest.mark.parametrize("text", ["", " ", "a b", "*.", "*.*.example", "/", "?", "*"])
+def test_what_cannot_be_allowed(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_subject(text)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_subject_or_refused(text: str) -> None:
+    try:
+        kind, form = parse_subject(text)
+    except InputError:
+        return
+    assert form
+    if kind is Kind.HOST:
+        assert parse_subject(form)[1] == form
+
+
+@pytest.mark.parametrize(("kind", "text", "covered"), [
+    (Kind.URL, "shop.example/", [SHOP]),
+    (Kind.HOST, "shop.example", [SHOP, f"{SHOP}other?x"]),
+    (Kind.NAMES, "shop.example", [SHOP, f"{SHOP}other?x", "https://www.shop.example/"]),
+    (Kind.NAMES, "example", [SHOP, f"{SHOP}other?x", "https://www.shop.example/", BAD]),
+])  # fmt: skip
+def test_how_far_an_allowance_reaches(kind: Kind, text: str, covered: list[str]) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    allowed = Allowances.of([Allowance(kind, text, now, None, "x")], now)
+    every = [SHOP, f"{SHOP}other?x", "https://www.shop.example/", BAD, "https://myshop.example.net/"]
+    assert [url for url in every if allowed.covers(canonicalize(url))] == covered
+
+
+def _allow(client: Client, subject: str, until: datetime) -> Allowance:
+    now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251  readers judge it by the real clock
+    made = Allowance(*parse_subject(subject), now, until, "a mistake")
+    allow.add(client.state, made, now)
+    return made
+
+
+def test_an_allowance_reaches_every_process_within_five_seconds(blocked_shop: Client) -> None:
+    """A reader in another process, and one here, while a sync holds its lock."""
+    from vallum.lock import exclusive
+
+    program = (
+        "import sys, time, vallum\n"
+        "lists = vallum.open(sys.argv[1])\n"
+        "assert lists.match_url(sys.argv[2])\n"
+        "print('ready', flush=True)\n"
+        "began = time.monotonic()\n"
+        "while lists.match_url(sys.argv[2]):\n"
+        "    time.sleep(0.05)\n"
+        "    assert time.monotonic() - began < 30\n"
+        "print(time.monotonic())\n"
+    )
+    client = blocked_shop
+    arguments = [sys.executable, "-c", program, str(client.state), SHOP]
+    with (
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as other,
+        vallum.open(client.state) as here,
+    ):
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        with exclusive(client.state):
+            began = time.monotonic()
+            _allow(client, "shop.example", datetime.now(UTC) + HOUR)  # noqa: TID251  as above
+            assert float(other.stdout.readline()) - began < 5
+        assert here.match_url(SHOP) == []
+        assert here.decide_url(SHOP).outcome == "clean"
+        assert here.match_url(BAD)
+        explanation = here.explain_url(SHOP)
+        assert explanation.matches == ()
+        assert len(explanation.allowed) == 1
+        assert "allowed by the operator" in explanation.lines()[0]
+
+
+def test_an_allowance_by_id_and_its_end(blocked_shop: Client) -> None:
+    """One entry, wherever it would hit; when its time is over the list applies again, also without a sync."""
+    client = blocked_shop
+    with vallum.open(client.state) as lists:
+        [match] = lists.match_url(SHOP)
+        _allow(client, match.id, datetime.now(UTC) + timedelta(seconds=3))  # noqa: TID251  as above
+        time.sleep(1.1)
+        assert lists.match_url(SHOP) == []
+        time.sleep(3.1)
+        assert lists.match_url(SHOP)
+    client.sync()
+    assert said(client)[-1] == "allowance ended"
+    assert json.loads((client.state / "allow.json").read_text())["allow"] == []
+
+
+def test_the_journal_never_holds_what_is_allowed(blocked_shop: Client) -> None:
+    made = _allow(blocked_shop, SHOP, datetime.now(UTC) + HOUR)  # noqa: TID251  as above
+    allow.remove(blocked_shop.state, SHOP, "listed rightly", made.since)
+    text = (blocked_shop.state / FILE).read_text()
+    assert "shop" not in text
+    assert made.handle in text
+    with pytest.raises(ConfigError):
+        allow.remove(blocked_shop.state, made.handle, "again", made.since)
+
+
+def test_the_operators_file(repository: Repository, blocked_shop: Client, tmp_path: Path) -> None:
+    """What stands in it holds without an end, from the next sync on, and goes when its line goes."""
+    client, file = blocked_shop, tmp_path / "allow.txt"
+    file.write_text("shop.example # ours\n")
+    client.config = replace(client.config, allow=file)
+    client.synced()
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(SHOP) == []
+        with pytest.raises(ConfigError, match="file"):
+            allow.remove(client.state, "shop.example", "x", repository.now)
+        file.write_text("")
+        client.synced()
+        time.sleep(1.1)
+        assert lists.match_url(SHOP)
+
+
+def test_a_damaged_file_of_allowances(repository: Repository, blocked_shop: Client) -> None:
+    """Lists stay enforced and go on being synced; whoever reads it is told."""
+    client = blocked_shop
+    (client.state / allow.FILE).write_text("{")
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(SHOP)
+        assert "damaged" in lists.problem
+        repository.release("urls", listed(*PAGES))
+        client.synced()
+        time.sleep(1.1)
+        assert lists.match_url(SHOP) == []
+    with pytest.raises(FormatError):
+        allow.read_allowances(client.state)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda values: (
+            st.lists(values, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["format", "allow", "kind", "text", "since", "until", "reason"]), values
+            )
+        ),
+    )
+)
+def test_anything_as_a_file_of_allowances(tmp_path_factory: pytest.TempPathFactory, raw: object) -> None:
+    folder = tmp_path_factory.mktemp("state")
+    (folder / allow.FILE).write_text(json.dumps(raw))
+    with pytest.raises(FormatError):
+        allow.read_allowances(folder)
+    (folder / allow.FILE).write_text(json.dumps({"format": 1, "allow": [raw]}))
+    with pytest.raises(FormatError):
+        allow.read_allowances(folder)
+
+
+def test_a_torn_line_in_the_journal(tmp_path: Path) -> None:
+    """A crash in the middle of a line: the next one begins on its own."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    record(tmp_path, now, "activated", {"version": 1})
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b'{"at": "2026-01-0')
+    record(tmp_path, now, "activated", {"version": 2})
+    assert [line["version"] for line in read_journal(tmp_path)] == [1, 2]

@@ -1,0 +1,150 @@
+"""The guard rails at the publisher's end, and the new generation that alone leads beyond them."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.release.scenes import NOW, URLS, fill, listed_values, publisher, read_tables, url
+from vallum.errors import ConfigError, GuardError, StateError
+from vallum.expression import Scope
+from vallum_publisher.release.publisher import Publisher
+from vallum_publisher.workspace import open_workspace
+
+DAY = timedelta(days=1)
+PAGES = [url(f"bad{number}.example/") for number in range(400)]
+
+
+@pytest.fixture
+def urls(scene: Publisher) -> Publisher:
+    """A list of 400 pages at version 1."""
+    scene.create_list(URLS, now=NOW)
+    fill(scene.catalog, "urls", PAGES)
+    scene.publish("urls", now=NOW)
+    return scene
+
+
+def refused(scene: Publisher, part: str) -> GuardError:
+    """Publishing is refused, and leaves the store as it was and the changes where they were."""
+    before = scene.status(now=NOW)
+    root = scene.workspace.root_bytes()
+    was = listed_values(scene.store, root, "urls.full")
+    changes = len(scene.catalog.pending_changes("urls"))
+    with pytest.raises(GuardError, match=part) as raised:
+        scene.publish("urls", now=NOW)
+    assert listed_values(scene.store, root, "urls.full") == was
+    assert len(scene.catalog.pending_changes("urls")) == changes
+    assert scene.catalog.pending_version("urls") is None
+    assert scene.status(now=NOW) == before
+    assert "new-generation urls" in raised.value.hint
+    return raised.value
+
+
+def test_a_feed_that_was_cut_short(urls: Publisher) -> None:
+    """An intake of half a file: refused; the whole file an hour later is published as if nothing had been."""
+    fill(urls.catalog, "urls", PAGES[:90])
+    refused(urls, "91 rows")
+    fill(urls.catalog, "urls", [*PAGES, url("new.example/")])
+    assert urls.publish("urls", now=NOW).version == 2
+
+
+def test_what_adds_up_over_a_week(urls: Publisher) -> None:
+    """Steps that are small by themselves: the window goes with each version, for a week."""
+    hosts = [url(f"shop{number}.example", scope=Scope.HOST) for number in range(80)]
+    fill(urls.catalog, "urls", PAGES + hosts[:30])
+    urls.publish("urls", now=NOW)
+    fill(urls.catalog, "urls", PAGES + hosts[:60])
+    refused(urls, "60 rows of whole hosts")
+    # A client that polls daily sees what we publish up to a day later: our week has eight days.
+    with pytest.raises(GuardError):
+        urls.publish("urls", now=NOW + 7 * DAY + timedelta(hours=20))
+    assert urls.publish("urls", now=NOW + 8 * DAY + timedelta(hours=4)).version == 3
+
+
+def test_growth_without_end(urls: Publisher) -> None:
+    fill(urls.catalog, "urls", [url(f"h{number}.example/") for number in range(10_001)])
+    refused(urls, "at most 10,000")
+
+
+def test_a_wanted_change(urls: Publisher) -> None:
+    """The new generation has the whole catalog, another epoch, and its own limits; nothing else changes."""
+    fill(urls.catalog, "urls", PAGES[:90])
+    refused(urls, "91 rows")
+    uid = urls.catalog.get_list("urls").uid
+    done = urls.new_generation("urls", reason="the list was split", now=NOW)
+    assert (done.generation, done.version, sum(done.rows.values())) == (2, 1, 91)
+    assert urls.catalog.get_list("urls").uid == uid
+    found = read_tables(urls.store, urls.workspace.root_bytes(), "urls.full")
+    assert found is not None
+    head, _ = found
+    assert (head.generation, head.version, [run.epoch for run in head.runs]) == (2, 1, [2])
+    urls.verify()
+    fill(urls.catalog, "urls", PAGES[:80])
+    assert (urls.publish("urls", now=NOW).generation, urls.catalog.get_list("urls").version) == (2, 2)
+    said = [record.details for record in urls.catalog.audit() if record.action == "new generation"]
+    assert [details["reason"] for details in said] == ["the list was split"]
+
+
+def test_a_new_generation_of_a_list_that_was_never_created(scene: Publisher) -> None:
+    with pytest.raises(ConfigError):
+        scene.new_generation("urls", reason="none", now=NOW)
+
+
+def test_a_restored_catalog(urls: Publisher, tmp_path: Path) -> None:
+    """The catalog is yesterday's backup: it never signs a second history, and goes on by a new generation."""
+    backup = tmp_path / "backup"
+    urls.catalog.close()
+    shutil.copytree(urls.workspace.folder, backup)
+    with publisher(urls.workspace, urls.store) as today:
+        fill(today.catalog, "urls", [*PAGES, url("today.example/")])
+        today.publish("urls", now=NOW)
+        today.new_generation("urls", reason="a first one", now=NOW)
+    workspace = open_workspace(backup)
+    with publisher(workspace, urls.store) as restored:
+        with pytest.raises(StateError, match="the store is at") as raised:
+            restored.publish("urls", now=NOW)
+        assert "generation" in raised.value.hint
+        done = restored.new_generation("urls", reason="restored from a backup", now=NOW)
+        assert (done.generation, done.version) == (3, 1)
+        assert len(listed_values(urls.store, workspace.root_bytes(), "urls.full")) == 400
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_a_new_generation_that_is_stopped_anywhere(
+    urls: Publisher, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """At each write to the store the program dies: publishing says how to go on, and going on finishes it."""
+    writes = 0
+
+    def counted(method: str) -> None:
+        real = getattr(urls.store, method)
+
+        def write(*args: object) -> object:
+            nonlocal writes
+            writes += 1
+            if writes == at + 1:
+                raise Stopped
+            return real(*args)
+
+        monkeypatch.setattr(urls.store, method, write)
+
+    counted("create")
+    counted("replace")
+    try:
+        urls.new_generation("urls", reason="stopped", now=NOW)
+    except Stopped:
+        writes = -100
+        with pytest.raises(StateError, match="not chartered"):
+            urls.publish("urls", now=NOW)
+        urls.new_generation("urls", reason="again", now=NOW)
+    found = read_tables(urls.store, urls.workspace.root_bytes(), "urls.full")
+    assert found is not None
+    assert (found[0].generation, found[0].version) == (2, 1)
+    urls.verify()
