@@ -88,6 +88,22 @@ def test_a_new_epoch_is_published_without_a_new_version(hotline: Hotline, tmp_pa
     assert hotline.publisher.publish("urls", now=NOW).versions == ()
 
 
+def test_a_new_generation_has_keys_of_its_own(hotline: Hotline, tmp_path: Path) -> None:
+    machine = Machine(hotline, tmp_path / "a")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    machine.synced()
+    done = hotline.publisher.new_generation("urls", reason="test", now=NOW)
+    assert (done.generation, done.version) == (2, 1)
+    assert machine.synced() == 1
+    with vallum.open(machine.config.state) as lists:
+        assert lists.match_url("https://site7.example/page")
+    assert {name for name in machine.files() if name.endswith(".epoch")} == {
+        "hotline/keys/urls.match.2.2.epoch"
+    }
+    assert {one.generation for one in hotline.publisher.verify()} == {2}
+
+
 def test_verify_opens_everything(hotline: Hotline, tmp_path: Path) -> None:
     _admit(hotline, Machine(hotline, tmp_path / "a"))
     for at in range(6):
