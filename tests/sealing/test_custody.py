@@ -47,6 +47,8 @@ def test_who_was_let_in_can_read_and_nobody_else(
     with publisher(workspace, store) as opened:
         hotline = Hotline(opened)
         hotline.create()
+        info = opened.catalog.get_list("urls")
+        opened.custody.prepare(info, [STREAM, "urls.full"], actor="test", now=NOW)
         for step, at in steps:
             if step == "admit" and at not in inside:
                 hotline.roster.admit(STREAM, f"member {at}", KEYS[at].public(), now=NOW)
