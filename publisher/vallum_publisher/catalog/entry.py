@@ -101,9 +101,7 @@ def unite(
     united = list(labels)
     for flag in flags:
         if ":" in flag:
-            raise InputError(
-                "a flag is malformed", hint="a flag is one lower-case word; triples are labels"
-            )
+            raise InputError("a flag is malformed", hint="a flag is one lower-case word; triples are labels")
         united.append(flag)
     if subject:
         if subject not in SUBJECTS:
