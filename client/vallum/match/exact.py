@@ -145,27 +145,19 @@ class Matcher:
     def _take(self, found: list[Match], scope: str, digest: bytes, part: int, start: int, end: int) -> int:
         """Append the row between ``start`` and ``end`` that has a key, if there is one; return the key."""
         key = part | (int.from_bytes(digest) & self._mask)
-        top, hi = key >> 32, self._hi
+        top, hi, low = key >> 32, self._hi, key & _LOW
         at = start if end - start == 1 else bisect_left(hi, top, start, end)
         while at < end and hi[at] == top:
-            if self._lo[at] == key & _LOW:
+            if self._lo[at] == low:
                 found.append(self._match("url", scope, key.to_bytes(12), at))
                 break
             at += 1
         return key
 
     def _match(self, signal: str, scope: str | None, key: bytes, at: int) -> Match:
-        return Match(
-            self.source,
-            self.list,
-            self._version,
-            self.keyer.entry_id(key),
-            signal,
-            scope,
-            None,
-            self._labels[self._label_ids[at]],
-            signal in WEAK_SIGNALS,
-        )
+        labels = self._labels[self._label_ids[at]]
+        name, weak = self.keyer.entry_id(key), signal in WEAK_SIGNALS
+        return Match(self.source, self.list, self._version, name, signal, scope, None, labels, weak)
 
 
 def _alone(host: str) -> list[str]:

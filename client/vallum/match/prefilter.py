@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from vallum.expression import URL_TAGS, Keyer, Scope
 from vallum.format.rows import Rows
-from vallum.host import is_address
+from vallum.host import is_address, suffixes
 
 MAX_BITMAP_BITS = 24
 """A bitmap has at most this many address bits: 2 MB per process and table."""
@@ -88,17 +88,19 @@ class NameFilter:
 
     def names_on(self, host: str) -> list[str]:
         """List those of a host and the names above it on which a row could stand."""
+        if not self.mask:
+            return suffixes(host)
         found: list[str] = []
-        bitmap, mask, name = self.bitmap, self.mask, host
-        up = not is_address(host)
+        has, name, at = self.has, host, 0
+        # No row stands on a top-level name alone, unless it is the host.
+        last = 0 if is_address(host) else host.rfind(".")
         while True:
-            slot = hash(name) & mask
-            if bitmap[slot >> 3] >> (slot & 7) & 1 and self.has(name):
+            if has(name):
                 found.append(name)
-            at = name.find(".") + 1
-            if not at or not up:
+            at = host.find(".", at) + 1
+            if not 0 < at <= last:
                 return found
-            name = name[at:]
+            name = host[at:]
 
 
 def stem_of(host: str) -> str:
@@ -178,7 +180,10 @@ def filtered(
     clean: set[str] = set()
 
     def look_up_rest(url: str | bytes) -> list[Answer]:
-        found = glance(url) if isinstance(url, str) else None
+        try:
+            found = glance(url)  # type: ignore[arg-type]  # bytes are sorted out by the exception: no cost
+        except TypeError:
+            return look_up(url)
         if found is None:
             return look_up(url)
         stem, short = found.groups()
