@@ -87,11 +87,12 @@ def is_address(host: str) -> bool:
 def suffixes(host: str) -> list[str]:
     """List the names whose ``domain`` rows cover ``host``: itself first, then each name above it."""
     names = [host]
-    if not is_address(host):
-        at = host.find(".")
-        while at >= 0:
-            names.append(host[at + 1 :])
-            at = host.find(".", at + 1)
+    if host[-1:] in _ADDRESS_ENDS and is_address(host):
+        return names
+    at = host.find(".")
+    while at >= 0:
+        names.append(host[at + 1 :])
+        at = host.find(".", at + 1)
     return names
 
 

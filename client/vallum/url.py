@@ -43,19 +43,19 @@ class Canonical:
         return f"{self.host}{self.path}" if self.query is None else f"{self.host}{self.path}?{self.query}"
 
 
-NO_HOST = Canonical("", "/", None)
+Parts = tuple[str, str, str | None]
+"""A canonical form's host, path and query."""
+
+_NO_HOST = ("", "/", None)
+NO_HOST = Canonical(*_NO_HOST)
 
 # A URL that every step would leave as it is. Proven against the full way in tests/url/test_shortcut.py.
 _KEPT_ESCAPE = r"%(?:[0189A-F][0-9A-F]|2[03]|7F)"
 _PCHAR = r"A-Za-z0-9_~!$&'()*+,;=:@^`{|}<>\"\[\]-"
-_PATH = rf"(?:/(?![./])(?:[.{_PCHAR}]++|{_KEPT_ESCAPE})*+)*+"
-_QUERY = rf"(?:[!-\"$&-~]++|{_KEPT_ESCAPE})++"
-_PLAIN = re.compile(rf"(?:https?://)?+({PLAIN_HOST})({_PATH})(?:\?({_QUERY}))?+")
+_PATH = rf"(?:/(?![./])[.{_PCHAR}]*+(?:{_KEPT_ESCAPE}[.{_PCHAR}]*+)*+)*+"
+_QUERY = rf"(?=.)[!-\"$&-~]*+(?:{_KEPT_ESCAPE}[!-\"$&-~]*+)*+"
+_PLAIN = re.compile(rf"(?:https?://)?+({PLAIN_HOST})({_PATH})(?:\?({_QUERY}))?+").fullmatch
 _PLAIN_LENGTH = MAX_HOST
-HOST_AT_A_GLANCE = re.compile(
-    r"https?://((?:[a-z0-9_-]{1,63}+\.){0,4}+(?=[a-z])[a-z0-9_-]{1,63}+)[/?#]"
-).match
-"""Finds the host of most URLs without reading on; it is the form's host, unless ``xn--`` is in it."""
 
 _PLAIN_FORMS = {
     Scope.URL: re.compile(rf"{PLAIN_HOST}(?=/){_PATH}(?:\?{_QUERY})?+"),
@@ -83,14 +83,20 @@ def canonicalize(url: str | bytes) -> Canonical:
     Never raises, whatever the text; linear in its length. Bytes are read as UTF-8; what is none stays as
     the bytes it is.
     """
+    return Canonical(*parts(url))
+
+
+def parts(url: str | bytes) -> Parts:
+    """As ``canonicalize``, for look-ups: host, path and query without an object of their own."""
     text = url if isinstance(url, str) else url.decode("utf-8", "surrogateescape")
-    if len(text) <= _PLAIN_LENGTH and (plain := _PLAIN.fullmatch(text)) and "xn--" not in plain[1]:
+    if len(text) <= _PLAIN_LENGTH and (plain := _PLAIN(text)):
         host, path, query = plain.groups()
-        return Canonical(host, path or "/", query)
+        if "xn--" not in host:
+            return host, path or "/", query
     return _read(text)
 
 
-def _read(text: str) -> Canonical:
+def _read(text: str) -> Parts:
     rest = _after_scheme(_cleaned(text))[1]
     try:
         parsed = URL(f"http://{rest}")
@@ -100,8 +106,8 @@ def _read(text: str) -> Canonical:
         host = host_form(_host_in(authority))
         parsed = URL(f"http://h{rest[len(authority) :]}")
     if not host:
-        return NO_HOST
-    return Canonical(host, _path_form(parsed.pathname), _query_form(parsed.search[1:]))
+        return _NO_HOST
+    return host, _path_form(parsed.pathname), _query_form(parsed.search[1:])
 
 
 def _cleaned(text: str) -> str:

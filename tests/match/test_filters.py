@@ -13,9 +13,9 @@ from tests.url.urls import plain, urls
 from vallum.errors import InputError
 from vallum.expression import Scope, propose_host_bits
 from vallum.host import is_address
-from vallum.match.names import _STEM_AT_A_GLANCE, stem_of
+from vallum.match.prefilter import AT_A_GLANCE, KeyFilter, NameFilter, stem_of
 from vallum.match.snapshot import Snapshot
-from vallum.url import HOST_AT_A_GLANCE, canonicalize
+from vallum.url import canonicalize
 
 _label = st.one_of(
     st.sampled_from(["co", "uk", "t", "www", "com", "abcd", "example"]),
@@ -67,13 +67,12 @@ def test_rows_on_a_host_or_above_it_pass(
 @example("http://" + "a." * 300 + "example.com/")
 def test_a_glance_sees_what_the_full_way_reads(text: str) -> None:
     host = canonicalize(text).host
-    seen = HOST_AT_A_GLANCE(text)
+    seen = AT_A_GLANCE(text)
+    if seen and "xn--" not in seen[0]:
+        assert seen[0].partition("//")[2][:-1] == host
     if seen and "xn--" not in seen[1]:
-        assert seen[1] == host
-    stem = _STEM_AT_A_GLANCE(text)
-    if stem and "xn--" not in stem[1]:
-        assert stem[1] == stem_of(host)
-        assert stem[2] is None or stem[1].endswith(f".{stem[2]}")
+        assert seen[1] == stem_of(host)
+        assert seen[2] is None or seen[1].endswith(f".{seen[2]}")
 
 
 @settings(max_examples=300, deadline=None)
@@ -108,8 +107,7 @@ def test_several_tables_and_more_hosts_than_are_remembered() -> None:
     "text", ["https://" + "a." * 100_000, "https://" + "a" * 200_000, "https://" + "." * 200_000]
 )
 def test_glances_are_linear(text: str) -> None:
-    for pattern in (HOST_AT_A_GLANCE, _STEM_AT_A_GLANCE):
-        assert pattern(text) is None
+    assert AT_A_GLANCE(text) is None
 
 
 def test_host_bits_are_few_and_enough() -> None:
@@ -125,13 +123,21 @@ def test_the_filter_is_as_full_as_proposed() -> None:
     """What a holder of the list learns per guessed host: a name that is not listed passes one time in 64."""
     entries = [(Scope.URL, f"listed{number}.example/", ()) for number in range(4096)]
     prefilter = url_matcher(entries, host_bits=propose_host_bits(4096), edition="match").prefilter
-    passed = sum(1 for number in range(20_000) if _starts(prefilter.rows_on(f"innocent{number}.example")))
+    assert isinstance(prefilter, KeyFilter)
+    passed = sum(1 for number in range(20_000) if prefilter.may_hold(f"innocent{number}.example"))
     assert 1 / 90 < passed / 20_000 < 1 / 45
-    assert all(_starts(prefilter.rows_on(f"listed{number}.example")) for number in range(4096))
+    assert all(prefilter.may_hold(f"listed{number}.example") for number in range(4096))
 
 
-def _starts(place: tuple[int, int, int]) -> bool:
-    return place[1] < place[2]
+def test_names_that_are_not_listed_seldom_pass() -> None:
+    prefilter = url_matcher(
+        [(Scope.URL, f"www.listed{number}.example/", ()) for number in range(4096)]
+    ).prefilter
+    assert isinstance(prefilter, NameFilter)
+    assert sum(1 for number in range(20_000) if prefilter.has(f"innocent{number}.example")) < 200
+    for number in range(4096):
+        assert prefilter.has(f"www.listed{number}.example")
+        assert prefilter.has(f"listed{number}.example")
 
 
 def test_patterns_hold_no_surprise() -> None:

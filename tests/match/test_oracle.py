@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.match.states import Entry, url_matcher
+from vallum.allow import NOTHING
 from vallum.expression import Scope
 from vallum.match.exact import Matcher
+from vallum.match.explain import explain
 from vallum.match.snapshot import Snapshot
 from vallum.url import Canonical, canonicalize
 
@@ -131,6 +133,8 @@ def test_matches_what_a_naive_reader_of_the_list_matches(
             assert {(match.scope, match.labels) for match in found} == expected(entries, form), text
         assert found == snapshot.match_fully(text)
         assert found == snapshot.match_url(text.encode())
+        # A look-up is written flat; what people are shown is not.
+        assert explain(text, snapshot.matchers, NOTHING).matches == tuple(found)
 
 
 @settings(max_examples=100, deadline=None)

@@ -173,14 +173,15 @@ def test_safe_browsing_forms(text: str | bytes, theirs: str, ours: str | None) -
 
 def expressions(url: Canonical) -> list[str]:
     """Host suffixes x path prefixes as v1 tries them, in Safe Browsing's notation."""
-    return [f"{host}{url.path[:border]}" for host in suffixes(url.host) for border in _borders(url.path, 0)]
+    borders = list(_borders(url.path.encode(), 0))
+    return [f"{host}{url.path[:border]}" for host in suffixes(url.host) for border in borders]
 
 
 def test_safe_browsing_expressions() -> None:
     """Their published examples are among what v1 looks up, by scope instead of by suffix (D5)."""
     url = canonicalize("http://a.b.com/1/2.html?param=1")
     assert suffixes(url.host) == ["a.b.com", "b.com", "com"]
-    assert [url.path[:border] for border in _borders(url.path, 0)] == ["/1", "/1/", "/1/2.html"]
+    assert [url.path[:border] for border in _borders(url.path.encode(), 0)] == ["/1", "/1/", "/1/2.html"]
     assert suffixes("a.b.c.d.e.f.com") == [
         "a.b.c.d.e.f.com", "b.c.d.e.f.com", "c.d.e.f.com", "d.e.f.com", "e.f.com", "f.com", "com",
     ]  # fmt: skip

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from vallum.labels import LabelSet
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One row of one list that applies.
+class Match(NamedTuple):
+    """One row of one list that applies. A tuple, which is made in a quarter of a frozen object's time.
 
     Attributes:
         source, list, version: where it is listed, and as of which version of the list.

@@ -6,25 +6,32 @@ Reading a URL is :mod:`vallum.url`'s business; several lists and reloading are t
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vallum.expression import DIGEST_TAGS, TAGS, URL_TAGS, Keyer, Scope
+from vallum.expression import DIGEST_TAGS, TAGS, URL_TAGS, Hash, Keyer, Scope
 from vallum.format.table import Table
 from vallum.host import suffixes
 from vallum.match.answer import Match
-from vallum.match.names import StemFilter
-from vallum.match.prefilter import Prefilter
+from vallum.match.host_index import HostIndex
+from vallum.match.prefilter import KeyFilter, NameFilter
 from vallum.url import Canonical
 
 WEAK_SIGNALS = frozenset({"md5", "sha1"})
 _REST = (1 << 96) - 1
-_LOW = struct.Struct(">8xI")
+_LOW = (1 << 32) - 1
 _FEW = 16
-_WHOLE_TEXTS = (Scope.URL, Scope.URL_ANY_QUERY, Scope.HOST)
-"""Scopes whose expression is one whole text on the URL's own host."""
+_HOST, _PLACE, _WHOLE = range(3)
+_TEXTS = (
+    (Scope.URL, _WHOLE),
+    (Scope.URL_ANY_QUERY, _PLACE),
+    (Scope.DOMAIN, _HOST),
+    (Scope.HOST, _HOST),
+)
+"""Which text a scope's expression holds, for all but prefixes."""
+
+_PATH_PREFIX = Scope.PATH_PREFIX.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,53 +52,69 @@ class Matcher:
         codes = {code for code, _ in table.counts}
         self.scopes = frozenset(scope for scope, tag in URL_TAGS.items() if tag.code in codes)
         self.signals = frozenset(TAGS[code].signal for code in codes if TAGS[code].scope is None)
-        self.domains = Scope.DOMAIN in self.scopes
-        self.stems = StemFilter(table.rows) if self.scopes and table.rows.lengths is not None else None
-        self.prefilter = Prefilter(table.rows.hi, keyer, bitmap=self.stems is None)
+        domains = Scope.DOMAIN in self.scopes
+        self._names = suffixes if domains else _alone
+        self._rows_on = HostIndex(table.rows.hi, keyer).rows_on
+        valued = self.scopes and table.rows.lengths is not None
+        self.prefilter = (
+            NameFilter(table.rows) if valued else KeyFilter(table.rows.hi, keyer, domains=domains)
+        )
+        self._likely = self.prefilter.names_on if isinstance(self.prefilter, NameFilter) else self._names
         self._version = table.version
+        self._hi, self._lo = table.rows.hi, table.rows.lo
         self._labels, self._label_ids = table.rows.dictionary, table.rows.label_ids
         self._mask = _REST >> keyer.host_bits
         # Plain strings from here on: an enum's members hash and compare in Python.
         begin = {scope: keyer.begin(URL_TAGS[scope].prefix.encode("ascii")).copy for scope in self.scopes}
-        self._own = tuple(
-            (scope.value, begin[scope], text) for text, scope in enumerate(_WHOLE_TEXTS) if scope in begin
-        )
+        self._own = tuple((scope.value, begin[scope], text) for scope, text in _TEXTS if scope in begin)
+        self._above = tuple(probe for probe in self._own if probe[0] == Scope.DOMAIN)
         self._prefix = begin.get(Scope.PATH_PREFIX)
-        self._domain = begin.get(Scope.DOMAIN)
 
-    def match_url(self, url: Canonical) -> list[Match]:
-        """Look a URL up; ``url.host`` is not empty."""
+    def match_url(self, host: str, path: str, query: str | None) -> list[Match]:
+        """Look a URL in canonical form up; ``host`` is not empty. Tries what :meth:`explain_url` shows."""
         found: list[Match] = []
-        for host in self._names(url.host):
-            part, start, end = self.prefilter.rows_on(host)
-            left = end - start
-            if not left:
+        for name in self._likely(host):
+            part, start, end = self._rows_on(name)
+            if start == end:
                 continue
             # Mostly one row or two: the last 32 bits of the hash rule nearly everything else out.
-            lows = self.table.rows.lo[start:end].tolist() if left <= _FEW else None
-            for scope, digest, _, _ in self._digests(url, host):
-                if lows and _LOW.unpack(digest)[0] not in lows:
-                    continue
-                key = part | (int.from_bytes(digest) & self._mask)
-                at = self._find(key, start, end)
-                if at >= 0:
-                    found.append(self._match("url", scope, key.to_bytes(12), at))
-                    left -= 1
-                    if not left:  # every row on this host has been hit: nothing else can
+            if end - start == 1:
+                lows: bytes | tuple[bytes, ...] = self._lo[start].to_bytes(4)
+            elif end - start <= _FEW:
+                lows = tuple([low.to_bytes(4) for low in self._lo[start:end]])
+            else:
+                lows = b""
+            if name is host:
+                texts, scopes = _texts(host, path, query), self._own
+            else:
+                texts, scopes = (name.encode(),), self._above
+            most = len(found) + end - start
+            for scope, begin, which in scopes:
+                state = begin()
+                state.update(texts[which])
+                digest = state.digest()
+                if digest.endswith(lows):
+                    self._take(found, scope, digest, part, start, end)
+                    if len(found) == most:  # every row on this host has been hit: nothing else can
                         break
+            else:
+                if name is host and self._prefix:
+                    for digest, _ in _prefixes(self._prefix(), texts[_PLACE], len(host)):
+                        if digest.endswith(lows):
+                            self._take(found, _PATH_PREFIX, digest, part, start, end)
+                            if len(found) == most:
+                                break
         return found
 
     def explain_url(self, url: Canonical) -> Iterator[Probe]:
         """Yield every expression that could list a URL, also those that the pre-filter spares."""
-        for host in suffixes(url.host) if self.domains else [url.host]:
-            part, start, end = self.prefilter.rows_on(host)
-            if start == end:
-                part = self.keyer.host_part(host)
-            for scope, digest, text, length in self._digests(url, host):
-                key = part | (int.from_bytes(digest) & self._mask)
-                at, name = self._find(key, start, end), key.to_bytes(12)
-                match = self._match("url", scope, name, at) if at >= 0 else None
-                yield Probe(Scope(scope), f"url|{scope}|{text[:length]}", name.hex(), match)
+        for name in self._names(url.host):
+            part, start, end = self._rows_on(name)
+            for scope, digest, text in self._digests(url, name):
+                found: list[Match] = []
+                key = self._take(found, scope, digest, part, start, end)
+                match = found[0] if found else None
+                yield Probe(Scope(scope), f"url|{scope}|{text.decode()}", key.to_bytes(12).hex(), match)
 
     def match_digest(self, signal: str, raw: bytes) -> list[Match]:
         """Look an exact digest up; ``raw`` has the length of its algorithm."""
@@ -104,72 +127,69 @@ class Matcher:
         tag = DIGEST_TAGS[signal]
         return [self._match(tag.signal, None, key, at)]
 
-    def _names(self, host: str) -> list[str]:
-        """List the host, and the names above it on which there could be a row."""
-        if not self.domains:
-            return [host]
-        names = suffixes(host)
-        if self.stems and not self.stems.has_tops and len(names) > 1:
-            names.pop()
-        return names
+    def _digests(self, url: Canonical, name: str) -> Iterator[tuple[str, bytes, bytes]]:
+        """Yield what could be listed on ``name``: all scopes on the URL's own host, above it ``domain``.
 
-    def _digests(self, url: Canonical, host: str) -> Iterator[tuple[str, bytes, str, int]]:
-        """Yield what could be listed on ``host``: all scopes on the URL's own, above it ``domain`` alone.
-
-        As scope, hash, and a text with the length of its part that was hashed after the scope.
+        As scope, hash, and the text that was hashed after the scope.
         """
-        if host == url.host:
-            place = host + url.path
-            texts = (place if url.query is None else f"{place}?{url.query}", place, host)
-            for scope, copy, which in self._own:
-                state, text = copy(), texts[which]
-                state.update(text.encode())
-                yield scope, state.digest(), text, len(text)
-            if self._prefix:
-                # One state that grows along the path: a long path with many borders stays linear.
-                state, hashed, data = self._prefix(), 0, place.encode()
-                for border in _borders(place, len(host)):
-                    state.update(data[hashed:border])
-                    hashed = border
-                    yield "path_prefix", state.digest(), place, border
-        if self._domain:
-            state = self._domain()
-            state.update(host.encode())
-            yield "domain", state.digest(), host, len(host)
+        own = name == url.host
+        texts = _texts(name, url.path, url.query) if own else (name.encode(),)
+        for scope, begin, which in self._own if own else self._above:
+            state = begin()
+            state.update(texts[which])
+            yield scope, state.digest(), texts[which]
+        if own and self._prefix:
+            for digest, border in _prefixes(self._prefix(), texts[_PLACE], len(name)):
+                yield _PATH_PREFIX, digest, texts[_PLACE][:border]
 
-    def _find(self, key: int, start: int, end: int) -> int:
-        """Return the row between ``start`` and ``end`` that has the key, or -1."""
-        top, hi = key >> 32, self.table.rows.hi
+    def _take(self, found: list[Match], scope: str, digest: bytes, part: int, start: int, end: int) -> int:
+        """Append the row between ``start`` and ``end`` that has a key, if there is one; return the key."""
+        key = part | (int.from_bytes(digest) & self._mask)
+        top, hi, low = key >> 32, self._hi, key & _LOW
         at = start if end - start == 1 else bisect_left(hi, top, start, end)
         while at < end and hi[at] == top:
-            if self.table.rows.lo[at] == key & 0xFFFFFFFF:
-                return at
+            if self._lo[at] == low:
+                found.append(self._match("url", scope, key.to_bytes(12), at))
+                break
             at += 1
-        return -1
+        return key
 
     def _match(self, signal: str, scope: str | None, key: bytes, at: int) -> Match:
-        return Match(
-            self.source,
-            self.list,
-            self._version,
-            self.keyer.entry_id(key),
-            signal,
-            scope,
-            None,
-            self._labels[self._label_ids[at]],
-            signal in WEAK_SIGNALS,
-        )
+        labels = self._labels[self._label_ids[at]]
+        name, weak = self.keyer.entry_id(key), signal in WEAK_SIGNALS
+        return Match(self.source, self.list, self._version, name, signal, scope, None, labels, weak)
 
 
-def _borders(text: str, path_at: int) -> Iterator[int]:
+def _alone(host: str) -> list[str]:
+    return [host]
+
+
+def _texts(host: str, path: str, query: str | None) -> tuple[bytes, ...]:
+    place = (host + path).encode()
+    return host.encode(), place, place if query is None else b"%b?%b" % (place, query.encode())
+
+
+def _prefixes(state: Hash, place: bytes, path_at: int) -> Iterator[tuple[bytes, int]]:
+    """Yield the hash of every path prefix, and its length.
+
+    One state grows along the path: a long path with many borders stays linear.
+    """
+    hashed = 0
+    for border in _borders(place, path_at):
+        state.update(place[hashed:border])
+        hashed = border
+        yield state.digest(), border
+
+
+def _borders(text: bytes, path_at: int) -> Iterator[int]:
     """Yield the lengths at which a path that begins at ``path_at`` has a segment's border, ``/`` left out.
 
     ``/a/b`` has the prefixes ``/a``, ``/a/`` and ``/a/b``.
     """
-    at = text.find("/", path_at + 1)
+    at = text.find(b"/", path_at + 1)
     while at > 0:
         yield at
         yield at + 1
-        at = text.find("/", at + 1)
-    if not text.endswith("/"):
+        at = text.find(b"/", at + 1)
+    if not text.endswith(b"/"):
         yield len(text)

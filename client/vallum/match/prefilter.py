@@ -1,114 +1,153 @@
-"""The pre-filter: is any row on this host, by the leading bits of the keys (lookups.md §3, DESIGN §8).
+"""The pre-filter: could any row stand on this host, or on a name above it (lookups.md §3, DESIGN §8).
 
-It may say yes in error, never no. A bitmap over the leading bits answers most questions; the key column
-answers the rest. What is listed on the host is :mod:`vallum.match.exact`'s business.
+It may say "perhaps" in error, never "no". Nearly every look-up ends here, before its URL is read. What is
+listed on a host is :mod:`vallum.match.exact`'s business.
 """
 
 from __future__ import annotations
 
+import re
 import struct
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from vallum.expression import Keyer
-from vallum.match.names import CACHED_NAMES
-from vallum.url import HOST_AT_A_GLANCE
+from vallum.expression import URL_TAGS, Keyer, Scope
+from vallum.format.rows import Rows
+from vallum.host import is_address, suffixes
 
-_MAX_BITMAP_BITS = 24
+MAX_BITMAP_BITS = 24
 """A bitmap has at most this many address bits: 2 MB per process and table."""
+
+CACHED_NAMES = 16_384
+"""How many clean names are remembered, as most traffic goes to few: at most 2 MB."""
+
+_SHORT = 3
+_L = "[a-z0-9_-]"
+_TOP_LABEL = rf"[a-z]{_L}{{0,62}}+"
+AT_A_GLANCE = re.compile(
+    rf"https?://(?:{_L}{{1,63}}+\.){{0,4}}?"
+    rf"({_L}{{{_SHORT + 1},63}}+\.{_TOP_LABEL}|{_L}{{1,63}}+\.({_L}{{1,{_SHORT}}}+\.{_TOP_LABEL}))[/?#]"
+).match
+"""Reads the host of most URLs without reading on. It is the form's host, unless ``xn--`` is in it; the first
+group is its stem, the second the last two labels of a stem of three."""
+
+_CACHED_TOPS = 1024
+_TOP_LENGTH = 6
+"""Names up to ``com.au`` are few and asked about all the time."""
 
 _TOP = struct.Struct(">I8x")
 """The leading 32 bits of a key, which hold the host bits."""
 
-_CACHED_TOPS = 1024
+_SLOTS_PER_ROW = 16
+_SECOND, _THIRD = 20, 40
+_DOMAIN_TAG = chr(URL_TAGS[Scope.DOMAIN].code)
 
 
-class Prefilter:
-    """Answers for one table. Immutable; safe to share between threads."""
+class NameFilter:
+    """For a table that carries its forms: a Bloom filter over names by Python's own string hash.
 
-    __slots__ = ("_begin", "_bitmap", "_coarse", "_hi", "_host_bits")
-
-    def __init__(self, hi: Sequence[int], keyer: Keyer, *, bitmap: bool = True) -> None:
-        """Without a bitmap, ``rows_on`` asks the key column alone: for tables that have a better filter."""
-        self._hi = hi
-        self._host_bits = keyer.host_bits
-        self._begin = keyer.begin(b"host|")
-        used = min(keyer.host_bits, _MAX_BITMAP_BITS) if bitmap else 0
-        self._coarse = 32 - used
-        self._bitmap = _bitmap(hi, used)
-
-    def rows_on(self, host: str) -> tuple[int, int, int]:
-        """Return the host's part of a key as 96-bit integer, and from where to where its rows can stand."""
-        hi = self._hi
-        if not self._host_bits:
-            return 0, 0, len(hi)
-        state = self._begin.copy()
-        state.update(host.encode())
-        top: int = _TOP.unpack(state.digest())[0]
-        slot = top >> self._coarse
-        if not self._bitmap[slot >> 3] >> (slot & 7) & 1:
-            return 0, 0, 0
-        width = 64 - self._host_bits
-        first = top >> (32 - self._host_bits) << width
-        start = end = bisect_left(hi, first)
-        limit, rows = first + (1 << width), len(hi)
-        while end < rows and hi[end] < limit:  # mostly one row or two
-            if end - start == 8:
-                end = bisect_left(hi, limit, end)
-                break
-            end += 1
-        return first << 32, start, end
-
-
-def url_filter(filters: Sequence[tuple[Prefilter, bool]]) -> Callable[[str], bool]:
-    """Make the question "is this URL clearly on a host without rows in any table", for texts as they come.
-
-    "No" leaves everything open. Each filter says whether its table has rows of scope ``domain``, so that
-    names above the host count too. Nearly every look-up ends here: a closure, written flat, since calls are
-    what costs most. Hosts found clean are remembered, as most traffic goes to few.
+    Needs no keyed hash, unlike :class:`KeyFilter`, and one question answers for a host and all names above
+    it: every row is filed under its host and also under the host's *stem*, the last two labels, or three if
+    the second is so short that it may be a public suffix's (``co.uk``). Local to the process, never stored.
+    Immutable; safe to share between threads.
     """
-    glance, top_of = HOST_AT_A_GLANCE, _TOP.unpack
-    tables = [(table._begin.copy, table._bitmap, table._coarse, domains) for table, domains in filters]
-    clean: set[str] = set()
-    clean_tops: set[str] = set()
 
-    def is_clean(url: str) -> bool:
-        found = glance(url)
-        if found is None:
+    __slots__ = ("bitmap", "mask")
+
+    def __init__(self, rows: Rows) -> None:
+        bits = min(MAX_BITMAP_BITS, max(8, (_SLOTS_PER_ROW * len(rows)).bit_length()))
+        bitmap, mask = bytearray(1 << bits >> 3), (1 << bits) - 1
+        text, end, last = bytes(rows.values).decode("latin-1"), 0, ""
+        for length in rows.lengths or ():
+            at, end = end, end + length  # a tag byte and a form
+            cut = text.find("/", at, end)
+            host = text[at + 1 : cut if cut >= 0 else end]
+            if "." not in host and text[at] == _DOMAIN_TAG:
+                bitmap, mask = bytearray(b"\xff"), 0  # a whole top-level name: nothing can be ruled out
+                break
+            if host == last:
+                continue
+            last = host
+            for name in {host, stem_of(host)}:
+                code = hash(name)
+                for slot in (code & mask, code >> _SECOND & mask, code >> _THIRD & mask):
+                    bitmap[slot >> 3] |= 1 << (slot & 7)
+        self.bitmap, self.mask = bytes(bitmap), mask
+
+    def has(self, name: str) -> bool:
+        """Say whether a row could stand on just this name."""
+        code, bitmap, mask = hash(name), self.bitmap, self.mask
+        slot = code & mask
+        if not bitmap[slot >> 3] >> (slot & 7) & 1:
             return False
-        host = found[1]
-        if host in clean:
-            return True
-        if "xn--" in host:
+        slot = code >> _SECOND & mask
+        if not bitmap[slot >> 3] >> (slot & 7) & 1:
             return False
-        top = ""
-        for copy, bitmap, coarse, domains in tables:
-            name = host
-            while True:
-                state = copy()
-                state.update(name.encode())
-                slot = top_of(state.digest())[0] >> coarse
-                if bitmap[slot >> 3] >> (slot & 7) & 1:
-                    return False
-                if not domains:
-                    break
-                at = name.find(".") + 1
-                if not at:
-                    top = name
-                    break
-                name = name[at:]
-                if name in clean_tops:  # they are few and asked about all the time
-                    break
+        slot = code >> _THIRD & mask
+        return bool(bitmap[slot >> 3] >> (slot & 7) & 1)
+
+    def names_on(self, host: str) -> list[str]:
+        """List those of a host and the names above it on which a row could stand."""
+        if not self.mask:
+            return suffixes(host)
+        found: list[str] = []
+        has, name, at = self.has, host, 0
+        # No row stands on a top-level name alone, unless it is the host.
+        last = 0 if is_address(host) else host.rfind(".")
+        while True:
+            if has(name):
+                found.append(name)
+            at = host.find(".", at) + 1
+            if not 0 < at <= last:
+                return found
+            name = host[at:]
+
+
+def stem_of(host: str) -> str:
+    """Return the last two labels of a name, or three if the second has at most three letters."""
+    dot = host.rfind(".")
+    at = host.rfind(".", 0, dot)
+    if at >= 0 and dot - at - 1 <= _SHORT:
+        at = host.rfind(".", 0, at)
+    return host[at + 1 :]
+
+
+class KeyFilter:
+    """For a table of keys alone: a bitmap over their host bits. Safe to share between threads."""
+
+    __slots__ = ("_begin", "_bitmap", "_clean_tops", "_coarse", "_domains")
+
+    def __init__(self, hi: Sequence[int], keyer: Keyer, *, domains: bool) -> None:
+        """``domains`` says that there are rows of scope ``domain``, so that names above a host count."""
+        used = min(keyer.host_bits, MAX_BITMAP_BITS)
+        self._begin = keyer.begin(b"host|").copy
+        self._bitmap, self._coarse = _bitmap(hi, used), 32 - used
+        self._domains = domains
+        self._clean_tops: set[bytes] = set()
+
+    def may_hold(self, host: str) -> bool:
+        """Say whether a row could stand on a host or on a name above it."""
+        begin, bitmap, tops = self._begin, self._bitmap, self._clean_tops
+        name, top = host.encode(), b""
+        while True:
+            state = begin()
+            state.update(name)
+            slot = _TOP.unpack(state.digest())[0] >> self._coarse
+            if bitmap[slot >> 3] >> (slot & 7) & 1:
+                return True
+            at = name.find(b".") + 1
+            if not at or not self._domains:
+                break
+            name = name[at:]
+            if name in tops:
+                return False
+            if not top and len(name) <= _TOP_LENGTH:
+                top = name
         if top:
-            if len(clean_tops) >= _CACHED_TOPS:
-                clean_tops.clear()
-            clean_tops.add(top)
-        if len(clean) >= CACHED_NAMES:
-            clean.clear()
-        clean.add(host)
-        return True
-
-    return is_clean
+            if len(tops) >= _CACHED_TOPS:
+                tops.clear()
+            tops.add(top)
+        return False
 
 
 def _bitmap(hi: Sequence[int], bits: int) -> bytes:
@@ -122,3 +161,51 @@ def _bitmap(hi: Sequence[int], bits: int) -> bytes:
             last = slot
             bitmap[slot >> 3] |= 1 << (slot & 7)
     return bytes(bitmap)
+
+
+Answer = TypeVar("Answer")
+
+
+def filtered(
+    look_up: Callable[[str | bytes], list[Answer]], filters: Sequence[NameFilter | KeyFilter]
+) -> Callable[[str | bytes], list[Answer]]:
+    """Make the same look-up that answers ``[]`` at once where no table can hold a URL.
+
+    A closure, written flat, since calls are what costs most. It remembers names found clean, as most traffic
+    goes to few: stems where all tables have a :class:`NameFilter`, else whole hosts.
+    """
+    glance, name_hash = AT_A_GLANCE, hash
+    named = [(table.bitmap, table.mask, table.has) for table in filters if isinstance(table, NameFilter)]
+    keyed = [table.may_hold for table in filters if isinstance(table, KeyFilter)]
+    clean: set[str] = set()
+
+    def look_up_rest(url: str | bytes) -> list[Answer]:
+        try:
+            found = glance(url)  # type: ignore[arg-type]  # bytes are sorted out by the exception: no cost
+        except TypeError:
+            return look_up(url)
+        if found is None:
+            return look_up(url)
+        stem, short = found.groups()
+        name = found[0] if keyed else stem
+        if name in clean:
+            return []
+        for bitmap, mask, has in named:
+            slot = name_hash(stem) & mask
+            if bitmap[slot >> 3] >> (slot & 7) & 1 and has(stem):
+                return look_up(url)
+            if short and has(short):  # a row on these two labels is filed under them
+                return look_up(url)
+        if "xn--" in name:
+            return look_up(url)
+        if keyed:
+            host = name[name.index("/") + 2 : -1]
+            for may_hold in keyed:
+                if may_hold(host):
+                    return look_up(url)
+        if len(clean) >= CACHED_NAMES:
+            clean.clear()
+        clean.add(name)
+        return []
+
+    return look_up_rest
