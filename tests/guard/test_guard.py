@@ -73,10 +73,16 @@ forms = st.tuples(
 contents = st.dictionaries(forms, st.integers(0, 2), max_size=40)
 
 
-@given(contents, contents)
+@given(contents, contents, st.sampled_from([1, 3, 64]))
 def test_a_change_is_what_sets_say(
-    before: dict[tuple[Scope, str], int], after: dict[tuple[Scope, str], int]
+    before: dict[tuple[Scope, str], int], after: dict[tuple[Scope, str], int], block: int
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guard, "_BLOCK", block)
+        _compare_with_sets(before, after)
+
+
+def _compare_with_sets(before: dict[tuple[Scope, str], int], after: dict[tuple[Scope, str], int]) -> None:
     fresh = after.keys() - before.keys()
     wide = sum(scope is not Scope.URL for scope, _ in fresh)
     assert measure(table(before), table(after)) == Change(len(after), len(fresh), wide)
@@ -87,9 +93,8 @@ def test_a_change_is_what_sets_say(
     assert blind.wide <= wide
 
 
-def test_rows_are_compared_across_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables of many slabs, one with every third row gone and as many new ones; one of a single row."""
-    monkeypatch.setattr(guard, "_SLAB", 100)
+def test_rows_are_compared_across_blocks() -> None:
+    """Tables of many blocks, one with every third row gone and as many new ones; one of a single row."""
     old = {(Scope.URL, f"a.example/{number}"): 0 for number in range(3_000)}
     new = {key: 1 for at, key in enumerate(old) if at % 3}
     new |= {(Scope.URL, f"b.example/{number}"): 0 for number in range(1_000)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -40,6 +42,8 @@ _absolute = st.one_of(
 def test_two_parsers_lead_to_one_form(text: str) -> None:
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         return  # what a surrogate means is ours to say (canonicalization.md §3.1)
+    if any(category(letter) == "Cn" for letter in text):
+        return  # the parsers' Unicode tables are of different ages
     theirs = independently(text)
     if theirs is not None and theirs.host:
         assert canonicalize(text) == theirs
