@@ -49,7 +49,7 @@ def seal_run(
 ) -> bytes:
     """Write a run of a list that only its recipients may read.
 
-    The salt is a keyed hash of the body (docs/adr/0006): sealing the same run again, after a crash or at
+    The salt is a keyed hash of the body (docs/adr/0007): sealing the same run again, after a crash or at
     another machine, gives the same file, and no two bodies ever share a key. To whoever has no key it is as
     good as random: the body holds the version's own random salt.
 
