@@ -14,7 +14,7 @@ from ada_url import URL
 
 from vallum.errors import InputError
 from vallum.expression import Scope
-from vallum.host import MAX_HOST, PLAIN_HOST, host_form, is_public_suffix, private_range
+from vallum.host import MAX_HOST, PLAIN_HOST, host_form, is_address, is_public_suffix, private_range
 from vallum.percent import escape, shorten, unescape
 
 MAX_INPUT = 1 << 18
@@ -68,6 +68,8 @@ _PLAIN_FORMS = {
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _PORT = re.compile(r"[0-9]+(?:[/\\?#]|\Z)")
 _AUTHORITY = re.compile(r"[^/\\?#]*")
+_LISTED_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_SECOND_URL = re.compile(r"[,;|]\s*https?://", re.IGNORECASE)
 _HTTP = frozenset({"http", "https"})
 _LIKE_HTTP = _HTTP | {"ws", "wss", "ftp"}
 _BLANK = "".join(map(chr, range(0x21)))
@@ -224,6 +226,7 @@ def entry_form(text: str, scope: Scope) -> str:
     _refuse_length(url)
     _refuse_shape(url, scope)
     _refuse_reach(url.host, scope)
+    _refuse_slips(cleaned, url.host)
     return _stored(url, scope)
 
 
@@ -235,6 +238,17 @@ def _stored(url: Canonical, scope: Scope) -> str:
             return url.host + url.path
         case Scope.HOST | Scope.DOMAIN:
             return url.host
+
+
+def _refuse_slips(cleaned: str, host: str) -> None:
+    """Refuse what was mistyped: a look-up reads anything, but an entry that no URL equals blocks nothing."""
+    if _SECOND_URL.search(cleaned):
+        raise InputError("the line holds two URLs", hint="one URL a line")
+    if host in _HTTP or not (is_address(host) or _LISTED_HOST.fullmatch(host)):
+        raise InputError(
+            "the host is no name and no address",
+            hint="is it mistyped? letters, digits, hyphens and dots only, as in https://host.example/path",
+        )
 
 
 def _refuse_length(url: Canonical) -> None:

@@ -164,3 +164,32 @@ def test_decoder_accepts_what_is_rare() -> None:
     check_form("[2001:db8::1]/%3F?%23", Scope.URL)
     check_form("w!eird<>ho$^.com/", Scope.URL)
     check_form("%80.example/a", Scope.PATH_PREFIX)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https//x1.example.com/a",
+        "http;//x2.example.com/",
+        "http://http://x3.example.com/p",
+        "https:https://x4.example.com/p",
+        "http\uff1a//x7.example.com/p",
+        "http://user%3Apw%40x9.example.com/p",
+        '"http://x11.example.com/p"',
+        "<http://x12.example.com/p>",
+        "http://x13.example.com/p,http://x14.example.com/p",
+        "http://x19[.]example.com/p",
+        "www,x20.example.com/p",
+    ],
+)
+def test_a_slip_of_the_pen_is_no_entry(text: str) -> None:
+    """Each of these has a form, and none of them would ever match a URL: the hotline must hear of it."""
+    with pytest.raises(InputError) as raised:
+        entry_form(text, Scope.URL)
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize("text", ["a b.com", "ex%ff.com", "ex%61mple.com%40evil.example"])
+def test_a_slip_in_a_host_is_no_domain(text: str) -> None:
+    with pytest.raises(InputError):
+        entry_form(text, Scope.DOMAIN)
