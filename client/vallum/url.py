@@ -68,8 +68,8 @@ _PLAIN_FORMS = {
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _PORT = re.compile(r"[0-9]+(?:[/\\?#]|\Z)")
 _AUTHORITY = re.compile(r"[^/\\?#]*")
-_LISTED_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_SECOND_URL = re.compile(r"[,;|]\s*https?://", re.IGNORECASE)
+_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_SECOND_URL = re.compile(r"[\s,;|]https?://", re.IGNORECASE)
 _HTTP = frozenset({"http", "https"})
 _LIKE_HTTP = _HTTP | {"ws", "wss", "ftp"}
 _BLANK = "".join(map(chr, range(0x21)))
@@ -243,12 +243,28 @@ def _stored(url: Canonical, scope: Scope) -> str:
 def _refuse_slips(cleaned: str, host: str) -> None:
     """Refuse what was mistyped: a look-up reads anything, but an entry that no URL equals blocks nothing."""
     if _SECOND_URL.search(cleaned):
-        raise InputError("the line holds two URLs", hint="one URL a line")
-    if host in _HTTP or not (is_address(host) or _LISTED_HOST.fullmatch(host)):
         raise InputError(
-            "the host is no name and no address",
+            "the text holds two URLs",
+            hint="one URL each; percent-encode the separator if it belongs to the URL",
+        )
+    if is_address(host):
+        return
+    if host in _HTTP:
+        raise InputError("the scheme is mistyped: it was read as host", hint="write it as https://host/path")
+    if not (_NAME.fullmatch(host) and _is_kept(host)):
+        raise InputError(
+            "the host is no name and no address that a browser accepts",
             hint="is it mistyped? letters, digits, hyphens and dots only, as in https://host.example/path",
         )
+    if "." not in host:
+        raise InputError("the host is a single label", hint="a listed host has a dot, as in host.example")
+
+
+def _is_kept(host: str) -> bool:
+    try:
+        return str(URL(f"http://{host}/").hostname) == host
+    except ValueError:
+        return False
 
 
 def _refuse_length(url: Canonical) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ada_url import URL
 from hypothesis import given, settings
 
 from tests.url.urls import urls
@@ -26,7 +27,7 @@ from vallum.url import MAX_PATH, canonicalize, check_form, entry_form
         ("b\u00fccher.example", Scope.DOMAIN, "xn--bcher-kva.example"),
         ("http://192.0.2.7/x", Scope.URL, "192.0.2.7/x"),
         ("[2001:db8::7]", Scope.HOST, "[2001:db8::7]"),
-        ("http://com/x", Scope.URL, "com/x"),
+        ("http://github.io/x", Scope.URL, "github.io/x"),
         ("http://github.io/x", Scope.PATH_PREFIX, "github.io/x"),
     ],
 )
@@ -180,6 +181,13 @@ def test_decoder_accepts_what_is_rare() -> None:
         "http://x13.example.com/p,http://x14.example.com/p",
         "http://x19[.]example.com/p",
         "www,x20.example.com/p",
+        "x/",
+        "http://x21.example.com/p http://x22.example.com/p",
+        "http://x.192.0.2.9/p",
+        "http://1.2.3.256/p",
+        "http://x23.example.com;p",
+        "http:// x24.example.com/p",
+        "http//",
     ],
 )
 def test_a_slip_of_the_pen_is_no_entry(text: str) -> None:
@@ -191,5 +199,34 @@ def test_a_slip_of_the_pen_is_no_entry(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a b.com", "ex%ff.com", "ex%61mple.com%40evil.example"])
 def test_a_slip_in_a_host_is_no_domain(text: str) -> None:
-    with pytest.raises(InputError):
-        entry_form(text, Scope.DOMAIN)
+    for scope in (Scope.DOMAIN, Scope.HOST):
+        with pytest.raises(InputError) as raised:
+            entry_form(text, scope)
+        assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://x1.example.com/a,b;c",
+        "https://x_1.example.com/save/http://x2.example.com/",
+        "https://x1.example.com/?u=a,http%3A//x2.example.com/",
+        "https://x1.example.com:99999/a",
+        "https://b\u00fccher.example/a",
+        "https://[2001:db8::1]/a",
+        "https://192.0.2.9/a",
+    ],
+)
+def test_what_only_looks_like_a_slip_is_an_entry(text: str) -> None:
+    check_form(entry_form(text, Scope.URL), Scope.URL)
+
+
+@settings(max_examples=300, deadline=None)
+@given(urls)
+def test_every_accepted_host_is_one_a_browser_can_ask_for(text: str) -> None:
+    try:
+        host = entry_form(text, Scope.URL).partition("/")[0]
+    except InputError:
+        return
+    assert URL(f"http://{host}/").hostname == host
+    assert host[0] == "[" or ("." in host and not set(host) & set("%\"'<>;,@ *"))
