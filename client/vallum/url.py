@@ -18,7 +18,7 @@ from vallum.host import MAX_HOST, PLAIN_HOST, host_form, is_address, is_public_s
 from vallum.percent import escape, shorten, unescape
 
 MAX_INPUT = 1 << 18
-"""Characters that are read of a URL; the rest counts by its digest (§6)."""
+"""Characters that are read of a URL, once cleaned. Host and path must end within them (§3.1)."""
 
 MAX_PATH = MAX_QUERY = 16_000
 """Characters of a form's path and of its query; longer ones are cut (§6). A form stays below 32 KiB."""
@@ -74,6 +74,7 @@ _HTTP = frozenset({"http", "https"})
 _LIKE_HTTP = _HTTP | {"ws", "wss", "ftp"}
 _BLANK = "".join(map(chr, range(0x21)))
 _BREAKS = str.maketrans("", "", "\t\n\r")
+_PATH_END = re.compile(r"[?#]")
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 _UNSAFE_IN_PATH = re.compile(rb"[^\x21-\x7e]|[#%?]")
 _UNSAFE_IN_QUERY = re.compile(rb"[^\x21-\x7e]|[#%]")
@@ -90,7 +91,7 @@ def canonicalize(url: str | bytes) -> Canonical:
 
 def parts(url: str | bytes) -> Parts:
     """As ``canonicalize``, for look-ups: host, path and query without an object of their own."""
-    text = url if isinstance(url, str) else url.decode("utf-8", "surrogateescape")
+    text = url if isinstance(url, str) else _text(url)
     if len(text) <= _PLAIN_LENGTH and (plain := _PLAIN(text)):
         host, path, query = plain.groups()
         if "xn--" not in host:
@@ -112,11 +113,32 @@ def _read(text: str) -> Parts:
     return host, _path_form(parsed.pathname), _query_form(parsed.search[1:])
 
 
+def no_host(url: str | bytes) -> InputError:
+    """Say why ``canonicalize`` found no host in ``url``, for callers to raise."""
+    text = _text(url)
+    if _trimmed(text) and not _cleaned(text):
+        return InputError(
+            f"the URL's host and path are longer than {MAX_INPUT:,} characters: not looked up",
+            hint="no server takes such a URL; treat it as unchecked",
+        )
+    return InputError("the URL names no host", hint="write it as https://host/path")
+
+
+def _text(url: str | bytes) -> str:
+    return url if isinstance(url, str) else url.decode("utf-8", "surrogateescape")
+
+
 def _cleaned(text: str) -> str:
-    text = shorten(text, MAX_INPUT)
-    if not text.isascii():
-        text = _SURROGATES.sub(_scalar, text)
-    return text.strip(_BLANK).translate(_BREAKS)
+    """Return what is read: nothing if host and path do not end within the limit, as a part misleads."""
+    text = _trimmed(text)
+    if len(text) <= MAX_INPUT:
+        return text
+    return shorten(text, MAX_INPUT) if _PATH_END.search(text, 0, MAX_INPUT) else ""
+
+
+def _trimmed(text: str) -> str:
+    text = text.strip(_BLANK).translate(_BREAKS)
+    return text if text.isascii() else _SURROGATES.sub(_scalar, text)
 
 
 def _scalar(found: re.Match[str]) -> str:
@@ -188,7 +210,7 @@ def _query_form(raw: str) -> str | None:
 
 def readings(url: str | bytes) -> tuple[tuple[str, str], ...]:
     """Say step by step how a URL is read, as ``(what was done, text after it)``, for people (§2)."""
-    text = url if isinstance(url, str) else url.decode("utf-8", "surrogateescape")
+    text = _text(url)
     cleaned = _cleaned(text)
     _, rest = _after_scheme(cleaned)
     steps = [("as given", text), ("blanks and line breaks dropped", cleaned), ("from the host on", rest)]
@@ -222,7 +244,7 @@ def entry_form(text: str, scope: Scope) -> str:
         )
     url = canonicalize(text)
     if not url.host:
-        raise InputError("the URL names no host", hint="write it as https://host/path")
+        raise no_host(text)
     _refuse_length(url)
     _refuse_shape(url, scope)
     _refuse_reach(url.host, scope)

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.match.states import url_matcher
 from tests.url.urls import plain, raw_bytes, urls
+from vallum.allow import NOTHING
+from vallum.errors import InputError
+from vallum.expression import Scope
+from vallum.match.explain import explain
+from vallum.match.snapshot import Snapshot
 from vallum.url import MAX_INPUT, NO_HOST, Canonical, canonicalize
 
 FORM_LIMIT = 32 * 1024
@@ -97,8 +103,8 @@ def test_five_megabytes_take_bounded_time(big: str) -> None:
 
 
 def test_long_urls_that_differ_behind_the_cut_stay_apart() -> None:
-    for tail in ("", "?"):
-        for size in (20_000, 40_000, MAX_INPUT, 2 * MAX_INPUT):
+    for tail, sizes in (("", (20_000, 40_000)), ("?", (20_000, 40_000, MAX_INPUT, 2 * MAX_INPUT))):
+        for size in sizes:
             long = f"http://example.com/{tail}{'a' * size}"
             assert canonicalize(long + "b") != canonicalize(long + "c")
             assert canonicalize(long + "b").host == "example.com"
@@ -134,3 +140,40 @@ def test_a_long_query_leaves_host_and_path_whole() -> None:
 )
 def test_no_host(text: str) -> None:
     assert canonicalize(text) == NO_HOST
+
+
+@pytest.mark.parametrize(
+    "padded",
+    [
+        " " * MAX_INPUT + "http://example.com/page",
+        "http://example.com/page" + " \n" * MAX_INPUT,
+        "ht" + "\t" * MAX_INPUT + "tp://example.com/page",
+        "http://example.com/page#" + "x" * MAX_INPUT,
+        "http://example.com/page" + "\u0000" * MAX_INPUT,
+    ],
+    ids=lambda text: repr(text[:16]),
+)
+def test_padding_that_does_not_count(padded: str) -> None:
+    assert str(canonicalize(padded)) == "example.com/page"
+
+
+@pytest.mark.parametrize(
+    "padded",
+    [
+        "http://" + "a" * MAX_INPUT + "@example.com/page",
+        "http:" + "/" * MAX_INPUT + "example.com/page",
+        "http://" + "\u00ad" * MAX_INPUT + "example.com/page",
+        "http://example.com/" + "a/../" * 60_000 + "page",
+        "http://example.com/" + "a" * MAX_INPUT,
+        ("http://" + "%61" * MAX_INPUT + "@example.com/page").encode(),
+        b"http://" + b"\xff" * MAX_INPUT + b"@example.com/page",
+    ],
+    ids=lambda text: repr(text[:16]),
+)
+def test_an_undecided_host_or_path_is_no_answer(padded: str | bytes) -> None:
+    assert canonicalize(padded) == NO_HOST
+    snapshot = Snapshot([url_matcher([(Scope.URL, "example.com/page", ())], host_bits=20, edition="full")])
+    with pytest.raises(InputError, match="longer than 262,144 characters: not looked up") as raised:
+        snapshot.match_url(padded)
+    assert raised.value.hint
+    assert "longer than" in explain(padded, [], NOTHING).lines()[0]

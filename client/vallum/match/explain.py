@@ -10,7 +10,7 @@ from vallum.allow import Allowances
 from vallum.match.answer import Match
 from vallum.match.exact import Matcher, Probe
 from vallum.match.policy import most_severe_first
-from vallum.url import Canonical, canonicalize, readings
+from vallum.url import Canonical, canonicalize, no_host, readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Explanation:
 
     def _verdict(self) -> str:
         if not self.url.host:
-            return "Not looked up: the URL names no host."
+            return f"Not looked up: {no_host(self.readings[0][1])}."
         if not self.matches and self.allowed:
             return f"Listed {len(self.allowed)} time(s), and allowed by the operator."
         if not self.matches:

@@ -8,13 +8,12 @@ from functools import partial
 from typing import Self
 
 from vallum.allow import NOTHING, Allowances
-from vallum.errors import InputError
 from vallum.expression import parse_digest
 from vallum.match.answer import Match
 from vallum.match.exact import Matcher
 from vallum.match.policy import most_severe_first
 from vallum.match.prefilter import filtered
-from vallum.url import Canonical, parts
+from vallum.url import Canonical, no_host, parts
 
 
 class Snapshot:
@@ -43,7 +42,7 @@ class Snapshot:
         """Look a URL up, most severe match first.
 
         Raises:
-            InputError: it names no host.
+            InputError: it names no host, or its host and path are too long to be read (MAX_INPUT).
         """
         return self._look_up(url)
 
@@ -67,7 +66,7 @@ class Snapshot:
 def _look_up(matchers: Sequence[Matcher], allowed: Allowances, url: str | bytes) -> list[Match]:
     host, path, query = parts(url)
     if not host:
-        raise InputError("the URL names no host", hint="write it as https://host/path")
+        raise no_host(url)
     found: list[Match] = []
     for matcher in matchers:
         found += matcher.match_url(host, path, query)
