@@ -84,10 +84,15 @@ def is_address(host: str) -> bool:
     return host[-1:] in _ADDRESS_ENDS and (host[0] == "[" or _IPV4.fullmatch(host) is not None)
 
 
+def stands_alone(host: str) -> bool:
+    """Say whether a form's host has no names above it: an address, or no name as it ends in a number."""
+    return host[-1:] in _ADDRESS_ENDS and (host[0] == "[" or host.rpartition(".")[2].isdigit())
+
+
 def suffixes(host: str) -> list[str]:
     """List the names whose ``domain`` rows cover ``host``: itself first, then each name above it."""
     names = [host]
-    if host[-1:] in _ADDRESS_ENDS and is_address(host):
+    if stands_alone(host):
         return names
     at = host.find(".")
     while at >= 0:
@@ -108,16 +113,30 @@ _PRIVATE4 = tuple(
 )  # fmt: skip
 _PRIVATE6 = tuple(
     IPv6Network(text)
-    for text in ("::/96", "64:ff9b:1::/48", "100::/64", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8")
+    for text in (
+        "::/96",
+        "::ffff:0:0:0/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/32",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+    )
 )
 _EMBEDDED4 = ((IPv6Network("64:ff9b::/96"), 0), (IPv6Network("2002::/16"), 80))
 """IPv6 networks with an IPv4 address inside, and how many bits stand to its right."""
 
 
+_PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "home.arpa")
+
+
 def private_range(host: str) -> str:
     """Name the private, loopback or reserved range in which a form's host lies; empty if in none."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return "localhost"
+    for name in _PRIVATE_NAMES:
+        if host.endswith(name) and host[: -len(name)][-1:] in ("", "."):
+            return name
     if not is_address(host):
         return ""
     address = ip_address(host.strip("[]"))

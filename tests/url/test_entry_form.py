@@ -79,6 +79,13 @@ def test_accepted(text: str, scope: Scope, form: str) -> None:
         ("[2002:a00:1::]", Scope.HOST, "private"),
         ("localhost", Scope.HOST, "private"),
         ("http://a.localhost:8080/x", Scope.URL, "private"),
+        ("printer.local", Scope.HOST, "private"),
+        ("corp.internal", Scope.DOMAIN, "private"),
+        ("internal", Scope.DOMAIN, "private"),
+        ("nas.lan", Scope.DOMAIN, "private"),
+        ("nas.home.arpa", Scope.HOST, "private"),
+        ("[::ffff:0:192.0.2.9]", Scope.HOST, "private"),
+        ("[2001:0:1::1]", Scope.DOMAIN, "private"),
         ("example.com/x", Scope.HOST, "path"),
         ("example.com/x", Scope.DOMAIN, "path"),
         ("example.com/?q", Scope.HOST, "query"),
@@ -215,6 +222,9 @@ def test_a_slip_in_a_host_is_no_domain(text: str) -> None:
         "https://b\u00fccher.example/a",
         "https://[2001:db8::1]/a",
         "https://192.0.2.9/a",
+        "https://notlocal.example/a",
+        "https://mylan.example/a",
+        "https://x.atlan/a",
     ],
 )
 def test_what_only_looks_like_a_slip_is_an_entry(text: str) -> None:

@@ -63,6 +63,12 @@ def test_not_caught_and_not_widened(evasion: str, url: str) -> None:
         assert snapshot.match_url(url) == []
 
 
+def test_an_address_has_no_names_below_it() -> None:
+    for snapshot in snapshots(Scope.DOMAIN, "192.0.2.7"):
+        assert snapshot.match_url("http://192.0.2.7/page")
+        assert snapshot.match_url("http://x.192.0.2.7/page") == []
+
+
 def test_remedies() -> None:
     urls = dict(UNCAUGHT)
     for evasion, scope in {

@@ -13,10 +13,12 @@ from typing import TypeVar
 
 from vallum.expression import URL_TAGS, Keyer, Scope
 from vallum.format.rows import Rows
-from vallum.host import is_address, suffixes
+from vallum.host import stands_alone, suffixes
 
 MAX_BITMAP_BITS = 24
 """A bitmap has at most this many address bits: 2 MB per process and table."""
+
+_SLOTS = (1 << MAX_BITMAP_BITS) - 1
 
 CACHED_NAMES = 16_384
 """How many clean names are remembered, as most traffic goes to few: at most 2 MB."""
@@ -93,7 +95,7 @@ class NameFilter:
         found: list[str] = []
         has, name, at = self.has, host, 0
         # No row stands on a top-level name alone, unless it is the host.
-        last = 0 if is_address(host) else host.rfind(".")
+        last = 0 if stands_alone(host) else host.rfind(".")
         while True:
             if has(name):
                 found.append(name)
@@ -115,26 +117,31 @@ def stem_of(host: str) -> str:
 class KeyFilter:
     """For a table of keys alone: a bitmap over their host bits. Safe to share between threads."""
 
-    __slots__ = ("_begin", "_bitmap", "_clean_tops", "_coarse", "_domains")
+    __slots__ = ("_begin", "_bitmap", "_clean_tops", "_domains", "_fold", "_narrow")
 
     def __init__(self, hi: Sequence[int], keyer: Keyer, *, domains: bool) -> None:
         """``domains`` says that there are rows of scope ``domain``, so that names above a host count."""
-        used = min(keyer.host_bits, MAX_BITMAP_BITS)
         self._begin = keyer.begin(b"host|").copy
-        self._bitmap, self._coarse = _bitmap(hi, used), 32 - used
+        self._narrow = 32 - keyer.host_bits
+        self._fold = max(0, keyer.host_bits - MAX_BITMAP_BITS)
+        self._bitmap = _bitmap(hi, keyer.host_bits, self._fold)
         self._domains = domains
         self._clean_tops: set[bytes] = set()
 
     def may_hold(self, host: str) -> bool:
         """Say whether a row could stand on a host or on a name above it."""
-        begin, bitmap, tops = self._begin, self._bitmap, self._clean_tops
+        begin, bitmap, narrow, fold = self._begin, self._bitmap, self._narrow, self._fold
+        tops = self._clean_tops
         name, top = host.encode(), b""
         while True:
             state = begin()
             state.update(name)
-            slot = _TOP.unpack(state.digest())[0] >> self._coarse
+            part = _TOP.unpack(state.digest())[0] >> narrow
+            slot = part >> fold
             if bitmap[slot >> 3] >> (slot & 7) & 1:
-                return True
+                slot = part & _SLOTS
+                if not fold or bitmap[slot >> 3] >> (slot & 7) & 1:
+                    return True
             at = name.find(b".") + 1
             if not at or not self._domains:
                 break
@@ -150,16 +157,18 @@ class KeyFilter:
         return False
 
 
-def _bitmap(hi: Sequence[int], bits: int) -> bytes:
+def _bitmap(hi: Sequence[int], bits: int, fold: int) -> bytes:
+    """Mark the leading ``bits`` of all keys; if ``fold`` of them are too many, their first and last ones."""
     if not bits:
         return b"\xff" if len(hi) else b"\x00"
-    bitmap = bytearray(max(1, 1 << bits >> 3))
+    bitmap = bytearray(max(1, 1 << (bits - fold) >> 3))
     shift, last = 64 - bits, -1
     for top in hi:
-        slot = top >> shift
-        if slot != last:
-            last = slot
-            bitmap[slot >> 3] |= 1 << (slot & 7)
+        part = top >> shift
+        if part != last:
+            last = part
+            for slot in (part >> fold, part & _SLOTS) if fold else (part,):
+                bitmap[slot >> 3] |= 1 << (slot & 7)
     return bytes(bitmap)
 
 
