@@ -257,7 +257,7 @@ def encode_varint(value: int) -> bytes:
     return bytes(out)
 
 
-def decode_varint(layer: str, data: bytes, at: int) -> tuple[int, int]:
+def decode_varint(layer: str, data: bytes | memoryview[int], at: int) -> tuple[int, int]:
     """Read one LEB128 integer of at most 64 bits; return it and where it ends."""
     value = shift = 0
     while at < len(data) and shift < 70:

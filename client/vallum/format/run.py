@@ -86,7 +86,7 @@ class Run:
         return self.header.start == 0
 
 
-def parse_header(data: bytes) -> tuple[RunHeader, int]:
+def parse_header(data: bytes | memoryview[int]) -> tuple[RunHeader, int]:
     """Read a run's header; return it and where the body begins.
 
     Raises:
@@ -161,17 +161,25 @@ def _parse_body(codec: Codec, header: RunHeader, frame: bytes | memoryview[int])
 def _open(header: RunHeader, frame: bytes | memoryview[int]) -> Any:
     # A function of its own, so that the body's bytes are gone before rows are made of its columns.
     raw = decompress("run.frame", frame, header.raw_max)
+    if isinstance(frame, memoryview):
+        frame.release()
     if padme(len(raw)) != header.raw_max:
         raise FormatError("run.frame", "raw_max is not the padded size of the body")
     return unpack("run.msgpack", raw, limits.VALUES)
 
 
-def parse_run(codec: Codec, data: bytes) -> Run:
-    """Read a run of a public list: the body is the zstd frame itself."""
+def parse_run(codec: Codec, data: bytes | memoryview[int]) -> Run:
+    """Read a run of a public list: the body is the zstd frame itself.
+
+    A view is released once it is decompressed, so that a base need not lie in memory beside its rows.
+    """
     header, at = parse_header(data)
     if header.salt:
         raise FormatError(_HEADER, "the run is sealed, its list is public")
-    return parse_body(codec, header, memoryview(data)[at:])
+    frame = memoryview(data)[at:]
+    if isinstance(data, memoryview):
+        data.release()
+    return parse_body(codec, header, frame)
 
 
 def format_body(codec: Codec, table_salt: bytes, sections: tuple[Section, ...]) -> bytes:

@@ -87,6 +87,8 @@ def seal_run(
 def open_run(codec: Codec, data: bytes | memoryview[int], epoch: Epoch, key: bytes) -> Run:
     """Read a sealed run with its epoch's key, which has been checked against the head.
 
+    A view is released once it is opened, as by :func:`vallum.format.run.parse_run`.
+
     Raises:
         TrustError: the run does not open: sealed with another key, for another list, edition or epoch, or
             changed since.
@@ -99,14 +101,17 @@ def open_run(codec: Codec, data: bytes | memoryview[int], epoch: Epoch, key: byt
         raise TrustError("the run says another generation or epoch than the head", hint="call the publisher")
     sealed = memoryview(data)[at:]
     try:
-        body = AESGCM(run_key(epoch, key, header)).decrypt(_NONCE, sealed, data[:at])
+        frame = _frame(AESGCM(run_key(epoch, key, header)).decrypt(_NONCE, sealed, data[:at]))
     except InvalidTag:
         raise TrustError(
             "the run does not open with its epoch's key: it was sealed with another key, or for another "
             "list, edition or epoch",
             hint="call the publisher; the last good list stays in force",
         ) from None
-    return parse_body(codec, header, _frame(body))
+    sealed.release()
+    if isinstance(data, memoryview):
+        data.release()
+    return parse_body(codec, header, frame)
 
 
 def _frame(body: bytes) -> memoryview[int]:

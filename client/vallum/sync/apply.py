@@ -38,7 +38,7 @@ def apply_listed(
     codec: Codec,
     generation: int,
     ref: RunRef,
-    data: bytes,
+    data: bytes | memoryview[int],
     held: Mapping[str, Table],
     sealed: tuple[Epoch, bytes] | None = None,
 ) -> dict[str, Table]:
@@ -47,7 +47,7 @@ def apply_listed(
     Args:
         codec: of the stream.
         generation, ref: what the run was asked for by name.
-        data: its bytes, whose hash TUF has checked.
+        data: its bytes, whose hash TUF has checked; a view is released.
         held: the tables to start from; looked at by a step, not by a base.
         sealed: the run's epoch and its key, checked against the head; ``None`` for a public list.
 

@@ -281,7 +281,7 @@ class Follower:
                     try:
                         done.result()
                         with os_errors(file, "read"):
-                            data = file.read_bytes()
+                            data = memoryview(file.read_bytes())
                         sealed = way.keys.get(ref.epoch)
                         tables = apply_listed(codec, head.generation, ref, data, tables, sealed)
                     except VallumError as error:
