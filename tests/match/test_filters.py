@@ -146,3 +146,18 @@ def test_patterns_hold_no_surprise() -> None:
     assert stem_of("a.www.example.co.uk") == "example.co.uk"
     assert stem_of("t.co") == "t.co"
     assert stem_of("com") == "com"
+
+
+@pytest.mark.parametrize("host_bits", [4, 20, 24, 25, 32])
+def test_a_name_above_a_host_passes_only_for_a_row_of_its_own(host_bits: int) -> None:
+    """Where many names share leading bits, each top-level name would else let all its hosts through."""
+    entries = [(Scope.URL, f"listed{number}.example/", ()) for number in range(500)]
+    entries += [(Scope.DOMAIN, f"domain{number}.example", ()) for number in range(500)]
+    prefilter = url_matcher(entries, host_bits=host_bits, edition="match").prefilter
+    assert isinstance(prefilter, KeyFilter)
+    for number in range(500):
+        assert prefilter.may_hold(f"listed{number}.example")
+        assert prefilter.may_hold(f"domain{number}.example")
+        assert prefilter.may_hold(f"a.b.domain{number}.example")
+    if host_bits >= 20:
+        assert sum(1 for number in range(5000) if prefilter.may_hold(f"h{number}.t{number % 50}")) < 100

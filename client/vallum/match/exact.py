@@ -56,9 +56,7 @@ class Matcher:
         self._names = suffixes if domains else _alone
         self._rows_on = HostIndex(table.rows.hi, keyer).rows_on
         valued = self.scopes and table.rows.lengths is not None
-        self.prefilter = (
-            NameFilter(table.rows) if valued else KeyFilter(table.rows.hi, keyer, domains=domains)
-        )
+        self.prefilter = NameFilter(table.rows) if valued else KeyFilter(table.rows, keyer, domains=domains)
         self._likely = self.prefilter.names_on if isinstance(self.prefilter, NameFilter) else self._names
         self._version = table.version
         self._hi, self._lo = table.rows.hi, table.rows.lo

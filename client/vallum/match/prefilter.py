@@ -117,14 +117,15 @@ def stem_of(host: str) -> str:
 class KeyFilter:
     """For a table of keys alone: a bitmap over their host bits. Safe to share between threads."""
 
-    __slots__ = ("_begin", "_bitmap", "_clean_tops", "_domains", "_fold", "_narrow")
+    __slots__ = ("_begin", "_bitmap", "_clean_tops", "_domains", "_fold", "_keyer", "_narrow", "_rows")
 
-    def __init__(self, hi: Sequence[int], keyer: Keyer, *, domains: bool) -> None:
+    def __init__(self, rows: Rows, keyer: Keyer, *, domains: bool) -> None:
         """``domains`` says that there are rows of scope ``domain``, so that names above a host count."""
+        self._rows, self._keyer = rows, keyer
         self._begin = keyer.begin(b"host|").copy
         self._narrow = 32 - keyer.host_bits
         self._fold = max(0, keyer.host_bits - MAX_BITMAP_BITS)
-        self._bitmap = _bitmap(hi, keyer.host_bits, self._fold)
+        self._bitmap = _bitmap(rows.hi, keyer.host_bits, self._fold)
         self._domains = domains
         self._clean_tops: set[bytes] = set()
 
@@ -140,7 +141,7 @@ class KeyFilter:
             slot = part >> fold
             if bitmap[slot >> 3] >> (slot & 7) & 1:
                 slot = part & _SLOTS
-                if not fold or bitmap[slot >> 3] >> (slot & 7) & 1:
+                if (not fold or bitmap[slot >> 3] >> (slot & 7) & 1) and self._confirms(name, host):
                     return True
             at = name.find(b".") + 1
             if not at or not self._domains:
@@ -155,6 +156,12 @@ class KeyFilter:
                 tops.clear()
             tops.add(top)
         return False
+
+    def _confirms(self, name: bytes, host: str) -> bool:
+        """Ask for the very row, if ``name`` stands above ``host``: a chance hit must not slow all of .com."""
+        if len(name) == len(host):
+            return True
+        return self._rows.find(self._keyer.url_key(Scope.DOMAIN, name.decode())) is not None
 
 
 def _bitmap(hi: Sequence[int], bits: int, fold: int) -> bytes:
