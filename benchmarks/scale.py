@@ -81,8 +81,8 @@ class Measured:
         self.figures.setdefault(label or name, []).append(said)
         return said
 
-    def live(self, versions: int) -> None:
-        """From an empty list through ``versions`` changes, the client following each."""
+    def live(self, versions: int, more: int) -> None:
+        """From an empty list through ``versions`` changes that the client follows, and ``more``."""
         self.stage("found", "drawing the list")
         self.stage("ingest")
         self.stage("publish", "first publication")
@@ -90,6 +90,10 @@ class Measured:
         for _ in range(versions):
             for name in ("change", "publish", "sync"):
                 self.stage(name)
+        drawn = self._drawn
+        self._progress.tell(f"{drawn.kind} {drawn.rows:,}: {more} more versions")
+        lines = run("scale_publisher", "long life", self._folder, drawn.kind, drawn.rows, drawn.changes, more)
+        self.figures["long life"] = [json.loads(line) for line in lines.splitlines()]
 
     def median(self, stage: str, figure: str) -> float:
         """The median of one figure over a stage's runs."""
@@ -104,11 +108,11 @@ class Measured:
         return max(found[figure] for found in self.figures[stage])
 
 
-def measure(drawn: Drawn, versions: int, progress: Progress, parent: Path | None) -> Measured:
+def measure(drawn: Drawn, versions: int, more: int, progress: Progress, parent: Path | None) -> Measured:
     """Live through one list in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="vallum-scale-", dir=parent) as folder:
         measured = Measured(Path(folder), drawn, progress)
-        measured.live(versions)
+        measured.live(versions, more)
     return measured
 
 
@@ -133,8 +137,6 @@ def report(drawn: Drawn, measured: Measured, versions: int, beside: dict[str, li
         above = figures["memory"] - figures["idle"]
         return f"{figures['memory'] / MB:,.0f} MB, {above / table:.2f} tables above idle"
 
-    bases = [found["base"] for found in measured.figures["publish"] if found["base"]]
-    written = measured.mean("publish", "written")
     step = max(measured.figures["sync"], key=lambda found: found["memory"])
     print(f"\n{drawn.kind}, {drawn.rows:,} rows, {drawn.changes:,} changes a version, {versions} versions")
     print(
@@ -155,10 +157,7 @@ def report(drawn: Drawn, measured: Measured, versions: int, beside: dict[str, li
         f" {measured.median('publish', 'cpu'):.3f}, at most {measured.most('publish', 's'):.3f};"
         f" {measured.most('publish', 'memory') / MB:,.0f} MB"
     )
-    print(
-        f"  written      {written / 1e3:>9.1f} KB a version without bases; {len(bases)} bases, with them"
-        f" {(written + sum(bases) / versions) / 1e3:,.1f} KB"
-    )
+    written = report_written(measured)
     print(
         f"  cold start   {cold['s']:>9.2f} s, processor {cold['cpu']:.2f}; {held(cold)};"
         f" table {table / MB:,.1f} MB, state folder {cold['disk'] / MB:,.1f} MB,"
@@ -178,6 +177,20 @@ def report(drawn: Drawn, measured: Measured, versions: int, beside: dict[str, li
         )
 
 
+def report_written(measured: Measured) -> float:
+    """Print what the versions after the first wrote into the store; return the mean without bases."""
+    versions = measured.figures["publish"] + measured.figures["long life"]
+    bases = [found for found in versions if found["base"]]
+    written = statistics.fmean(found["written"] for found in versions)
+    renewed = sum(found["base"] for found in bases) / len(versions)
+    print(
+        f"  written      {written / 1e3:>9.1f} KB a version over {len(versions)} versions without bases,"
+        f" {(written + renewed) / 1e3:,.1f} KB with {len(bases)} of them"
+        + (f" ({statistics.median(found['s'] for found in bases):.1f} s each)" if bases else "")
+    )
+    return written
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(
@@ -186,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, action="append", help=f"by default {SIZES}")
     parser.add_argument("--kind", choices=KINDS, action="append", help="by default both")
     parser.add_argument("--versions", type=int, default=16)
+    parser.add_argument("--more", type=int, default=0, help="versions after these, without a client")
     parser.add_argument("--changes", type=int, default=1000)
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--folder", type=Path, help="where to work, instead of the system's own place")
@@ -195,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for rows in options.rows or SIZES:
         for kind in options.kind or KINDS:
             drawn = Drawn(kind, rows, options.changes)
-            measured = measure(drawn, options.versions, progress, options.folder)
+            measured = measure(drawn, options.versions, options.more, progress, options.folder)
             beside = {} if options.no_peers else peers(drawn, progress)
             report(drawn, measured, options.versions, beside)
     print(

@@ -110,6 +110,13 @@ def opened(folder: Path) -> Iterator[tuple[Catalog, Publisher]]:
         yield catalog, Publisher(workspace, catalog=catalog, store=workspace.open_store())
 
 
+def long_life(folder: Path, drawn: Drawn, versions: int) -> Iterator[Figures]:
+    """Publish many versions more in one process; the figures of each."""
+    for _ in range(versions):
+        change(folder, drawn)
+        yield publish(folder, drawn)
+
+
 STAGES: dict[str, Callable[[Path, Drawn], Figures]] = {
     "found": found,
     "ingest": ingest,
@@ -118,11 +125,17 @@ STAGES: dict[str, Callable[[Path, Drawn], Figures]] = {
 }
 
 
-def main(stage: str, folder: str, kind: str, rows: str, changes: str) -> None:
-    """Do one stage and print its figures."""
+def main(stage: str, folder: str, kind: str, rows: str, changes: str, versions: str = "0") -> None:
+    """Do one stage and print its figures, as JSON on a line."""
     idle = memory()
-    figures = STAGES[stage](Path(folder), Drawn(kind, int(rows), int(changes)))
-    print(json.dumps({**figures, "memory": memory(), "idle": idle}))
+    drawn = Drawn(kind, int(rows), int(changes))
+    found = (
+        [STAGES[stage](Path(folder), drawn)]
+        if stage in STAGES
+        else long_life(Path(folder), drawn, int(versions))
+    )
+    for figures in found:
+        print(json.dumps({**figures, "memory": memory(), "idle": idle}), flush=True)
 
 
 if __name__ == "__main__":
