@@ -45,6 +45,7 @@ _SOURCE = (
     "quota",
     "floor",
     "recipient",
+    "hints",
 )
 _MAX_NAMES_BYTES = 64 << 20
 _MAX_BYTES = 1 << 20
@@ -69,6 +70,7 @@ class Source:
         recipient: file of the private key that encrypted lists are sealed to.
         floor: what ships with the configuration: the least version of ``root``, and the least generation
             and version by stream.
+        hints: ``http:`` or ``https:`` URL of server-sent events that give reason to poll; empty for none.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Source:
     quota: int = QUOTA
     recipient: Path | None = None
     floor: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    hints: str = ""
 
     def root_bytes(self) -> bytes:
         """Read the root file.
@@ -301,7 +304,23 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
         quota=int(_number(path, where, raw, "quota", QUOTA, 1 << 50)),
         recipient=_file(path, where, raw, "recipient"),
         floor=_floor(path, where, raw.get("floor", {}), streams),
+        hints=_hints(path, where, raw, base),
     )
+
+
+def _hints(path: Path, where: str, raw: Mapping[str, Any], base: Path) -> str:
+    if "hints" not in raw:
+        return ""
+    text = _text(path, where, raw, "hints")
+    if not text.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{path}: {where}hints is not an address of events",
+            hint="such as https://lists.example/events; leave it out if the publisher offers none",
+        )
+    try:
+        return check_url(text, base)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {where}hints: {error}", hint=error.hint) from None
 
 
 def _floor(path: Path, where: str, raw: object, streams: tuple[str, ...]) -> dict[str, tuple[int, int]]:

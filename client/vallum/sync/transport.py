@@ -107,27 +107,7 @@ class HttpTransport:
     def __init__(self, source: Source) -> None:
         self._url = source.url
         self._where = f"{urlsplit(source.url).scheme}://{urlsplit(source.url).netloc}"
-        headers = {"User-Agent": product, "Accept-Encoding": "identity", **source.headers}
-        # To follow a redirect is fine (what comes is verified), to take the operator's headers along is not.
-        retries = urllib3.Retry(
-            total=None, connect=0, read=0, status=0, other=0,
-            redirect=MAX_REDIRECTS, remove_headers_on_redirect=frozenset(source.headers),
-        )  # fmt: skip
-        options: dict[str, Any] = {
-            "headers": headers,
-            "retries": retries,
-            "timeout": urllib3.Timeout(connect=source.timeout, read=source.timeout),
-            "maxsize": 8,
-            "ssl_context": _tls(source),
-        }
-        proxy = proxy_of(source)
-        try:
-            self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-        except (urllib3.exceptions.HTTPError, ValueError):
-            raise ConfigError(
-                f"source {source.name}: the proxy's address is malformed",
-                hint="such as http://proxy.example:3128",
-            ) from None
+        self._pool = open_pool(source)
 
     def get(self, name: str, *, etag: str = "", fresh: bool = False) -> Answer:
         """See ``Transport``."""
@@ -185,6 +165,35 @@ def open_transport(source: Source) -> Transport:
     if parts.scheme == "file":
         return FolderTransport(Path(url2pathname(parts.path)))
     return HttpTransport(source)
+
+
+def open_pool(source: Source) -> urllib3.PoolManager:
+    """Make the connections to a source: its proxy, authorities, headers and timeouts; no retries.
+
+    Raises:
+        ConfigError: its certificates or its proxy cannot be used.
+    """
+    headers = {"User-Agent": product, "Accept-Encoding": "identity", **source.headers}
+    # To follow a redirect is fine (what comes is verified), to take the operator's headers along is not.
+    retries = urllib3.Retry(
+        total=None, connect=0, read=0, status=0, other=0,
+        redirect=MAX_REDIRECTS, remove_headers_on_redirect=frozenset(source.headers),
+    )  # fmt: skip
+    options: dict[str, Any] = {
+        "headers": headers,
+        "retries": retries,
+        "timeout": urllib3.Timeout(connect=source.timeout, read=source.timeout),
+        "maxsize": 8,
+        "ssl_context": _tls(source),
+    }
+    proxy = proxy_of(source)
+    try:
+        return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+    except (urllib3.exceptions.HTTPError, ValueError):
+        raise ConfigError(
+            f"source {source.name}: the proxy's address is malformed",
+            hint="such as http://proxy.example:3128",
+        ) from None
 
 
 def _tls(source: Source) -> ssl.SSLContext:

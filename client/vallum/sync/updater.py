@@ -6,7 +6,7 @@ The only place of the client's core that reads the clock, and only where the cal
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -43,7 +43,12 @@ class Updater:
         self._proven = Proven()
         self._never = "", NeverBlock()
 
-    def sync(self, now: datetime | None = None, wait_for_lock: float = WAIT) -> SyncReport:
+    def sync(
+        self,
+        now: datetime | None = None,
+        wait_for_lock: float = WAIT,
+        only: Collection[str] | None = None,
+    ) -> SyncReport:
         """Fetch, verify and bring into force the newest version of every list that is followed.
 
         What fails is in the report, and the version before it stays in force.
@@ -51,6 +56,7 @@ class Updater:
         Args:
             now: the moment to judge by; this machine's clock if absent. TUF reads the clock itself.
             wait_for_lock: seconds to wait for another sync of the same state.
+            only: names of the sources to sync; the others stay as they are, and out of the report.
 
         Raises:
             BusyError: another sync did not end in time.
@@ -67,23 +73,22 @@ class Updater:
             settle(state_dir, self._config.allow, now)
         with exclusive(state_dir, wait_for_lock):
             before = read_held(state_dir)
-            reports, after = self._sync_all(before, now)
+            due = [source for source in self._config.sources if only is None or source.name in only]
+            reports, after = self._sync_all(due, before, now)
             if after != before:
                 tidy(state_dir, before, after, now)
-        return SyncReport(
-            tuple(reports[source.name] for source in self._config.sources), time.monotonic() - started
-        )
+        return SyncReport(tuple(reports[source.name] for source in due), time.monotonic() - started)
 
-    def _sync_all(self, before: Current, now: datetime) -> tuple[dict[str, SourceReport], Current]:
+    def _sync_all(
+        self, due: list[Source], before: Current, now: datetime
+    ) -> tuple[dict[str, SourceReport], Current]:
         digest = self._config.digest()
         names = {source.name for source in self._config.sources}
         # A source that is followed no longer is not in force any longer.
         current = Current({name: state for name, state in before.sources.items() if name in names})
         reports: dict[str, SourceReport] = {}
         with ThreadPoolExecutor(len(names), "vallum-source") as pool:
-            pending = {
-                pool.submit(self._sync_one, source, before, digest, now) for source in self._config.sources
-            }
+            pending = {pool.submit(self._sync_one, source, before, digest, now) for source in due}
             while pending:
                 done, pending = _finished(pending)
                 ready = [future.result() for future in done]
