@@ -33,6 +33,7 @@ _LAYER = "allow.json"
 _MAX_BYTES = 64 << 20
 _ID = re.compile(r"[0-9a-f]{16}")
 _HOST = re.compile(r"[^/?#\s]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can say half of a character, UTF-8 cannot
 
 
 class Kind(StrEnum):
@@ -286,7 +287,7 @@ def _parse(raw: object) -> Allowance:
     kind, text, reason, until = (raw.get(name) for name in ("kind", "text", "reason", "until"))
     if not isinstance(kind, str) or kind not in set(Kind):
         raise FormatError(_LAYER, "an allowance is of an unknown kind")
-    if not isinstance(text, str) or not isinstance(reason, str):
+    if not isinstance(text, str) or not isinstance(reason, str) or _SURROGATE.search(text + reason):
         raise FormatError(_LAYER, "an allowance is malformed")
     return Allowance(
         Kind(kind),

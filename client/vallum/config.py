@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -405,7 +406,8 @@ def _number(path: Path, where: str, raw: Mapping[str, Any], key: str, default: f
 def _read(path: Path, what: str, limit: int = _MAX_BYTES) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            # Python sets aside as many bytes as it is asked for: ask for no more than there are (0: a pipe).
+            data = file.read(min(os.fstat(file.fileno()).st_size or limit, limit) + 1)
     except FileNotFoundError:
         raise ConfigError(
             f"{what} {path} does not exist", hint="`vallum init --invitation FILE` makes what it needs"
