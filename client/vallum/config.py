@@ -6,13 +6,12 @@ used, so that one source's broken file does not hold back another.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from urllib.request import url2pathname
 
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import ConfigError, StorageError
+from vallum.fields import file_of, headers_of, number_of, refuse_unknown, text_of, texts_of
 from vallum.format.charter import is_list_name
 from vallum.format.table import EDITIONS
 
@@ -159,7 +159,7 @@ def load_config(path: Path) -> Config:
 
 def parse_config(raw: Mapping[str, Any], path: Path) -> Config:
     """Check the decoded TOML of ``path``. Raises ``ConfigError``."""
-    _known(path, "", raw, _TOP)
+    refuse_unknown(path, "", raw, _TOP)
     tables = raw.get("source")
     if not isinstance(tables, list) or not tables or not all(isinstance(item, dict) for item in tables):
         raise ConfigError(f"{path}: no [[source]] table", hint="`vallum init --invitation FILE` makes one")
@@ -169,11 +169,11 @@ def parse_config(raw: Mapping[str, Any], path: Path) -> Config:
         if names.count(name) > 1:
             raise ConfigError(f"{path}: two sources are named {name!r}", hint="give each its own name")
     return Config(
-        state=path.parent.absolute() / _text(path, "", raw, "state"),
+        state=path.parent.absolute() / text_of(path, "", raw, "state"),
         sources=sources,
         path=path,
-        never_block=_file(path, "", raw, "never_block"),
-        allow=_file(path, "", raw, "allow"),
+        never_block=file_of(path, "", raw, "never_block"),
+        allow=file_of(path, "", raw, "allow"),
         hard_expiry=_hard_expiry(path, raw.get("hard_expiry", {})),
     )
 
@@ -269,18 +269,18 @@ def add_source(path: Path, table: str, root_file: Path, root: bytes) -> Config:
 
 
 def _source(path: Path, raw: Mapping[str, Any]) -> Source:
-    name = _text(path, "source.", raw, "name")
+    name = text_of(path, "source.", raw, "name")
     if not is_list_name(name) or name in _RESERVED:
         raise ConfigError(
             f"{path}: source.name {name!r} cannot name a folder",
             hint="lower-case letters, digits and hyphens",
         )
     where = f"source {name}: "
-    _known(path, where, raw, _SOURCE)
+    refuse_unknown(path, where, raw, _SOURCE)
     base = path.parent
     try:
-        url = check_url(_text(path, where, raw, "url"), base)
-        streams = tuple(sorted(map(parse_stream, _texts(path, where, raw, "lists"))))
+        url = check_url(text_of(path, where, raw, "url"), base)
+        streams = tuple(sorted(map(parse_stream, texts_of(path, where, raw, "lists"))))
     except ConfigError as error:
         said = str(error)
         raise (
@@ -295,15 +295,15 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
     return Source(
         name=name,
         url=url,
-        root=base.absolute() / _text(path, where, raw, "root"),
+        root=base.absolute() / text_of(path, where, raw, "root"),
         streams=streams,
-        proxy=_text(path, where, raw, "proxy", ""),
-        ca=_file(path, where, raw, "ca"),
-        headers=_headers(path, where, raw.get("headers", {})),
-        timeout=_number(path, where, raw, "timeout", TIMEOUT, 600),
-        deadline=_number(path, where, raw, "deadline", DEADLINE, 86_400),
-        quota=int(_number(path, where, raw, "quota", QUOTA, 1 << 50)),
-        recipient=_file(path, where, raw, "recipient"),
+        proxy=text_of(path, where, raw, "proxy", ""),
+        ca=file_of(path, where, raw, "ca"),
+        headers=headers_of(path, where, raw.get("headers", {})),
+        timeout=number_of(path, where, raw, "timeout", TIMEOUT, 600),
+        deadline=number_of(path, where, raw, "deadline", DEADLINE, 86_400),
+        quota=int(number_of(path, where, raw, "quota", QUOTA, 1 << 50)),
+        recipient=file_of(path, where, raw, "recipient"),
         floor=_floor(path, where, raw.get("floor", {}), streams),
         hints=_hints(path, where, raw, base),
     )
@@ -312,7 +312,7 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
 def _hints(path: Path, where: str, raw: Mapping[str, Any], base: Path) -> str:
     if "hints" not in raw:
         return ""
-    text = _text(path, where, raw, "hints")
+    text = text_of(path, where, raw, "hints")
     if not text.startswith(("http://", "https://")):
         raise ConfigError(
             f"{path}: {where}hints is not an address of events",
@@ -328,7 +328,7 @@ def _floor(path: Path, where: str, raw: object, streams: tuple[str, ...]) -> dic
     floor: dict[str, tuple[int, int]] = {}
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: {where}floor is not a table")
-    _known(path, f"{where}floor.", raw, ("root", *streams))
+    refuse_unknown(path, f"{where}floor.", raw, ("root", *streams))
     for name, said in raw.items():
         numbers = (
             re.fullmatch(r"([1-9][0-9]{0,9})\.([1-9][0-9]{0,15})", said) if isinstance(said, str) else None
@@ -349,58 +349,15 @@ def _hard_expiry(path: Path, raw: object) -> HardExpiry:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: hard_expiry is not a table")
     where = "hard_expiry."
-    _known(path, where, raw, _HARD_EXPIRY)
-    policy = _text(path, where, raw, "policy", "keep")
+    refuse_unknown(path, where, raw, _HARD_EXPIRY)
+    policy = text_of(path, where, raw, "policy", "keep")
     if policy not in ("keep", "open"):
         raise ConfigError(
             f"{path}: {where}policy is neither keep nor open",
             hint="keep goes on enforcing the last good list; open stops, for you alone can say that",
         )
-    days = max(1, int(_number(path, where, raw, "after", HARD_EXPIRY_DAYS, 3650)))
+    days = max(1, int(number_of(path, where, raw, "after", HARD_EXPIRY_DAYS, 3650)))
     return HardExpiry(days, policy == "open")
-
-
-def _file(path: Path, where: str, raw: Mapping[str, Any], key: str) -> Path | None:
-    return path.parent.absolute() / _text(path, where, raw, key) if key in raw else None
-
-
-def _known(path: Path, where: str, raw: Mapping[str, Any], known: Iterable[str]) -> None:
-    for key in raw:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-            raise ConfigError(f"{path}: {where}unknown key {key!r}", hint=hint)
-
-
-def _text(path: Path, where: str, raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
-    value = raw.get(key, default)
-    if not isinstance(value, str) or not value.isprintable() or (not value and default is None):
-        raise ConfigError(f"{path}: {where}{key} is missing or not a line of text")
-    return value
-
-
-def _texts(path: Path, where: str, raw: Mapping[str, Any], key: str) -> list[str]:
-    value = raw.get(key)
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-        raise ConfigError(f"{path}: {where}{key} is not an array of names", hint=f'such as {key} = ["urls"]')
-    return value
-
-
-def _headers(path: Path, where: str, raw: object) -> dict[str, str]:
-    # A header's value is often a secret: never show it.
-    if not isinstance(raw, dict) or not all(
-        isinstance(value, str) and name.isascii() and value.isascii() and (name + value).isprintable()
-        for name, value in raw.items()
-    ):
-        raise ConfigError(f"{path}: {where}headers is not a table of printable ASCII strings")
-    return dict(raw)
-
-
-def _number(path: Path, where: str, raw: Mapping[str, Any], key: str, default: float, high: float) -> float:
-    value = raw.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= high:
-        raise ConfigError(f"{path}: {where}{key} is not a number above 0 and up to {high:g}")
-    return value
 
 
 def _read(path: Path, what: str, limit: int = _MAX_BYTES) -> bytes:

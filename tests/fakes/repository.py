@@ -331,8 +331,9 @@ class Repository:
         return _Wire(self)
 
     def write_to(self, folder: Path) -> None:
-        """Make a folder of it, as a directory store would."""
-        for name, data in self.objects.items():
+        """Make a folder of it, as a directory store would; what readers start from comes last."""
+        for name in sorted(self.objects, key="metadata/timestamp.json".__eq__):
+            data = self.objects[name]
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)

@@ -30,7 +30,7 @@ ONLY_IN = {
     "sqlalchemy": {PUBLISHER / "catalog"},
     "rich": {PUBLISHER / "cli"},
     "click": {CLIENT / "cli", PUBLISHER / "cli"},
-    "aiohttp": {PUBLISHER / "demo" / "loopback.py"},
+    "aiohttp": {PUBLISHER / "demo" / "loopback.py", PUBLISHER / "announcer.py"},
 }
 """Where a library may be imported: files, or folders with all below."""
 

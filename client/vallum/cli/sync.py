@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,61 +17,103 @@ from vallum.cli.terminal import (
     clock,
     counted,
     emit,
+    emit_line,
     exit_code,
     note,
     say,
     show_error,
     table,
 )
+from vallum.errors import VallumError
 from vallum.format.head import format_time
 
 if TYPE_CHECKING:
+    from vallum.config import Config
+    from vallum.sync.report import SyncReport
     from vallum.sync.standing import Standing
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.command(epilog="\b\nExamples:\n  vallum sync\n  vallum sync --json | jq .bytes")
+@click.command(
+    epilog="\b\nExamples:\n  vallum sync\n  vallum sync --json | jq .bytes\n"
+    "  vallum sync --watch    # as a service"
+)
+@click.option("--watch", is_flag=True, help="Go on polling until stopped; print what changes or fails.")
 @_json
 @click.pass_obj
-def sync(config: Path, as_json: bool) -> int:
-    """Fetch, verify and put in force what is new. The last good list stays if anything is wrong."""
+def sync(config: Path, watch: bool, as_json: bool) -> int:
+    """Fetch, verify and put in force what is new. The last good list stays if anything is wrong.
+
+    With --watch it polls as often as the publishers ask, more rarely while they fail, and at once after a
+    hint where a source has `hints`. SIGTERM and SIGINT end it after the poll under way.
+    """
     from vallum.config import load_config
     from vallum.sync.updater import Updater
 
-    report = Updater(load_config(config)).sync(now=clock())
+    loaded = load_config(config)
+    if watch:
+        return _watch(loaded, as_json)
+    report = Updater(loaded).sync(now=clock())
     if as_json:
         emit(report.to_dict())
     else:
-        rows = [
-            (
-                f"{source.source}/{stream.stream}",
-                stream.outcome,
-                stream.before,
-                stream.after,
-                len(stream.path),
-                stream.requests,
-                stream.bytes,
-                stream.seconds,
-            )
-            for source in report.sources
-            for stream in source.streams
-        ]
-        if rows:
-            table(("list", "outcome", "from", "to", "runs", "requests", "bytes", "seconds"), rows)
-        requests, fetched = counted(report.requests, "request"), counted(report.bytes, "byte")
-        say(f"in all {requests}, {fetched}, {report.seconds:.2f} s (metadata included)")
-        for source in report.sources:
-            if source.outcome == "unchanged" and not source.streams:
-                say(f"{source.source}: unchanged")
-            for stream in source.streams:
-                if stream.warning is not None:
-                    note(f"warning: {source.source}/{stream.stream}: {stream.warning}")
-    errors = report.errors()
-    for where, error in errors:
+        _show(report)
+    _complain(report)
+    return max((exit_code(error) for _, error in report.errors()), default=OK)
+
+
+def _watch(config: Config, as_json: bool) -> int:
+    from vallum.sync.watch import Watch
+
+    def tell(told: SyncReport | VallumError) -> None:
+        if isinstance(told, VallumError):
+            show_error(told)
+        elif as_json:
+            emit_line(told.to_dict())
+        else:
+            if any(source.outcome != "unchanged" for source in told.sources):
+                _show(told)
+            _complain(told)
+
+    watch = Watch(config, tell)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: watch.stop())
+    watch.run()
+    return OK
+
+
+def _show(report: SyncReport) -> None:
+    rows = [
+        (
+            f"{source.source}/{stream.stream}",
+            stream.outcome,
+            stream.before,
+            stream.after,
+            len(stream.path),
+            stream.requests,
+            stream.bytes,
+            stream.seconds,
+        )
+        for source in report.sources
+        for stream in source.streams
+    ]
+    if rows:
+        table(("list", "outcome", "from", "to", "runs", "requests", "bytes", "seconds"), rows)
+    requests, fetched = counted(report.requests, "request"), counted(report.bytes, "byte")
+    say(f"in all {requests}, {fetched}, {report.seconds:.2f} s (metadata included)")
+    for source in report.sources:
+        if source.outcome == "unchanged" and not source.streams:
+            say(f"{source.source}: unchanged")
+        for stream in source.streams:
+            if stream.warning is not None:
+                note(f"warning: {source.source}/{stream.stream}: {stream.warning}")
+
+
+def _complain(report: SyncReport) -> None:
+    for where, error in report.errors():
         note(f"{where} failed; what was in force before stays in force")
         show_error(error)
-    return max((exit_code(error) for _, error in errors), default=OK)
 
 
 @click.command(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vallum.cli.terminal import EXIT_CODES, keep_memory_private, run
+from vallum_publisher.cli.announce import announce
 from vallum_publisher.cli.demo import demo
 from vallum_publisher.cli.founding import init, lists
 from vallum_publisher.cli.intake import diff, ingest
@@ -42,7 +43,21 @@ def cli(context: click.Context, home: Path) -> None:
     context.obj = home
 
 
-for command in (init, lists, ingest, diff, publish, refresh, status, verify, invite, gc, recipients, demo):
+for command in (
+    init,
+    lists,
+    ingest,
+    diff,
+    publish,
+    refresh,
+    status,
+    verify,
+    invite,
+    gc,
+    recipients,
+    announce,
+    demo,
+):
     cli.add_command(command)
 
 
