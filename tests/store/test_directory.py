@@ -100,27 +100,42 @@ TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
 
 
-def test_what_a_killed_writer_left_is_swept_at_the_next_start(tmp_path: Path) -> None:
-    DirectoryStore(tmp_path)
-    left = tmp_path / ".incoming" / ".1.run.0123456789abcdef"
-    left.write_bytes(b"half a run")
-    assert list(DirectoryStore(tmp_path).list()) == []
+def test_what_a_killed_writer_left_is_swept_by_the_first_write(tmp_path: Path) -> None:
+    left = left_behind(tmp_path)
+    store = DirectoryStore(tmp_path)
+    assert list(store.list()) == []
+    store.create("targets/a/1.run", b"run", RUN)
     assert not left.exists()
 
 
 def test_the_file_of_a_writer_at_work_is_not_swept(tmp_path: Path) -> None:
-    DirectoryStore(tmp_path)
-    at_work = tmp_path / ".incoming" / ".1.run.0123456789abcdef"
-    at_work.write_bytes(b"half a run")
+    at_work = left_behind(tmp_path)
     lock = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
-        DirectoryStore(tmp_path)
+        DirectoryStore(tmp_path).create("targets/a/1.run", b"run", RUN)
         assert at_work.exists()
     finally:
         os.close(lock)
-    DirectoryStore(tmp_path)
+    DirectoryStore(tmp_path).create("targets/a/2.run", b"run", RUN)
     assert not at_work.exists()
+
+
+def test_who_only_reads_leaves_no_trace(tmp_path: Path) -> None:
+    """A mirror's announcer has no right to write."""
+    DirectoryStore(tmp_path / "store").create("targets/a/1.run", b"run", RUN)
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    reader = DirectoryStore(tmp_path / "store")
+    assert reader.get("targets/a/1.run") is not None
+    assert len(list(reader.list())) == 1
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
+
+
+def left_behind(folder: Path) -> Path:
+    left = folder / ".incoming" / ".1.run.0123456789abcdef"
+    left.parent.mkdir()
+    left.write_bytes(b"half a run")
+    return left
 
 
 def test_a_web_server_of_another_user_can_read_everything(tmp_path: Path) -> None:

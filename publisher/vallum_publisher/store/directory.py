@@ -32,8 +32,8 @@ class DirectoryStore:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
         self._scratch = self._root / ".incoming"
-        make_folder(self._scratch)
-        self._sweep()
+        make_folder(self._root)
+        self._swept = False
 
     def __repr__(self) -> str:
         return f"DirectoryStore({str(self._root)!r})"
@@ -42,6 +42,7 @@ class DirectoryStore:
         """See ``ObjectStore``."""
         check_write(key, data, kind, moving=False)
         path = self._path(key)
+        self._sweep()
         make_folder(path.parent)
         with self._lock(fcntl.LOCK_SH):
             if write_durable(path, [data], exclusive=True, scratch=self._scratch):
@@ -54,6 +55,7 @@ class DirectoryStore:
         """See ``ObjectStore``."""
         check_write(key, data, kind, moving=True)
         path = self._path(key)
+        self._sweep()
         make_folder(path.parent)
         with self._lock(fcntl.LOCK_EX):
             present = self._read(path)
@@ -137,8 +139,12 @@ class DirectoryStore:
             os.close(descriptor)
 
     def _sweep(self) -> None:
-        # What killed writers left. Nobody writes while we hold the lock; if someone does, a later start
-        # sweeps.
+        # What killed writers left, before the first write: who only reads needs no right to write. Nobody
+        # writes while we hold the lock; if someone does, a later start sweeps.
+        if self._swept:
+            return
+        self._swept = True
+        make_folder(self._scratch)
         with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB) as held, os_errors(self._scratch, "sweep"):
             for path in self._scratch.iterdir() if held else ():
                 path.unlink()
