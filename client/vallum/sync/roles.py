@@ -1,7 +1,8 @@
 """What python-tuf verified but has no public call for: keys, delegations, expiries (client.md §3.4 to §3.7).
 
 Read from the metadata files of exactly the roles that the present run loaded, after it loaded them. The
-checks here are the ones that TUF leaves out; signatures, versions and expiry are its own.
+checks here are the ones that TUF leaves out; signatures, versions and expiry are its own. A publisher asks
+the same :func:`check_roles` before it signs.
 """
 
 from __future__ import annotations
@@ -56,21 +57,34 @@ def read_top_level(folder: Path) -> TopLevel:
     root = cast(Root, _load(folder, Root.type))
     targets = cast(Targets, _load(folder, Targets.type))
     signed = [root, targets, _load(folder, Timestamp.type), _load(folder, Snapshot.type)]
+    lists, streams = check_roles(root, targets)
+    return TopLevel(
+        root_version=root.version,
+        expires=min(item.expires for item in signed),
+        timestamp_sha256=sha256(_read(folder, Timestamp.type)).hexdigest(),
+        lists=lists,
+        streams=streams,
+    )
+
+
+def check_roles(root: Root, targets: Targets) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Check keys, delegations and names of targets (client.md §3.4 to §3.7).
+
+    Returns:
+        The lists that have a charter, and the streams that are delegated, each sorted.
+
+    Raises:
+        TrustError: as of :func:`read_top_level`.
+    """
     online: set[bytes] = set()
     for name, role in sorted(root.roles.items()):
         keys = _distinct(name, role.keyids, root.keys)
         if name in ONLINE:
             online |= keys
-    for name, role in root.roles.items():
+    for name, role in sorted(root.roles.items()):
         if name not in ONLINE:
             _require_offline(name, _distinct(name, role.keyids, root.keys), online)
-    return TopLevel(
-        root_version=root.version,
-        expires=min(item.expires for item in signed),
-        timestamp_sha256=sha256(_read(folder, Timestamp.type)).hexdigest(),
-        lists=_charters(targets),
-        streams=_delegations(targets, online),
-    )
+    return _charters(targets), _delegations(targets, online)
 
 
 def read_list_role(folder: Path, stream: str) -> tuple[bytes, datetime]:

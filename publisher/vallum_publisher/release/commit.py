@@ -20,10 +20,10 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Targets
 
 from vallum.format.columns import compress
 from vallum.sync.fetch import PACKED
+from vallum.sync.roles import check_roles
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import Keyring
 from vallum_publisher.release.metadata import (
-    check_keys,
     make_snapshot,
     make_timestamp,
     meta_file,
@@ -68,7 +68,7 @@ class Committer:
         """
         targets = roles.get("targets", tip.targets)
         if targets is not None:
-            check_keys(tip.root, targets)
+            check_roles(tip.root, targets)
         meta = dict(tip.meta)
         for role, content in roles.items():
             delegator = tip.root if role == "targets" else targets

@@ -16,7 +16,6 @@ from securesystemslib.signer import Key
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import (
     SPECIFICATION_VERSION,
-    TOP_LEVEL_ROLE_NAMES,
     DelegatedRole,
     Delegations,
     Metadata,
@@ -32,7 +31,6 @@ from tuf.api.metadata import (
 from vallum.errors import ConfigError, DataError, TrustError
 from vallum.format.charter import Charter, format_charter, parse_charter
 from vallum.format.head import Head, RunRef, format_head, parse_head
-from vallum.sync.roles import key_value
 
 _SPEC = ".".join(SPECIFICATION_VERSION)
 _EMPTY = sha256(b"").hexdigest()
@@ -167,29 +165,6 @@ def role_keys(delegator: Root | Targets, role: str) -> tuple[list[Key], int]:
     """The keys and the threshold of a role."""
     delegated = delegator.get_delegated_role(role)
     return [delegator.get_key(keyid) for keyid in delegated.keyids], delegated.threshold
-
-
-def check_keys(root: Root, targets: Targets) -> None:
-    """Refuse roles whose thresholds do not mean what they say (DESIGN §4).
-
-    TUF counts key *ids*: one key value under two ids signs twice. And a list or offline role that the online
-    key may sign for is no more than the online key.
-
-    Raises:
-        TrustError: naming the role.
-    """
-    online = {key_value(key) for role in ("snapshot", "timestamp") for key in role_keys(root, role)[0]}
-    top_level = [(role, role_keys(root, role)[0]) for role in sorted(TOP_LEVEL_ROLE_NAMES)]
-    lists = [(stream, role_keys(targets, stream)[0]) for stream in delegated_streams(targets)]
-    for role, keys in (*top_level, *lists):
-        values = [key_value(key) for key in keys]
-        if len(set(values)) != len(values):
-            raise TrustError(f"{role} has the same key under two ids")
-        if role not in ("snapshot", "timestamp") and online & set(values):
-            raise TrustError(
-                f"{role} may be signed by the online key",
-                hint="offline and list roles need keys of their own",
-            )
 
 
 def open_role(delegator: Root | Targets, role: str, data: bytes, kind: type[Any]) -> Any:

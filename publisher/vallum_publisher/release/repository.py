@@ -15,7 +15,8 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, Targets, Timestamp
 
 from vallum.errors import DataError, TrustError
-from vallum_publisher.release.metadata import check_keys, delegated_streams, open_role
+from vallum.sync.roles import check_roles
+from vallum_publisher.release.metadata import delegated_streams, open_role
 from vallum_publisher.store import ObjectStore
 
 TIMESTAMP_KEY = "metadata/timestamp.json"
@@ -103,7 +104,7 @@ class Repository:
         timestamp: Timestamp = open_role(root, "timestamp", stored.data, Timestamp)
         snapshot = self._open(root, "snapshot", timestamp.snapshot_meta, Snapshot)
         targets = self._open(root, "targets", _named(snapshot, "targets"), Targets)
-        check_keys(root, targets)
+        check_roles(root, targets)
         return Tip(root, stored.tag, timestamp, snapshot, targets)
 
     def list_role(self, tip: Tip, stream: str) -> Targets:
