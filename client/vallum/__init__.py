@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from vallum.expression import Scope
     from vallum.match.answer import Action, Decision, Match, Outcome
     from vallum.match.explain import Explanation
-    from vallum.match.lists import Lists, ListStatus
+    from vallum.match.lists import Lists
     from vallum.match.lists import open_lists as open
     from vallum.match.policy import Policy
+    from vallum.match.status import ListStatus
     from vallum.sync.report import SyncReport
     from vallum.sync.updater import Updater
     from vallum.url import Canonical, canonicalize
@@ -41,7 +42,7 @@ _HOMES = {
     "Canonical": "url",
     "Decision": "match.answer",
     "Explanation": "match.explain",
-    "ListStatus": "match.lists",
+    "ListStatus": "match.status",
     "Lists": "match.lists",
     "Match": "match.answer",
     "Outcome": "match.answer",

@@ -57,7 +57,7 @@ def url_table(
     )
 
 
-def digest_table(entries: Iterable[Digest], *, version: int = 1) -> Table:
+def digest_table(entries: Iterable[Digest], *, version: int = 1, name: str = "exact") -> Table:
     keyer = Keyer(b"", 0)
     rows = [(signal, parse_digest(signal, digest), labels) for signal, digest, labels in entries]
     tally: dict[int, int] = {}
@@ -67,7 +67,7 @@ def digest_table(entries: Iterable[Digest], *, version: int = 1) -> Table:
     return build_table(
         kind="hash",
         edition="full",
-        name="exact",
+        name=name,
         host_bits=0,
         generation=1,
         version=version,
@@ -87,17 +87,26 @@ def url_matcher(
 
 
 def write_state(
-    state_dir: Path, lists: Mapping[str, Table], *, source: str = "hotline", missing: Iterable[str] = ()
+    state_dir: Path,
+    lists: Mapping[str, Table],
+    *,
+    source: str = "hotline",
+    missing: Iterable[str] = (),
+    near: Mapping[str, Table] | None = None,
 ) -> None:
-    """Put lists of one source in force, the way a sync does it: tables first, then one replace."""
+    """Put lists of one source in force, the way a sync does it: tables first, then one replace.
+
+    ``near``: tables ``pdq`` by list.
+    """
     streams: dict[str, StreamState] = {}
     for name, table in lists.items():
+        tables = {"exact": table} | ({"pdq": near[name]} if near and name in near else {})
         charter = Charter(
             uid=bytes(16),
             generation=table.generation,
             kind=table.kind,
             host_bits=table.host_bits,
-            tables=("exact",),
+            tables=tuple(tables),
             editions=("full",),
             publisher="Hotline",
             jurisdiction="",
@@ -106,7 +115,7 @@ def write_state(
         head = Head(
             generation=table.generation,
             version=table.version,
-            tables={"exact": table.digest()},
+            tables={each: held.digest() for each, held in tables.items()},
             created=NOW,
             as_of=NOW,
             max_age=3600,
@@ -116,9 +125,10 @@ def write_state(
         )
         stream = f"{name}.full"
         streams[stream] = state = StreamState(charter, head)
-        path = state_dir / state.files(source, stream)["exact"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(bytes(chunk) for chunk in table.chunks()))
+        for each, file in state.files(source, stream).items():
+            path = state_dir / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"".join(bytes(chunk) for chunk in tables[each].chunks()))
     about = SourceState(
         followed=tuple(sorted([*streams, *missing])),
         streams=streams,

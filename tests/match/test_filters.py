@@ -12,7 +12,7 @@ from tests.match.states import url_matcher
 from tests.url.urls import plain, urls
 from vallum.errors import InputError
 from vallum.expression import Scope, propose_host_bits
-from vallum.host import is_address
+from vallum.host import stands_alone
 from vallum.match.prefilter import AT_A_GLANCE, KeyFilter, NameFilter, stem_of
 from vallum.match.snapshot import Snapshot
 from vallum.url import canonicalize
@@ -39,7 +39,7 @@ def test_rows_on_a_host_or_above_it_pass(
     host: str, drop: int, edition: str, scope: Scope, border: str
 ) -> None:
     form = canonicalize(f"http://{host}/page").host
-    if not form or is_address(form):
+    if not form or stands_alone(form):
         return
     listed = form
     if scope is Scope.DOMAIN:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+import math
+import stat
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from vallum.errors import StorageError
+from vallum.errors import InputError, StorageError, UnavailableError
 from vallum.match.answer import Match
 from vallum.match.policy import most_severe_first
 
@@ -48,9 +52,39 @@ def feed(hasher: Hasher, path: Path) -> None:
     Raises:
         StorageError: it cannot be read.
     """
-    try:
+    with _reading(path), path.open("rb") as file:
+        while data := file.read(_CHUNK):
+            hasher.update(data)
+
+
+def feed_bounded(hasher: Hasher, path: Path, max_bytes: int | None, timeout: float | None) -> None:
+    """Give a whole file to a hasher, for those who must not wait for it.
+
+    Raises:
+        StorageError: it cannot be read.
+        InputError: it is no regular file, which may never end, or larger than ``max_bytes``.
+        UnavailableError: ``timeout`` seconds have passed.
+    """
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    most = math.inf if max_bytes is None else max_bytes
+    with _reading(path):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: not a regular file")
         with path.open("rb") as file:
+            # What it holds counts, not what it says: it may grow while it is read.
             while data := file.read(_CHUNK):
+                if file.tell() > most:
+                    raise InputError(f"{path}: larger than {max_bytes} bytes")
+                if time.monotonic() > end:
+                    raise UnavailableError(f"{path}: not read within {timeout:g} seconds")
                 hasher.update(data)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}", hint="check the path and its permissions") from None
+    except ValueError:
+        raise StorageError(f"{str(path)!r}: no path", hint="a path holds no NUL") from None

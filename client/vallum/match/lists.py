@@ -6,32 +6,29 @@ version is taken up by replacing one reference. Who writes the state is :mod:`va
 
 from __future__ import annotations
 
-import mmap
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from vallum.allow import Allowances, AllowFile
-from vallum.errors import InputError, StateError, StorageError, UnavailableError, VallumError
+from vallum.errors import InputError, StorageError, UnavailableError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter, split_stream
-from vallum.format.head import format_time
-from vallum.format.table import parse_table
 from vallum.match.answer import Decision, Match
-from vallum.match.digests import Hasher, feed
+from vallum.match.digests import Hasher, feed, feed_bounded
 from vallum.match.exact import Matcher
 from vallum.match.explain import Explanation, explain
 from vallum.match.policy import Policy
 from vallum.match.snapshot import Snapshot
+from vallum.match.status import ListStatus, list_statuses
 from vallum.pepper import read_pepper
 from vallum.state import FILE, Current, StreamState, read_current
+from vallum.tablefile import open_table
 
 _RECHECK_SECONDS = 1.0
 _READY_STEP_SECONDS = 0.05
@@ -39,50 +36,12 @@ _EXACT = "exact"
 
 
 @dataclass(frozen=True, slots=True)
-class ListStatus:
-    """One list in force. Whether it is fresh is for those to say who have a clock (DESIGN §4).
+class _Opened:
+    """One list's tables. ``near``: signals of near matching that have rows."""
 
-    Attributes:
-        state: digest over all its tables, for recipients to compare.
-        as_of, max_age: when its keys last vouched for it, and for how many seconds that is good.
-        verified_at, expires: of the source's metadata.
-        pinned_until: until when the operator holds this version, if he does.
-        lifted: it is hard-expired, and the operator's policy is not to enforce it then.
-    """
-
-    source: str
-    list: str
-    edition: str
-    kind: str
-    generation: int
-    version: int
-    state: str
-    rows: int
-    as_of: datetime
-    max_age: int
-    verified_at: datetime
-    expires: datetime
-    pinned_until: datetime | None = None
-    lifted: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {
-            "source": self.source,
-            "list": self.list,
-            "edition": self.edition,
-            "kind": self.kind,
-            "generation": self.generation,
-            "version": self.version,
-            "state": self.state,
-            "rows": self.rows,
-            "as_of": format_time(self.as_of),
-            "max_age": self.max_age,
-            "verified_at": format_time(self.verified_at),
-            "expires": format_time(self.expires),
-            "pinned_until": format_time(self.pinned_until) if self.pinned_until else None,
-            "lifted": self.lifted,
-        }
+    charter: Charter
+    matcher: Matcher
+    near: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +50,7 @@ class _Loaded:
 
     snapshot: Snapshot
     current: Current
-    tables: dict[Path, tuple[Charter, Matcher]]
+    tables: dict[Path, _Opened]
     seen: tuple[int, int, int]
 
     def allowing(self, allowed: Allowances) -> _Loaded:
@@ -173,6 +132,35 @@ class Lists:
         snapshot = self._now()
         return (self._decide(snapshot, url) for url in urls)
 
+    def decide_digest(self, signal: str, digest: str | bytes) -> Decision:
+        """Look an exact digest up and say what to do.
+
+        ``unchecked``, never ``clean``, if it is malformed or no list in force holds digests of its kind.
+        """
+        snapshot = self._now()
+        try:
+            found = snapshot.match_digest(signal, digest)
+        except InputError as error:
+            return self._policy.undecided(str(error))
+        return self._policy.decide(found, unless=snapshot.deaf_to(signal))
+
+    def decide_file(
+        self, path: Path | str, *, max_bytes: int | None = None, timeout: float | None = None
+    ) -> Decision:
+        """Look a file's digests up and say what to do.
+
+        ``unchecked``, never ``clean``, if it cannot be read, is no regular file, is larger than
+        ``max_bytes``, takes longer than ``timeout`` seconds (asked after each mebibyte), or is not listed
+        while lists in force hold signals that cannot be made of a file here.
+        """
+        snapshot = self._now()
+        hasher = Hasher(snapshot.signals, snapshot.match_digest)
+        try:
+            feed_bounded(hasher, Path(path), max_bytes, timeout)
+        except (InputError, UnavailableError) as error:
+            return self._policy.undecided(str(error))
+        return self._policy.decide(hasher.finish(), unless=snapshot.deaf_to_files())
+
     def explain_url(self, url: str | bytes) -> Explanation:
         """Show how a URL is read, every key that is tried for it, and what hits."""
         snapshot = self._now()
@@ -182,32 +170,7 @@ class Lists:
         """Say what is in force, sorted by source and list."""
         self._now()
         loaded = self._require()
-        rows = {(matcher.source, matcher.list): 0 for matcher in loaded.snapshot.matchers}
-        for matcher in loaded.snapshot.matchers:
-            rows[matcher.source, matcher.list] += len(matcher.table.rows)
-        found = []
-        for source, stream, state in loaded.current.streams():
-            name, edition = split_stream(stream)
-            about = loaded.current.sources[source]
-            found.append(
-                ListStatus(
-                    source=source,
-                    list=name,
-                    edition=edition,
-                    kind=state.charter.kind,
-                    generation=state.head.generation,
-                    version=state.head.version,
-                    state=state.head.state,
-                    rows=rows.get((source, name), 0),
-                    as_of=state.head.as_of,
-                    max_age=state.head.max_age,
-                    verified_at=about.verified_at,
-                    expires=about.expires,
-                    pinned_until=state.pin.until if state.pin else None,
-                    lifted=stream in about.lifted,
-                )
-            )
-        return sorted(found, key=lambda status: (status.source, status.list, status.edition))
+        return list_statuses(loaded.current, loaded.snapshot.matchers)
 
     def ready(self, timeout: float = 0.0) -> bool:
         """Wait up to ``timeout`` seconds until the newest state is open; say whether it is."""
@@ -291,13 +254,13 @@ class Lists:
             raise StorageError(f"{self._dir / FILE}: {error.strerror}") from None
         return about.st_ino, about.st_mtime_ns, about.st_size
 
-    def _load(self, held: dict[Path, tuple[Charter, Matcher]]) -> _Loaded:
+    def _load(self, held: dict[Path, _Opened]) -> _Loaded:
         # A sync may replace the state and remove the old tables between two steps of ours.
         with suppress(StorageError):
             return self._load_once(held)
         return self._load_once(held)
 
-    def _load_once(self, held: dict[Path, tuple[Charter, Matcher]]) -> _Loaded:
+    def _load_once(self, held: dict[Path, _Opened]) -> _Loaded:
         current = read_current(self._dir)
         seen = self._seen()
         missing = current.missing()
@@ -305,33 +268,28 @@ class Lists:
             raise UnavailableError(
                 f"no verified version of {', '.join(missing) or 'any list'}", hint="run `vallum sync` first"
             )
-        tables: dict[Path, tuple[Charter, Matcher]] = {}
+        tables: dict[Path, _Opened] = {}
         for source, stream, state in current.streams():
             if stream in current.sources[source].lifted:
                 continue
             path = state.files(source, stream)[_EXACT]
             kept = held.get(path)
-            if kept is None or kept[0] != state.charter:
-                kept = state.charter, self._open(source, stream, state, self._dir / path)
+            if kept is None or kept.charter != state.charter:
+                kept = self._open(source, stream, state)
             tables[path] = kept
-        return _Loaded(Snapshot(matcher for _, matcher in tables.values()), current, tables, seen)
+        near = frozenset[str]().union(*(table.near for table in tables.values()))
+        return _Loaded(Snapshot((table.matcher for table in tables.values()), near), current, tables, seen)
 
-    def _open(self, source: str, stream: str, state: StreamState, path: Path) -> Matcher:
-        name, _ = split_stream(stream)
+    def _open(self, source: str, stream: str, state: StreamState) -> _Opened:
         pepper = read_pepper(self._dir, source, stream, state.charter)
-        try:
-            with path.open("rb") as file:
-                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "empty"
-            raise StorageError(
-                f"{path}: {reason}", hint="run `vallum sync`: it fetches what is missing"
-            ) from None
-        if sha256(view).hexdigest() != state.head.tables[_EXACT]:
-            raise StateError(
-                f"{path}: not the table that was signed", hint="run `vallum sync`: it fetches the list anew"
-            )
-        return Matcher(source, name, parse_table(view), Keyer(pepper, state.charter.host_bits))
+        tables = {
+            name: open_table(self._dir / path, state.head.tables[name])
+            for name, path in state.files(source, stream).items()
+        }
+        exact = tables.pop(_EXACT)
+        keyer = Keyer(pepper, state.charter.host_bits)
+        near = frozenset(name for name, table in tables.items() if len(table.rows))
+        return _Opened(state.charter, Matcher(source, split_stream(stream)[0], exact, keyer), near)
 
 
 def open_lists(state_dir: Path | str, policy: Policy | None = None) -> Lists:

@@ -57,10 +57,10 @@ class Policy:
     weak: Action = Action.REVIEW
     unchecked: Action = Action.REVIEW
 
-    def decide(self, matches: Sequence[Match]) -> Decision:
-        """Make a decision of a look-up that was complete."""
+    def decide(self, matches: Sequence[Match], *, unless: str = "") -> Decision:
+        """Make a decision of a look-up; ``unless`` says why finding nothing does not make it clean."""
         if not matches:
-            return Decision(Outcome.CLEAN, Action.IGNORE)
+            return self.undecided(unless) if unless else Decision(Outcome.CLEAN, Action.IGNORE)
         strong = any(not match.weak for match in matches)
         return Decision(Outcome.LISTED, self.listed if strong else self.weak, tuple(matches))
 

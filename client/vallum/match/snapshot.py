@@ -8,8 +8,10 @@ from functools import partial
 from typing import Self
 
 from vallum.allow import NOTHING, Allowances
-from vallum.expression import parse_digest
+from vallum.errors import InputError
+from vallum.expression import DIGEST_TAGS, VECTOR_TABLES, parse_digest
 from vallum.match.answer import Match
+from vallum.match.digests import COMPUTABLE
 from vallum.match.exact import Matcher
 from vallum.match.policy import most_severe_first
 from vallum.match.prefilter import filtered
@@ -19,8 +21,9 @@ from vallum.url import Canonical, no_host, parts
 class Snapshot:
     """Looks up in every list. Safe to share between threads: the caches lose nothing but time."""
 
-    def __init__(self, matchers: Iterable[Matcher]) -> None:
-        self.matchers = tuple(matchers)
+    def __init__(self, matchers: Iterable[Matcher], near: frozenset[str] = frozenset()) -> None:
+        """``near``: signals that the lists hold, and that are not matched exactly."""
+        self.matchers, self._near = tuple(matchers), near
         self.signals = frozenset[str]().union(*(matcher.signals for matcher in self.matchers))
         self._of_urls = tuple(matcher for matcher in self.matchers if matcher.scopes)
         self._allow(NOTHING)
@@ -54,13 +57,36 @@ class Snapshot:
         """Look an exact digest up, most severe match first.
 
         Raises:
-            InputError: unknown signal, not hex, or of another length.
+            InputError: unknown signal, not hex, of another length, or one that is not matched exactly.
         """
         raw = parse_digest(signal, digest)
+        if DIGEST_TAGS[signal].table in VECTOR_TABLES:
+            raise InputError(f"{signal} is matched by nearness, which is not done here")
         found: list[Match] = []
         for matcher in self.matchers:
             found += matcher.match_digest(signal, raw)
         return most_severe_first(_left(found, self.allowed))
+
+    def deaf_to(self, signal: str) -> str:
+        """Say why a digest of this kind that is not listed is not clean; empty if it is.
+
+        Who asks by ``md5`` alone, of lists that hold ``sha256``, would find everything clean.
+        """
+        if signal in self.signals or self._holds_nothing():
+            return ""
+        return f"no list in force holds {signal} digests"
+
+    def deaf_to_files(self) -> str:
+        """Say why a file of which no digest is listed is not clean; empty if it is."""
+        missing = sorted((self.signals | self._near) - set(COMPUTABLE))
+        if missing:
+            return f"lists in force hold {', '.join(missing)}, which cannot be made of a file here"
+        return "" if self.signals or self._holds_nothing() else "no list in force holds digests"
+
+    def _holds_nothing(self) -> bool:
+        """Whether there are lists of digests, all of them empty."""
+        kinds = {matcher.table.kind for matcher in self.matchers}
+        return "hash" in kinds and not self.signals and not self._near
 
 
 def _look_up(matchers: Sequence[Matcher], allowed: Allowances, url: str | bytes) -> list[Match]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from vallum.allow import Allowance, read_allowances
 from vallum.config import Config
-from vallum.errors import FormatError, StateError, StorageError
 from vallum.format.head import format_time, stale_after
-from vallum.format.table import parse_table
 from vallum.state import SourceState, StreamState, read_current
 from vallum.sync.freshness import Freshness, freshness, half_spent
 from vallum.sync.quarantine import Quarantine, Quarantined
+from vallum.tablefile import count_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +128,3 @@ def read_standing(config: Config, now: datetime) -> Standing:
         )
     allowed = [entry for entry in read_allowances(config.state) if entry.until is None or now < entry.until]
     return Standing(tuple(streams), tuple(current.missing()), tuple(allowed))
-
-
-def count_rows(path: Path) -> int:
-    """Rows of a table file, by its header.
-
-    Raises:
-        StorageError: it cannot be read.
-        StateError: it is damaged.
-    """
-    hint = "run `vallum sync`: it fetches what is missing or damaged"
-    try:
-        return len(parse_table(path.read_bytes()).rows)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", hint=hint) from None
-    except FormatError as error:
-        raise StateError(f"{path}: damaged: {error}", hint=hint) from None

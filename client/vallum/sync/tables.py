@@ -1,35 +1,18 @@
-"""Table files of a state folder: opened with their digest checked, written durably, swept (client.md §7)."""
+"""Table files of a state folder: all of a version or none, written durably, swept (client.md §7)."""
 
 from __future__ import annotations
 
-import hashlib
-import mmap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vallum.durable import make_folder, os_errors, sync_folder, write_durable
-from vallum.errors import DataError, StateError, StorageError
-from vallum.format.table import Table, parse_table
+from vallum.errors import DataError, StorageError
+from vallum.format.table import Table
+from vallum.tablefile import open_table
 
 FOLDER_MODE = 0o750
 FILE_MODE = 0o640
 """Readers are in the group; nobody else may see a list."""
-
-
-def open_table(path: Path, digest: str) -> Table:
-    """Map a table file whose SHA-256 is ``digest``.
-
-    Raises:
-        StorageError: it cannot be read, or is not there.
-        StateError: its bytes are others.
-        FormatError: they are no table.
-    """
-    with os_errors(path, "read"), path.open("rb") as file:
-        # An empty file cannot be mapped; it is not a table either.
-        view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
-    if hashlib.sha256(view).hexdigest() != digest:
-        raise StateError(f"{path}: the file is damaged", hint="`vallum sync` fetches it again")
-    return parse_table(memoryview(view))
 
 
 def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> dict[str, Table]:

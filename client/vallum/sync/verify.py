@@ -8,7 +8,7 @@ from pathlib import Path
 from vallum.errors import DataError, StateError, StorageError
 from vallum.format.table import check_table
 from vallum.state import read_current
-from vallum.sync.tables import open_table
+from vallum.tablefile import open_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from vallum.format.charter import Charter
 from vallum.format.rows import Rows, splice
 from vallum.format.table import Table, count_tags, is_valued
 from vallum.labels import LabelSet
-from vallum.sync.tables import open_table
+from vallum.tablefile import open_table
 from vallum_publisher.catalog import Catalog, ListRow
 
 FULL = "full"

@@ -1,0 +1,51 @@
+"""Table files as readers find them: mapped, not read, and proved to be the signed ones.
+
+Where they lie is said by :mod:`vallum.state`; who writes and sweeps them is :mod:`vallum.sync`.
+"""
+
+from __future__ import annotations
+
+import mmap
+from hashlib import sha256
+from pathlib import Path
+
+from vallum.errors import FormatError, StateError, StorageError
+from vallum.format.table import Table, parse_table
+
+_HINT = "run `vallum sync`: it fetches the list anew"
+
+
+def open_table(path: Path, digest: str) -> Table:
+    """Map a table file whose SHA-256 is ``digest``.
+
+    Raises:
+        StorageError: it cannot be read, is empty, or is not there.
+        StateError: its bytes are others.
+        FormatError: they are no table.
+    """
+    view = _map(path)
+    if sha256(view).hexdigest() != digest:
+        raise StateError(f"{path}: not the table that was signed", hint=_HINT)
+    return parse_table(view)
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a table file by its header, without hashing it.
+
+    Raises:
+        StorageError: it cannot be read, is empty, or is not there.
+        StateError: it is damaged.
+    """
+    try:
+        return len(parse_table(_map(path)).rows)
+    except FormatError as error:
+        raise StateError(f"{path}: damaged: {error}", hint=_HINT) from None
+
+
+def _map(path: Path) -> memoryview[int]:
+    try:
+        with path.open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "empty"
+        raise StorageError(f"cannot read {path}: {reason}", hint=_HINT) from None
