@@ -7,7 +7,7 @@ from pathlib import Path
 from vallum import passphrase as passphrases
 from vallum.errors import ConfigError
 from vallum.format.keypair import PrivateKey, Suite
-from vallum.keyfile import read_secret, write_secret
+from vallum.keyfile import is_locked, read_secret, write_secret
 
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 _MARK = "vallum-recipient-key-1"
@@ -30,3 +30,8 @@ def read_key(path: Path, passphrase: str = "") -> PrivateKey:
     if suite not in set(Suite):
         raise ConfigError(f"{path} holds a key of an unknown suite", hint="upgrade vallum on this machine")
     return PrivateKey(Suite(suite), data)
+
+
+def is_key_locked(path: Path) -> bool:
+    """Whether :func:`read_key` will want a passphrase; errors as there."""
+    return is_locked(path, _MARK)

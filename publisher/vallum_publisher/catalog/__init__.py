@@ -5,7 +5,7 @@ It leaves to others what input looks like (:mod:`vallum_publisher.intake`) and w
 """
 
 from vallum_publisher.catalog.audit import AuditRecord
-from vallum_publisher.catalog.catalog import Catalog, open_catalog
+from vallum_publisher.catalog.catalog import Catalog, load_catalog, open_catalog
 from vallum_publisher.catalog.changeset import Applied, Progress
 from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.entitlement import OpenedEpoch, Recipient, Wrap
@@ -37,6 +37,7 @@ __all__ = [
     "Version",
     "Wrap",
     "classify",
+    "load_catalog",
     "open_catalog",
     "test_record",
     "unite",

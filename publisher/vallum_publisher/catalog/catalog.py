@@ -16,12 +16,12 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine
 
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, FormatError
 from vallum.expression import Keyer
-from vallum_publisher.catalog import audit, changeset, entitlement, lists, rows, versions
+from vallum_publisher.catalog import audit, changeset, dump, entitlement, lists, rows, versions
 from vallum_publisher.catalog.changeset import Applied, Progress
 from vallum_publisher.catalog.draft import KeyCollisionError
-from vallum_publisher.catalog.engine import open_engine, reading, writing
+from vallum_publisher.catalog.engine import founding, open_engine, reading, writing
 from vallum_publisher.catalog.entitlement import OpenedEpoch, Recipient, Wrap
 from vallum_publisher.catalog.entry import Entry, Record
 from vallum_publisher.catalog.lists import ListInfo, ListSpec
@@ -43,6 +43,23 @@ def open_catalog(url: str | Path, *, create: bool = True, busy_seconds: float = 
         BusyError, StorageError: as named.
     """
     return Catalog(open_engine(url, create=create, busy_seconds=busy_seconds))
+
+
+def load_catalog(url: str | Path, records: Iterable[Any]) -> None:
+    """Make a catalog of what :meth:`Catalog.dump` yielded, whole or not at all.
+
+    Raises:
+        ConfigError: there is one already, or what was dumped is of a newer form than this program knows.
+        DataError: what was dumped is damaged.
+        BusyError, StorageError: as named.
+    """
+    each = iter(records)
+    match next(each, None):
+        case ["catalog", str(form)]:
+            with founding(url, form) as connection:
+                dump.load(connection, each)
+        case _:
+            raise FormatError("catalog", "it does not begin as one")
 
 
 def _silent(_done: int, _total: int | None) -> None:
@@ -347,6 +364,13 @@ class Catalog:
             entitlement.insert_wraps(connection, add)
             entitlement.mark_stored(connection, stored)
             entitlement.delete_wraps(connection, gone)
+
+    # Backups
+
+    def dump(self) -> Iterator[list[Any]]:
+        """Yield the whole catalog, as one moment of it was, in plain values (:mod:`.dump`)."""
+        with reading(self._engine) as connection:
+            yield from dump.dump(connection)
 
     # Audit
 

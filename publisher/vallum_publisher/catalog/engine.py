@@ -49,6 +49,40 @@ def open_engine(url: str | Path, *, create: bool, busy_seconds: float) -> Engine
         ConfigError: not such a URL, a missing file, or a catalog newer than this code.
         StorageError, BusyError: as named.
     """
+    engine = _make_engine(url, create=create, busy_seconds=busy_seconds)
+    try:
+        with converted():
+            _migrate(engine)
+    except VallumError:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def founding(url: str | Path, form: str) -> Iterator[Connection]:
+    """A transaction in a database without a catalog, which gets the empty tables of an older or today's form.
+
+    When it has ended well, what migrations the form lacks are run.
+
+    Raises:
+        ConfigError: there is a catalog already, or the form is newer than this code.
+        StorageError, BusyError: as named.
+    """
+    engine = _make_engine(url, create=True, busy_seconds=5)
+    try:
+        with writing(engine) as connection:
+            if _revision(connection) is not None:
+                raise ConfigError("there is a catalog already", hint="restore into an empty database")
+            _upgrade(connection, form)
+            yield connection
+        with converted():
+            _migrate(engine)
+    finally:
+        engine.dispose()
+
+
+def _make_engine(url: str | Path, *, create: bool, busy_seconds: float) -> Engine:
     parsed = _parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         _ensure_file(parsed, create=create)
@@ -68,12 +102,6 @@ def open_engine(url: str | Path, *, create: bool, busy_seconds: float) -> Engine
                 hint="install vallum-publisher[postgresql]",
             ) from None
         event.listen(engine, "connect", _PreparePostgresql(busy_seconds))
-    try:
-        with converted():
-            _migrate(engine)
-    except VallumError:
-        engine.dispose()
-        raise
     return engine
 
 
@@ -201,6 +229,12 @@ def _migrate(engine: Engine) -> None:
     with reading(engine) as connection:
         if _revision(connection) == REVISION:
             return
+    with writing(engine) as connection:
+        _upgrade(connection, "head")
+
+
+def _upgrade(connection: Connection, form: str) -> None:
+    """Run the migrations that lead to a form."""
     # Only now: importing alembic costs more than most commands.
     from alembic import command
     from alembic.config import Config
@@ -210,20 +244,21 @@ def _migrate(engine: Engine) -> None:
     folder = resources.files("vallum_publisher.catalog") / "migrations"
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(7598470152)"))
-        held = _revision(connection)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(7598470152)"))
+    held = _revision(connection)
+    script = ScriptDirectory.from_config(config)
+    for wanted in (held, form):
         try:
-            if held is not None:
-                ScriptDirectory.from_config(config).get_revision(held)
+            if wanted is not None:
+                script.get_revision(wanted)
         except CommandError:
             raise ConfigError(
-                f"the catalog has form {held}, which is newer than this program knows ({REVISION})",
+                f"the catalog has form {wanted}, which is newer than this program knows ({REVISION})",
                 hint="upgrade vallum-publisher",
             ) from None
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, form)
 
 
 def _revision(connection: Connection) -> str | None:

@@ -9,6 +9,7 @@ import click
 
 from vallum.cli.terminal import EXIT_CODES, keep_memory_private, run
 from vallum_publisher.cli.announce import announce
+from vallum_publisher.cli.backup import backup, restore
 from vallum_publisher.cli.demo import demo
 from vallum_publisher.cli.founding import init, lists
 from vallum_publisher.cli.intake import diff, ingest
@@ -55,6 +56,8 @@ for command in (
     invite,
     gc,
     recipients,
+    backup,
+    restore,
     announce,
     demo,
 ):

@@ -15,6 +15,7 @@ from vallum.format.head import format_time
 from vallum_publisher.cli.session import json_option, open_home, open_publisher
 
 if TYPE_CHECKING:
+    from vallum.format.keypair import PublicKey
     from vallum_publisher.catalog import Recipient
     from vallum_publisher.release.publisher import Published
 
@@ -47,14 +48,9 @@ def add(home: Path, stream: str, name: str, line: Path, fingerprint: str, as_jso
     The line came by mail, so it may be anybody's: call the recipient on a number that you know, and have the
     fingerprint read to you.
     """
-    from vallum.format.keypair import parse_line
     from vallum_publisher.recipients.roster import Roster
 
-    try:
-        text = sys.stdin.read() if str(line) == "-" else line.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{line}: cannot be read as text", hint="a file with the line, or -") from None
-    key = parse_line(text)
+    key = read_line(line)
     key.check_fingerprint(fingerprint)
     with open_publisher(home, quiet=as_json) as publisher:
         added = Roster(publisher).admit(stream, name, key, now=clock())
@@ -130,6 +126,17 @@ def rotate(home: Path, name: str, older_than: int, as_json: bool) -> None:
     with open_publisher(home, quiet=as_json) as publisher:
         done = Roster(publisher).rotate(name, now=clock(), older_than=timedelta(days=older_than))
     _say_published(done, as_json)
+
+
+def read_line(path: Path) -> PublicKey:
+    """Read the line of ``vallum keygen`` from a file, or from standard input for ``-``."""
+    from vallum.format.keypair import parse_line
+
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path}: cannot be read as text", hint="a file with the line, or -") from None
+    return parse_line(text)
 
 
 def _say_published(done: Published, as_json: bool) -> None:

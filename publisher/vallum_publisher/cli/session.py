@@ -37,23 +37,21 @@ def ask_passphrase(name: str) -> str:
         return getpass.getpass(f"Passphrase of the key {name}: ")
 
 
-def new_passphrase(wanted: bool) -> str | None:
-    """Let the person at the terminal choose a passphrase for new keys, twice the same."""
+def new_passphrase(wanted: bool, name: str = "new", what: str = "the new keys") -> str | None:
+    """Let the person at the terminal choose a passphrase for ``what``, twice the same."""
     from vallum_publisher.keys import PASSPHRASE_VARIABLE, passphrase_from_environment
 
     if not wanted:
         return None
     try:
-        return passphrase_from_environment("new")
+        return passphrase_from_environment(name)
     except ConfigError:
         if not sys.stdin.isatty():
             raise ConfigError(
-                "nobody can be asked for the passphrase of the new keys",
+                f"nobody can be asked for the passphrase of {what}",
                 hint=f"run this on a terminal, or set {PASSPHRASE_VARIABLE}",
             ) from None
-        passphrase: str = click.prompt(
-            "Passphrase for the new keys", hide_input=True, confirmation_prompt=True
-        )
+        passphrase: str = click.prompt(f"Passphrase for {what}", hide_input=True, confirmation_prompt=True)
         return passphrase
 
 

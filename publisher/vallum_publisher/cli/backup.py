@@ -1,0 +1,112 @@
+"""``backup`` and ``restore``: the publisher's catalog and folder in one encrypted file, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vallum.cli.terminal import clock, counted, emit, note, say
+from vallum.durable import os_errors
+from vallum.errors import InputError
+from vallum.format.head import format_time
+from vallum_publisher.cli.recipients import read_line
+from vallum_publisher.cli.session import (
+    ask_passphrase,
+    json_option,
+    new_passphrase,
+    open_home,
+    showing_steps,
+)
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  vallum keygen backup.key    # on another machine; put the line that it prints into backup.line\n"
+    "  vallum-publisher backup --to backup.line hotline-2026-01-31.backup\n"
+    "  vallum-publisher backup --passphrase hotline-2026-01-31.backup"
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--to",
+    "lines",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File with a line of `vallum keygen`; whoever has the key can restore. Repeatable.",
+)
+@click.option("--passphrase", is_flag=True, help="Let a passphrase open it.")
+@click.option(
+    "--without-keys", is_flag=True, help="Leave out key files: signers' and the vault key, kept elsewhere."
+)
+@json_option
+@click.pass_obj
+def backup(
+    home: Path, file: Path, lines: tuple[Path, ...], passphrase: bool, without_keys: bool, as_json: bool
+) -> None:
+    """Write catalog, settings, roots and keys to FILE, encrypted; the store is not in it.
+
+    Whoever can open it can publish, and read every list.
+    """
+    from vallum_publisher.backup import Locks, write_backup
+
+    locks = Locks(
+        tuple(read_line(path) for path in lines),
+        new_passphrase(passphrase, "backup", "the backup") or "",
+    )
+    with open_home(home) as (workspace, catalog), showing_steps(as_json) as progress:
+        progress(f"writing {file}")
+        done = write_backup(workspace, catalog, file, locks, keys=not without_keys, now=clock())
+    if as_json:
+        emit({"file": str(file), "files": done.files, "rows": done.rows, "left_out": done.left_out})
+        return
+    say(f"{file}: {counted(len(done.files), 'file')} and {counted(done.rows, 'row')} of the catalog")
+    for name in done.left_out:
+        note(f"warning: {name} is too large and was left out")
+    if any(name.startswith("keys/root-") for name in done.files):
+        note("warning: keys/root-*.pem are in it: they belong on media that stay offline")
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher -C hotline restore --key backup.key hotline-2026-01-31.backup\n"
+    "  vallum-publisher -C hotline restore --passphrase hotline-2026-01-31.backup"
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Private key that opens it.")
+@click.option("--passphrase", is_flag=True, help="A passphrase opens it.")
+@click.option("--catalog", help="Where the catalog is to be, if not where it was: a file, or postgresql://…")
+@json_option
+@click.pass_obj
+def restore(
+    home: Path, file: Path, key: Path | None, passphrase: bool, catalog: str | None, as_json: bool
+) -> None:
+    """Make an empty folder a publisher's again, from the FILE that `backup` wrote.
+
+    If something was published since, `publish` refuses, so that no second history is signed, until
+    `list new-generation` starts the list's versions anew.
+    """
+    from vallum.recipient import is_key_locked, read_key
+    from vallum_publisher.backup import restore_backup
+
+    if (key is None) != passphrase:
+        raise InputError("one thing opens a backup", hint="--key FILE, or --passphrase")
+    private = None if key is None else read_key(key, ask_passphrase(key.stem) if is_key_locked(key) else "")
+    said = ask_passphrase("backup") if passphrase else ""
+    with os_errors(file, "read"), file.open("rb") as opened, showing_steps(as_json) as progress:
+        progress(f"restoring {file}")
+        done = restore_backup(opened, home, private, said, catalog=catalog)
+    if as_json:
+        emit(
+            {
+                "home": str(home),
+                "created": format_time(done.created),
+                "files": done.files,
+                "root_fingerprint": done.root_fingerprint.replace(" ", ""),
+            }
+        )
+        return
+    say(f"{home}: restored as of {format_time(done.created)}")
+    say(f"root fingerprint: {done.root_fingerprint}")
+    note("compare it: anybody can seal a file to a public key")
+    note("recipients who were revoked since then can read again: see `recipients list`, revoke them first")
+    say(f"Next: vallum-publisher -C {home} status")

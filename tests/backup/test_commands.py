@@ -1,0 +1,75 @@
+"""``backup`` and ``restore`` as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.typed import Result, typed
+
+DESK = ("vallum-publisher", "-C", "hotline")
+NEXT = ("vallum-publisher", "-C", "next")
+
+
+def _done(words: list[str], folder: Path) -> Result:
+    result = typed(words, folder)
+    assert result.code == 0, result.mixed
+    return result
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    _done([*DESK, "init", "--name", "Hotline", "--public-url", "../hotline/store"], tmp_path)
+    _done([*DESK, "list", "create", "urls", "--kind", "url"], tmp_path)
+    _done([*DESK, "publish"], tmp_path)
+    return tmp_path
+
+
+def test_a_backup_to_a_key(folder: Path) -> None:
+    said = json.loads(_done(["vallum", "keygen", "backup.key", "--json"], folder).out)
+    (folder / "backup.line").write_text(said["line"])
+    made = _done([*DESK, "backup", "--to", "backup.line", "a.backup"], folder)
+    assert "of the catalog" in made.out
+    assert "keys/root-*.pem are in it" in made.err
+    (folder / "hotline").rename(folder / "lost")
+    (folder / "lost" / "store").rename(folder / "store")
+    restored = _done([*NEXT, "restore", "--key", "backup.key", "a.backup"], folder)
+    assert "root fingerprint:" in restored.out
+    assert "revoked" in restored.err
+    (folder / "store").rename(folder / "next" / "store")
+    _done([*NEXT, "publish"], folder)
+    _done([*NEXT, "verify"], folder)
+    again = typed([*DESK, "backup", "--to", "backup.line", "a.backup"], folder)
+    assert again.code == 2
+
+
+def test_a_backup_under_a_passphrase(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = typed([*DESK, "backup", "--passphrase", "a.backup"], folder)
+    assert nobody.code == 2
+    assert "VALLUM_PASSPHRASE" in nobody.err
+    monkeypatch.setenv("VALLUM_PASSPHRASE_BACKUP", "words")
+    made = json.loads(
+        _done([*DESK, "backup", "--passphrase", "--without-keys", "a.backup", "--json"], folder).out
+    )
+    assert not [name for name in made["files"] if name.endswith((".pem", ".key"))]
+    monkeypatch.setenv("VALLUM_PASSPHRASE_BACKUP", "other")
+    wrong = typed([*NEXT, "restore", "--passphrase", "a.backup"], folder)
+    assert (wrong.code, (folder / "next").exists()) == (2, False)
+    assert "passphrase is wrong" in wrong.err
+    monkeypatch.setenv("VALLUM_PASSPHRASE_BACKUP", "words")
+    assert json.loads(_done([*NEXT, "restore", "--passphrase", "a.backup", "--json"], folder).out)["created"]
+
+
+def test_what_cannot_be_meant(folder: Path) -> None:
+    for words, told in (
+        ([*DESK, "backup", "a.backup"], "nobody could open"),
+        ([*DESK, "backup", "--to", "nothing", "a.backup"], "cannot be read"),
+        ([*NEXT, "restore", "a.backup"], "one thing opens"),
+        ([*NEXT, "restore", "--key", "nothing", "a.backup"], "nothing"),
+    ):
+        result = typed(words, folder)
+        assert result.code in (2, 4), result.mixed
+        assert told in result.err
+        assert not (folder / "a.backup").exists()
