@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vallum.config import read_names
-from vallum.durable import write_durable
+from vallum.durable import remove_files, temporaries, write_durable
 from vallum.errors import ConfigError, FormatError, InputError, StorageError
 from vallum.format.head import format_time, parse_time
 from vallum.host import host_form, suffixes
@@ -252,6 +252,13 @@ def settle(state_dir: Path, file: Path | None, now: datetime) -> None:
             details = {"entries": len(wanted), "new": len(wanted.keys() - kept), "gone": gone}
             record(state_dir, now, "allow file taken over", details)
         _write(state_dir, [*wanted.values(), *own])
+
+
+def clear_leftovers(state_dir: Path) -> None:
+    """Remove what a killed writer of this file left. Raises ``StorageError``, ``BusyError``."""
+    if temporaries(state_dir, FILE):
+        with exclusive(state_dir, name=LOCK):
+            remove_files(temporaries(state_dir, FILE))
 
 
 def _swept(state_dir: Path, now: datetime) -> list[Allowance]:

@@ -73,17 +73,37 @@ def examine(
     """
     found: list[Finding] = []
     for source in config.sources:
-        found += _root(config, source)
-        found += _way(source)
-        found += _store(source, now, connect)
-    found += _clock(config, now)
-    found += _keys(config)
-    found += _disk(config)
-    found += _permissions(config)
-    found += _processes(config)
-    found += _files(config)
-    found += _lists(config, now)
+        found += _looked("root", _root(config, source))
+        found += _looked("proxy", _way(source))
+        found += _looked("store", _store(source, now, connect))
+    found += _looked("clock", _clock(config, now))
+    found += _looked("keys", _keys(config))
+    found += _looked("disk", _disk(config))
+    found += _looked("permissions", _permissions(config))
+    found += _looked("processes", _processes(config))
+    found += _looked("files", _files(config))
+    found += _looked("lists", _lists(config, now))
     return found
+
+
+def _looked(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """What this machine does not let us look at is a finding, too."""
+    try:
+        yield from findings
+    except OSError as error:
+        where = str(error.filename or "")
+        yield Finding(
+            check, where, BAD, f"it cannot be looked at: {error.strerror or type(error).__name__}",
+            "run `vallum doctor` as the owner of the state folder; if it is, the disk may be failing",
+        )  # fmt: skip
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """``None`` for what has gone meanwhile: a sync may be under way."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
 
 
 def _root(config: Config, source: Source) -> Iterator[Finding]:
@@ -199,7 +219,7 @@ def _keys(config: Config) -> Iterator[Finding]:
         path
         for source in config.sources
         for path in (config.state / source.name / "keys").glob("*")
-        if path.is_file() and path.stat().st_mode & 0o007
+        if (status := _status(path)) and stat.S_ISREG(status.st_mode) and status.st_mode & 0o007
     ]
     for path in loose:
         yield Finding("keys", str(path), BAD, "everybody on this machine can read it", f"chmod o-rwx {path}")
@@ -210,7 +230,8 @@ def _keys(config: Config) -> Iterator[Finding]:
 def _disk(config: Config) -> Iterator[Finding]:
     folder = next(path for path in (config.state, *config.state.parents) if path.exists())
     free = shutil.disk_usage(folder).free
-    held = sum(path.lstat().st_size for path in config.state.rglob("*") if path.is_file())
+    statuses = filter(None, map(_status, config.state.rglob("*")))
+    held = sum(status.st_size for status in statuses if stat.S_ISREG(status.st_mode))
     says = f"{free:,} bytes free, {held:,} in use here"
     if free < max(LOW_DISK, held // 2):
         yield Finding(
@@ -233,7 +254,11 @@ def _permissions(config: Config) -> Iterator[Finding]:
             "permissions", str(folder), WARN, "this user may read here, not write: enough to match",
             "run `vallum sync` as the owner of the folder",
         )  # fmt: skip
-    others = [path for path in (folder, *folder.glob("*")) if path.stat().st_mode & 0o007]
+    others = [
+        path
+        for path in (folder, *folder.glob("*"))
+        if (status := _status(path)) and status.st_mode & 0o007 and not stat.S_ISLNK(status.st_mode)
+    ]
     for path in others:
         yield Finding("permissions", str(path), WARN, "others can get at it", f"chmod o-rwx {path}")
     if not others and os.access(folder, os.W_OK | os.X_OK):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,9 @@ _HINTS = {
     "EPERM": "run as the user who owns the folder, or give this user access to it",
     "EROFS": "the file system is mounted read-only",
 }
+
+_NAME_LENGTH = 64
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}", re.DOTALL)
 
 
 @contextmanager
@@ -56,7 +60,7 @@ def write_durable(
     then fsync(folder of path), without which the new name itself may be lost.
     """
     with os_errors(path, "write"):
-        temporary = (scratch or path.parent) / f".{path.name[:64]}.{secrets.token_hex(8)}"
+        temporary = (scratch or path.parent) / f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o600)
         try:
@@ -79,6 +83,26 @@ def write_durable(
                 temporary.unlink()
         _fsync_folder(path.parent)
     return True
+
+
+def temporaries(folder: Path, name: str = "") -> list[Path]:
+    """Find what writers left in ``folder`` that were killed: of the file ``name``, or of every file.
+
+    Who removes them must hold the lock that their writers hold, or take the file from a living one.
+    Raises ``StorageError``.
+    """
+    with os_errors(folder, "read"):
+        if not folder.is_dir():
+            return []
+        found = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
+        return [path for path, match in found if match and (not name or match[1] == name[:_NAME_LENGTH])]
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files, of which some may be gone. Raises ``StorageError``."""
+    for path in paths:
+        with os_errors(path, "remove"):
+            path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path, mode: int = 0o755) -> None:

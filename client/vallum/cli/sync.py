@@ -114,6 +114,8 @@ def _complain(report: SyncReport) -> None:
     for where, error in report.errors():
         note(f"{where} failed; what was in force before stays in force")
         show_error(error)
+    if report.warning is not None:
+        note(f"warning: old files stay until the next sync: {report.warning}")
 
 
 @click.command(

@@ -11,13 +11,15 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from vallum.durable import write_durable
+from vallum.allow import clear_leftovers
+from vallum.durable import remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.journal import record
 from vallum.state import FILE, Current, format_current, read_current
 from vallum.sync.floor import read_floor, write_floor
 from vallum.sync.follow import role_file
 from vallum.sync.kept import Kept, read_kept, state_file, worth_keeping, write_kept
+from vallum.sync.quarantine import FOLDER as QUARANTINE
 from vallum.sync.quarantine import mark
 from vallum.sync.source import Staged
 from vallum.sync.tables import FILE_MODE, sweep
@@ -90,10 +92,12 @@ def _account(state_dir: Path, before: Current, after: Current, now: datetime) ->
 def tidy(state_dir: Path, before: Current, after: Current, now: datetime) -> None:
     """Remove files that no version refers to that is in force, was so before, or is kept (client.md §7.5).
 
-    A reader may have read the old ``current.json`` and not yet opened its tables.
+    A reader may have read the old ``current.json`` and not yet opened its tables. With them goes what killed
+    writers left: ours, and python-tuf's.
 
     Raises:
         StorageError: a file cannot be removed.
+        BusyError: somebody writes allowances, and has for long.
     """
     keep: list[Path] = []
     named = [*before.streams(), *after.streams()]
@@ -104,3 +108,10 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime) -> Non
         keep += state.files(source, stream).values()
         keep += [role_file(source, stream, state.head), state_file(source, stream, state.head)]
     sweep(state_dir, keep)
+    remove_files(temporaries(state_dir, FILE))
+    clear_leftovers(state_dir)
+    for source in after.sources:
+        folder = state_dir / source
+        for written in (folder, folder / "keys", folder / "evidence", *folder.glob(f"{QUARANTINE}/*")):
+            remove_files(temporaries(written))
+        remove_files(path for path in (folder / "trust").glob("tmp*") if path.suffix != ".json")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tuf.api.metadata import TargetFile
 
-from vallum.durable import make_folder, os_errors, write_durable
+from vallum.durable import make_folder, os_errors, remove_files, write_durable
 from vallum.errors import (
     ConfigError,
     DataError,
@@ -137,6 +137,8 @@ class Follower:
         there = open_tables(place.state_dir, files, head.tables)
         same = held if held is not None and mark(held.head) == mark(head) else None
         if same is not None and there:
+            if self.quarantine.offered_again(stream, head):
+                self.quarantine.drop(stream)  # it was accepted, and the acceptance was cut short
             return Followed(replace(state, window=same.window))
         before = (
             open_tables(place.state_dir, held.files(place.name, stream), held.head.tables) if held else {}
@@ -288,8 +290,7 @@ class Follower:
                         raise _RunFailed(ref, error) from None
             finally:
                 pool.shutdown(cancel_futures=True)
-                for file in files:
-                    file.unlink(missing_ok=True)
+                remove_files(files)
         try:
             check_tables(head, tables)  # 6.4
         except StateError as error:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from vallum.durable import make_folder, os_errors, write_durable
+from vallum.durable import make_folder, os_errors, remove_files, write_durable
 from vallum.errors import DataError, FormatError, StorageError
 from vallum.format.charter import split_stream
 from vallum.format.head import Head, format_time, parse_time
@@ -120,15 +120,15 @@ class Quarantine:
         self._write(stream, about)
         wanted = {*(path.name for path in files.values()), ROLE, _RECORD}
         with os_errors(folder, "sweep"):
-            for path in folder.iterdir():
-                if path.name not in wanted:
-                    path.unlink()
+            unwanted = [path for path in folder.iterdir() if path.name not in wanted]
+        remove_files(unwanted)
 
     def reject(self, stream: str, about: Quarantined, reason: str) -> None:
         """Remember that a version is never wanted; its role stays as evidence, its tables go."""
         self._write(stream, replace(about, rejected=reason))
-        for path in about.state.files(self.source, stream, FOLDER).values():
-            (self.state_dir / path).unlink(missing_ok=True)
+        remove_files(
+            self.state_dir / path for path in about.state.files(self.source, stream, FOLDER).values()
+        )
 
     def drop(self, stream: str) -> None:
         """Forget what is kept aside of a stream."""

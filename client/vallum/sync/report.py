@@ -92,10 +92,15 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """All sources, in the order of the configuration."""
+    """All sources, in the order of the configuration.
+
+    Attributes:
+        warning: why old files were left lying about; the next sync tries again.
+    """
 
     sources: tuple[SourceReport, ...]
     seconds: float
+    warning: VallumError | None = None
 
     @property
     def ok(self) -> bool:
@@ -133,6 +138,7 @@ class SyncReport:
             "requests": self.requests,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
+            "warning": _error(self.warning),
         }
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from vallum.config import Config, HardExpiry, Source
-from vallum.durable import make_folder, os_errors
+from vallum.durable import make_folder, os_errors, remove_files
 from vallum.errors import DataError, GuardError, TrustError, VallumError
 from vallum.guard import NeverBlock
 from vallum.state import SourceState, StreamState
@@ -92,6 +92,11 @@ class SourceSync:
             self._proven.stand(self._place.state_dir, state.files(name, stream), state.head.tables)
             for stream, state in held.streams.items()
         ):
+            return False
+        # A damaged floor is said at once, not within the hour; one that is gone, a full run writes again.
+        floor = read_floor(self._place.folder)
+        heads = {stream: state.head for stream, state in held.streams.items()}
+        if floor != floor.raised(held.root_version, heads):
             return False
         timestamp = self._fetcher.poll(held.timestamp_etag)
         return timestamp is None or sha256(timestamp).hexdigest() == held.timestamp_sha256
@@ -253,8 +258,8 @@ def _followed(source: Source, held: SourceState) -> dict[str, StreamState]:
 def _clear(staging: Path) -> None:
     """Remove what a killed sync left."""
     with os_errors(staging, "clear"):
-        for path in staging.iterdir() if staging.is_dir() else ():
-            path.unlink()
+        left = list(staging.iterdir()) if staging.is_dir() else []
+    remove_files(left)
 
 
 def _known(error: Exception) -> VallumError:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 from vallum.allow import settle
 from vallum.config import Config, Source
@@ -75,9 +76,8 @@ class Updater:
             before = read_held(state_dir)
             due = [source for source in self._config.sources if only is None or source.name in only]
             reports, after = self._sync_all(due, before, now)
-            if after != before:
-                tidy(state_dir, before, after, now)
-        return SyncReport(tuple(reports[source.name] for source in due), time.monotonic() - started)
+            warning = _tidied(state_dir, before, after, now) if after != before else None
+        return SyncReport(tuple(reports[source.name] for source in due), time.monotonic() - started, warning)
 
     def _sync_all(
         self, due: list[Source], before: Current, now: datetime
@@ -119,6 +119,15 @@ class Updater:
             return self._never[1]
 
         return read
+
+
+def _tidied(state_dir: Path, before: Current, after: Current, now: datetime) -> VallumError | None:
+    """Tidy up; what comes in the way takes nothing back of what has come into force."""
+    try:
+        tidy(state_dir, before, after, now)
+    except VallumError as error:
+        return error
+    return None
 
 
 def _finished(pending: set[Future[Staged]]) -> tuple[set[Future[Staged]], set[Future[Staged]]]:
