@@ -1,7 +1,9 @@
 """The TUF workflow, through the public calls of ``tuf.ngclient.Updater`` only (client.md §3).
 
-Here foreign exceptions end: what leaves is a verified value or one of our errors. What charters and heads
-mean is left to :mod:`vallum.sync.follow`; nothing here knows of versions of lists.
+:class:`Workflow` is TUF and nothing else, so that the public conformance suite can judge it
+(tests/conformance); :class:`Repository` adds what Vallum asks beyond TUF. Here foreign exceptions end: what
+leaves is a verified value or one of our errors. What charters and heads mean is left to
+:mod:`vallum.sync.follow`; nothing here knows of versions of lists.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ _CONFIG = UpdaterConfig(
 )
 
 
-class Repository:
-    """One run of the workflow over one source's repository.
+class Workflow:
+    """One run of the TUF client workflow over one repository.
 
     Args:
         folder: python-tuf's cache, touched by nobody else while this object lives.
@@ -67,40 +69,24 @@ class Repository:
         except OSError as error:
             raise _storage(folder, error) from None
 
-    def refresh(self) -> TopLevel:
-        """Load root, timestamp, snapshot and targets, and check what TUF leaves out.
+    def update(self) -> None:
+        """Load root, timestamp, snapshot and targets.
 
         Raises:
-            TrustError: a signature, threshold, version, hash or expiry is wrong, or a key is misused.
+            TrustError: a signature, threshold, version, hash or expiry is wrong.
             FetchError: the store did not give what was needed.
             StorageError: the cache cannot be written.
         """
         with self._errors("metadata"):
             self._tuf.refresh()
-        return read_top_level(self._folder)
 
-    def charter(self, name: str) -> Charter | None:
-        """Return the charter of a list, if it has one; errors as of :meth:`refresh`, and ``FormatError``."""
-        target = self._empty(CHARTERS + name)
-        return None if target is None else parse_charter(_said(target))
-
-    def head(self, stream: str) -> Head | None:
-        """Return the head of a stream, if it has one; errors as of :meth:`charter`."""
-        target = self._empty(f"{stream}/head")
-        return None if target is None else parse_head(_said(target))
-
-    def role(self, stream: str) -> tuple[bytes, datetime]:
-        """Return bytes and expiry of the role in which :meth:`head` found a head; errors as of roles.py."""
-        return read_list_role(self._folder, stream)
-
-    def run(self, stream: str, generation: int, ref: RunRef) -> TargetFile | None:
-        """Return length and hash of a listed run, or ``None`` if the role does not hold it."""
-        name = ref.target(stream, generation)
+    def target(self, name: str) -> TargetFile | None:
+        """Return what the roles say of a target, if they hold it; errors as of :meth:`update`."""
         with self._errors(name):
             return self._tuf.get_targetinfo(name)
 
-    def download(self, run: TargetFile, path: Path) -> None:
-        """Fetch a run and check its length and hash. May be called from several threads.
+    def download(self, target: TargetFile, path: Path) -> None:
+        """Fetch a target and check its length and hash. May be called from several threads.
 
         Raises:
             DataError: it is not the signed one.
@@ -108,16 +94,8 @@ class Repository:
             FetchError: the store does not answer.
             StorageError: ``path`` cannot be written.
         """
-        with self._errors(run.path):
-            self._tuf.download_target(run, str(path))
-
-    def _empty(self, name: str) -> TargetFile | None:
-        with self._errors(name):
-            target = self._tuf.get_targetinfo(name)
-        if target is not None and target.length:
-            # 4.3: nobody downloads it; its bytes would be a second, unread meaning.
-            raise TrustError(f"{name}: a target that should be empty is not", hint="call the publisher")
-        return target
+        with self._errors(target.path):
+            self._tuf.download_target(target, str(path))
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -151,6 +129,45 @@ class Repository:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             # Metadata of a shape that python-tuf does not foresee.
             raise TrustError(f"{what}: malformed metadata ({type(error).__name__})") from None
+
+
+class Repository(Workflow):
+    """One run over one source's repository, by TUF's rules and by those that TUF leaves out."""
+
+    def refresh(self) -> TopLevel:
+        """Load root, timestamp, snapshot and targets, and check what TUF leaves out.
+
+        Raises:
+            TrustError: as of :meth:`update`, or a key is misused, or a delegation is not that of a stream.
+            FetchError, StorageError: as of :meth:`update`.
+        """
+        self.update()
+        return read_top_level(self._folder)
+
+    def charter(self, name: str) -> Charter | None:
+        """Return the charter of a list, if it has one; errors as of :meth:`refresh`, and ``FormatError``."""
+        target = self._empty(CHARTERS + name)
+        return None if target is None else parse_charter(_said(target))
+
+    def head(self, stream: str) -> Head | None:
+        """Return the head of a stream, if it has one; errors as of :meth:`charter`."""
+        target = self._empty(f"{stream}/head")
+        return None if target is None else parse_head(_said(target))
+
+    def role(self, stream: str) -> tuple[bytes, datetime]:
+        """Return bytes and expiry of the role in which :meth:`head` found a head; errors as of roles.py."""
+        return read_list_role(self._folder, stream)
+
+    def run(self, stream: str, generation: int, ref: RunRef) -> TargetFile | None:
+        """Return length and hash of a listed run, or ``None`` if the role does not hold it."""
+        return self.target(ref.target(stream, generation))
+
+    def _empty(self, name: str) -> TargetFile | None:
+        target = self.target(name)
+        if target is not None and target.length:
+            # 4.3: nobody downloads it; its bytes would be a second, unread meaning.
+            raise TrustError(f"{name}: a target that should be empty is not", hint="call the publisher")
+        return target
 
 
 def _said(target: TargetFile) -> object:
