@@ -492,7 +492,7 @@ def test_what_nobody_foresaw(repository: Repository, client: Client, monkeypatch
             raise ZeroDivisionError("bad.example/c")
         return tables
 
-    monkeypatch.setattr("vallum.sync.follow.apply_listed", broken)
+    monkeypatch.setattr("vallum.sync.lead.apply_listed", broken)
     report = client.sync()
     [(where, error)] = report.errors()
     assert (where, type(error)) == ("hotline/urls.full", DataError)

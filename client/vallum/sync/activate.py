@@ -17,8 +17,8 @@ from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.journal import record
 from vallum.state import FILE, Current, format_current, read_current
 from vallum.sync.floor import read_floor, write_floor
-from vallum.sync.follow import role_file
 from vallum.sync.kept import Kept, read_kept, state_file, worth_keeping, write_kept
+from vallum.sync.place import role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
 from vallum.sync.quarantine import mark
 from vallum.sync.source import Staged

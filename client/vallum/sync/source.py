@@ -20,10 +20,11 @@ from vallum.guard import NeverBlock
 from vallum.state import SourceState, StreamState
 from vallum.sync.fetch import Fetcher
 from vallum.sync.floor import Floor, read_floor
-from vallum.sync.follow import NEVER, Follower, Place
+from vallum.sync.follow import NEVER, Follower
 from vallum.sync.freshness import Freshness, freshness
 from vallum.sync.judge import Judge, absurd
 from vallum.sync.keys import SourceKeys
+from vallum.sync.place import Place
 from vallum.sync.poll import may_poll
 from vallum.sync.quarantine import Quarantine
 from vallum.sync.report import SourceOutcome, SourceReport, StreamOutcome, StreamReport
@@ -74,7 +75,7 @@ class SourceSync:
         """Sync, and report what came of it."""
         try:
             make_folder(self._place.folder, FOLDER_MODE)
-            _clear(self._place.folder / "staging")
+            _clear(self._place.staging)
             if self._is_unchanged():
                 return Staged(self._report("unchanged", self._unchanged()), self._held)
             return self._plain_if_need_be()
@@ -126,7 +127,9 @@ class SourceSync:
         judge = Judge(self._never, self._held.verified_at, self._now)
         source = self._source
         keys = SourceKeys(self._place.state_dir, source.name, source.recipient, self._fetcher)
-        follower = Follower(self._place, repository, top, floor, judge, keys)
+        # 6.9: the configuration is another one, or the last sync was not content.
+        rejudge = self._held.config != self._config or not self._held.timestamp_sha256
+        follower = Follower(self._place, repository, top, floor, judge, keys, rejudge)
         streams = dict(self._streams)
         expires = [top.expires]
         reports = [self._follow(follower, stream, streams, expires) for stream in self._source.streams]
@@ -183,6 +186,7 @@ class SourceSync:
                     after=head.version,
                     path=tuple((ref.start, ref.end) for ref in followed.path),
                     warning=followed.warning,
+                    error=followed.alarm,
                 )
         return replace(
             report,
