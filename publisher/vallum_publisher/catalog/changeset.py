@@ -88,7 +88,7 @@ def expire_entries(connection: Connection, info: ListInfo, now: datetime) -> int
         changes = Changes()
         known = held.read_rows(connection, info.id, rows[at : at + held.LOOKUP])
         expire(known, moment, sets.union, changes)
-        held.write(connection, info.id, changes)
+        held.write(connection, info.id, changes, moment)
         expired += len(changes.amended)
     return expired
 
@@ -112,7 +112,7 @@ def _apply(
     numbers = sets.number({record.labels for record in batch})
     drafts = draft_records(batch, tags, keyer, numbers, moment)
     merger = Merger(mode, moment, sets.union, keyer.entry_id)
-    writer = _Writer(connection, info.id)
+    writer = _Writer(connection, info.id, moment)
     pairs = _whole_list if mode is Mode.REPLACE else _named_rows
     done = 0
     for some, known in pairs(connection, info.id, drafts):
@@ -134,9 +134,10 @@ _ENOUGH = 50_000
 class _Writer:
     """Collects changes and writes them in bulk."""
 
-    def __init__(self, connection: Connection, list_id: int) -> None:
+    def __init__(self, connection: Connection, list_id: int, now: int) -> None:
         self._connection = connection
         self._list_id = list_id
+        self._now = now
         self._added = self._removed = self._changed = self._unchanged = self._absent = 0
         self.changes = Changes()
 
@@ -145,7 +146,7 @@ class _Writer:
         changes = self.changes
         if changes.size() < enough:
             return
-        held.write(self._connection, self._list_id, changes)
+        held.write(self._connection, self._list_id, changes, self._now)
         self._added += len(changes.new_pairs) + len(changes.new_entries)
         self._removed += len(changes.gone)
         self._changed += len(changes.amended)

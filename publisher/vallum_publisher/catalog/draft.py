@@ -81,8 +81,8 @@ def draft_records(
         InputError: a record's tag is not of the list, or two records with one identity differ.
         KeyCollisionError: two values with one identity.
     """
-    key_of, hash_of = _KeyOf(keyer), keyer.hash
-    prefixes = {code: TAGS[code].prefix.encode() for code in tags}
+    key_of = _KeyOf(keyer)
+    begun = {code: keyer.begin(TAGS[code].prefix.encode()) for code in tags}
     drafts = []
     for record in records:
         tag, value, ref, content_id, labels, status, added_at, updated_at, verified_at, expires_at = record
@@ -91,12 +91,14 @@ def draft_records(
         if isinstance(value, str):
             key, raw = key_of.url(TAGS[tag].scope, value), value.encode("ascii")
         else:
-            key, raw = hash_of(prefixes[tag] + hexlify(value)), value  # Keyer.digest_key, unrolled
+            state = begun[tag].copy()  # Keyer.digest_key, unrolled
+            state.update(hexlify(value))
+            key, raw = state.digest(), value
         active = 1 if status is Status.ACTIVE and not 0 < expires_at <= now else 0
         # Past the named tuple's own constructor, which costs as much as the key.
         draft = (
             _TABLE_OF[tag] + key + ref.encode(), _TAG_BYTES[tag] + raw, content_id, numbers[labels],
-            status.value, active, expires_at, added_at, updated_at, verified_at,
+            status._value_, active, expires_at, added_at, updated_at, verified_at,
         )  # fmt: skip
         drafts.append(tuple.__new__(Draft, draft))
     drafts.sort(key=itemgetter(0))

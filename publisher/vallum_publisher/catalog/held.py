@@ -10,8 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from vallum.expression import KEY_BYTES
+from vallum_publisher.catalog.classes import UNLISTED
+from vallum_publisher.catalog.draft import ROW_BYTES, Draft
 from vallum_publisher.catalog.engine import indexed
-from vallum_publisher.catalog.merge import Changes, HeldRows, Pair, by_row
+from vallum_publisher.catalog.merge import Changes, HeldRows, by_row
 from vallum_publisher.catalog.tables import TABLE_BYTES
 
 BLOCK = 50_000
@@ -36,14 +39,16 @@ _ENTRY_COLUMNS = (
     "added_at, updated_at, verified_at"
 )
 _ROW_COLUMNS = "list_id, tbl, key, value, wanted, published, touched"
-_INCOMING = """CREATE TEMPORARY TABLE incoming (tbl, key, value, wanted, ref, content_id, labels,
+# Drafts as they are: to take them apart in Python would cost as much as to insert them.
+_INCOMING = """CREATE TEMPORARY TABLE incoming (at, value, content_id, labels,
 status, active, expires_at, added_at, updated_at, verified_at)"""
-_NEW_ROWS = """INSERT INTO list_rows (list_id, tbl, key, value, wanted, published, touched)
-SELECT ?, tbl, key, value, wanted, 0, 0 FROM incoming"""
-_NEW_ENTRIES = """INSERT INTO entries (list_id, tbl, key, ref, content_id, labels, status, active, expires_at,
-    added_at, updated_at, verified_at)
-SELECT ?, tbl, key, ref, content_id, labels, status, active, expires_at, added_at, updated_at, verified_at
-FROM incoming"""
+_OF_ROW = f"instr(x'{b''.join(TABLE_BYTES).hex()}', substr(at, 1, 1)) - 1, substr(at, 2, {KEY_BYTES})"
+_NEW_ROWS = f"""INSERT INTO list_rows ({_ROW_COLUMNS})
+SELECT ?, {_OF_ROW}, value, iif(active, labels, {UNLISTED}), 0, 0 FROM incoming"""  # noqa: S608 - constants
+_NEW_ENTRIES = f"""INSERT INTO entries ({_ENTRY_COLUMNS})
+SELECT ?1, {_OF_ROW}, CAST(substr(at, {1 + ROW_BYTES}) AS TEXT), content_id, labels, status, active,
+    expires_at, iif(added_at, added_at, ?2), iif(updated_at, updated_at, ?2), verified_at
+FROM incoming"""  # noqa: S608 - constants
 _AMEND = """UPDATE entries SET content_id = ?, labels = ?, status = ?, active = ?, expires_at = ?,
 added_at = ?, updated_at = ?, verified_at = ? WHERE list_id = ? AND tbl = ? AND key = ? AND ref = ?"""
 _DROP = "DELETE FROM entries WHERE list_id = ? AND tbl = ? AND key = ? AND ref = ?"
@@ -84,9 +89,9 @@ def expired_rows(connection: Connection, list_id: int, now: int) -> list[bytes]:
     return [TABLE_BYTES[tbl] + key for tbl, key in found]
 
 
-def write(connection: Connection, list_id: int, changes: Changes) -> None:
-    """Write what a merge found."""
-    _insert_pairs(connection, list_id, changes.new_pairs)
+def write(connection: Connection, list_id: int, changes: Changes, now: int) -> None:
+    """Write what a merge found, at ``now`` in seconds since 1970."""
+    _insert_pairs(connection, list_id, changes.new_pairs, now)
     _insert(
         connection,
         "list_rows",
@@ -106,24 +111,32 @@ def write(connection: Connection, list_id: int, changes: Changes) -> None:
     _many(connection, _FORGET, [(list_id, row[0], row[1:]) for row in changes.forgotten])
 
 
-def _insert_pairs(connection: Connection, list_id: int, pairs: Sequence[Pair]) -> None:
+def _insert_pairs(connection: Connection, list_id: int, pairs: Sequence[Draft], now: int) -> None:
     if not pairs:
         return
     if connection.dialect.name == "postgresql":
-        _insert(
-            connection,
-            "list_rows",
-            _ROW_COLUMNS,
-            [(list_id, tbl, key, value, wanted, 0, 0) for tbl, key, value, wanted, *_ in pairs],
-        )
-        entries = [(list_id, tbl, key, *entry) for tbl, key, _value, _wanted, *entry in pairs]
+        rows = [
+            (list_id, row[0], row[1:], draft.value, draft.labels if draft.active else UNLISTED, 0, 0)
+            for draft in pairs
+            for row in (draft.row,)
+        ]
+        _insert(connection, "list_rows", _ROW_COLUMNS, rows)
+        entries = [
+            (
+                *(list_id, row[0], row[1:], draft.ref),
+                *draft[2:7],
+                *(draft.added_at or now, draft.updated_at or now, draft.verified_at),
+            )
+            for draft in pairs
+            for row in (draft.row,)
+        ]
         _insert(connection, "entries", _ENTRY_COLUMNS, entries)
         return
     # To SQLite handing over values costs more than inserting them: hand over once, insert twice.
     connection.exec_driver_sql(_INCOMING)
-    _many(connection, "INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", pairs)
+    _many(connection, "INSERT INTO incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", pairs)
     connection.exec_driver_sql(_NEW_ROWS, (list_id,))
-    connection.exec_driver_sql(_NEW_ENTRIES, (list_id,))
+    connection.exec_driver_sql(_NEW_ENTRIES, (list_id, now))
     connection.exec_driver_sql("DROP TABLE incoming")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
+from operator import ne
 from typing import Any, NamedTuple
 
 from vallum_publisher.catalog.classes import UNLISTED
@@ -68,16 +70,13 @@ EntryValues = tuple[str, int, str, int, int, int, int, int]
 """content_id, labels, status, active, expires_at, added_at, updated_at, verified_at."""
 
 
-Pair = tuple[int, bytes, bytes, int, str, str, int, str, int, int, int, int, int]
-"""Table number, key, value, wanted, ref, and ``EntryValues``."""
-
-
 @dataclass(slots=True)
 class Changes:
     """What is to be written, and how entries fared. Rows are named by table number and key."""
 
-    new_pairs: list[Pair] = field(default_factory=list)
-    """A new row with its only entry, as a first import has them by the million."""
+    new_pairs: list[Draft] = field(default_factory=list)
+    """New rows, each with its only entry, as a first import has them by the million. What the draft leaves
+    open (0 in ``added_at`` and ``updated_at``) is now."""
     new_rows: list[tuple[bytes, bytes, int]] = field(default_factory=list)
     """row, value, wanted"""
     wanted: list[tuple[int, bytes]] = field(default_factory=list)
@@ -139,6 +138,9 @@ class Merger:
             KeyCollisionError: see there.
         """
         puts = self.mode is not Mode.REMOVE
+        if puts and not held and _differ(drafts):
+            changes.new_pairs += drafts
+            return
         at, end = 0, len(drafts)
         while at < end:
             draft = drafts[at]
@@ -149,7 +151,7 @@ class Merger:
             known = held.pop(row, _NONE)
             # The two cases that come by the million go first; _merge_row could do them as well.
             if puts and upto - at == 1 and not known:
-                changes.new_pairs.append(self._pair(draft))
+                changes.new_pairs.append(draft)
             elif puts and upto - at == len(known) == 1 and _same(draft, known[0]):
                 changes.unchanged += 1
             else:
@@ -161,14 +163,6 @@ class Merger:
         for row, known in held.items():
             if known[0].ref is not None:
                 self._merge_row(row, (), known, changes)
-
-    def _pair(self, draft: Draft) -> Pair:
-        at, value, content_id, labels, status, active, expires_at, added_at, updated_at, verified_at = draft
-        return (
-            at[0], at[1:ROW_BYTES], value, labels if active else UNLISTED, at[ROW_BYTES:].decode(),
-            content_id, labels, status, active, expires_at,
-            added_at or self.now, updated_at or self.now, verified_at,
-        )  # fmt: skip
 
     def _merge_row(
         self, row: bytes, drafts: Sequence[Draft], known: Sequence[Held], changes: Changes
@@ -216,6 +210,12 @@ class Merger:
                 draft.verified_at or held.verified_at,
             )
             changes.amended.append((row, draft.ref, values))
+
+
+def _differ(drafts: Sequence[Draft]) -> bool:
+    """Whether drafts, in order, are all of different rows."""
+    rows = [draft[0][:ROW_BYTES] for draft in drafts]
+    return all(map(ne, rows, islice(rows, 1, None)))
 
 
 def _removed(drafts: Sequence[Draft], entries: Mapping[str, Held], changes: Changes) -> set[str]:

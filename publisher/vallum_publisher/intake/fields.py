@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from binascii import unhexlify
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -45,7 +46,6 @@ _EMPTY_FILES = {
     )
 }
 _PHOTODNA_BASE64 = re.compile(r"[A-Za-z0-9+/]{192}")
-_HEX = re.compile(r"[0-9A-Fa-f]+")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))?"
 )
@@ -133,10 +133,11 @@ class RecordMaker:
             _check_number("ref", ref)
         if content_id:
             _check_number("content_id", content_id)
-        found: list[tuple[int, str | bytes]] = []
-        for name, text in values:
-            if text:
-                found.append(self._url(text, facts) if name == "url" else _digest(name, text, facts))
+        found: list[tuple[int, str | bytes]] = [
+            self._url(text, facts) if name == "url" else _digest(name, text, facts)
+            for name, text in values
+            if text
+        ]
         if not found:
             needed = " or ".join(VALUE_FIELDS[self._kind])
             raise BadField("", "no value", hint=f"a {self._kind} list needs {needed}")
@@ -146,15 +147,12 @@ class RecordMaker:
             content_id = blake2b(
                 strongest if isinstance(strongest, bytes) else b"", digest_size=8
             ).hexdigest()
-        _scope, status, labels, added_at, updated_at, verified_at, expires_at, _quality = facts
-        # Past the named tuple's own constructor, which costs as much as all of this.
-        return [
-            tuple.__new__(
-                Record,
-                (tag, value, ref, content_id, labels, status, added_at, updated_at, verified_at, expires_at),
-            )
-            for tag, value in found
-        ]
+        return [_record(tag, value, ref, content_id, facts) for tag, value in found]
+
+    def plain(self, name: str, text: str, facts: Facts) -> Record:
+        """Make the record of one value that says nothing of reports or files. Raises as :meth:`records`."""
+        tag, value = self._url(text, facts) if name == "url" else _digest(name, text, facts)
+        return _record(tag, value, "", "", facts)
 
     def _url(self, text: str, facts: Facts) -> tuple[int, str]:
         if not text.isprintable():
@@ -201,10 +199,19 @@ class RecordMaker:
         return text
 
 
+def _record(tag: int, value: str | bytes, ref: str, content_id: str, facts: Facts) -> Record:
+    _scope, status, labels, added_at, updated_at, verified_at, expires_at, _quality = facts
+    # Past the named tuple's own constructor, which costs as much as all of this.
+    return tuple.__new__(
+        Record,
+        (tag, value, ref, content_id, labels, status, added_at, updated_at, verified_at, expires_at),
+    )
+
+
 def _digest(name: str, text: str, facts: Facts) -> tuple[int, bytes]:
     if name == "digest":
         signal = _BY_LENGTH.get(len(text))
-        if signal is None or not _HEX.fullmatch(text):
+        if signal is None:
             raise BadField(
                 name,
                 f"not a digest: {len(text)} characters",
@@ -216,11 +223,12 @@ def _digest(name: str, text: str, facts: Facts) -> tuple[int, bytes]:
     if signal == "photodna" and _PHOTODNA_BASE64.fullmatch(text):
         raw = b64decode(text)
     else:
-        if not _HEX.fullmatch(text):
-            # bytes.fromhex() passes over blanks.
-            raise BadField(name, f"a {signal} digest is hexadecimal", hint="0-9 and a-f only", text=text)
         try:
-            raw = parse_digest(signal, text)
+            raw = parse_digest(signal, unhexlify(text))  # unlike bytes.fromhex() it passes over no blanks
+        except ValueError:
+            raise BadField(
+                name, f"a {signal} digest is hexadecimal", hint="0-9 and a-f only", text=text
+            ) from None
         except InputError as error:
             raise BadField(
                 name, str(error), hint="is the digest whole, and in the right column?", text=text

@@ -34,12 +34,7 @@ class Lines:
         self._lines = self._wide() if self._encoding.startswith("utf-16") else self._narrow()
 
     def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.number += 1
-        return line
+        return self._lines
 
     def _narrow(self) -> Iterator[str]:
         """Encodings in which the byte 10 ends a line and nothing else."""
@@ -59,6 +54,7 @@ class Lines:
                 except UnicodeDecodeError as error:
                     at = offset - len(raw) + error.start
                     self._reject(f"not {encoding}", self._guess(raw), at)
+            self.number += 1
             yield text if text else "\n"
 
     def _skip_line(self) -> int:
@@ -97,11 +93,13 @@ class Lines:
             offset += len(raw)
             *whole, rest = (rest + text).split("\n")
             for line in whole:
+                self.number += 1
                 yield line + "\n"
             if len(rest) > MAX_LINE:
                 self._reject("a line of more than a mebibyte", "is this the right file?", offset)
                 return
         if rest:
+            self.number += 1
             yield rest
 
     def _reject(self, reason: str, hint: str, offset: int) -> None:

@@ -21,6 +21,6 @@ def read_plain(lines: Lines, maker: RecordMaker, kind: str) -> Found:
                 raise BadField(
                     field, "more than one word on a line", hint="write blanks in a URL as %20", text=text
                 )
-            yield lines.number, maker.records([(field, text)], "", "", facts)
+            yield lines.number, (maker.plain(field, text, facts),)
         except BadField as error:
             yield lines.number, Reject(lines.number, "", str(error), error.hint, shorten(error.text))

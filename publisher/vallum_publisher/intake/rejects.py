@@ -56,7 +56,7 @@ class RejectedInput(InputError):
         self.rejects = tuple(sorted(rejects, key=lambda reject: (reject.line, reject.column)))
 
 
-Found = Iterator[tuple[int, list[Record] | Reject]]
+Found = Iterator[tuple[int, Sequence[Record] | Reject]]
 """What a format's reader yields: the line, and its records or what is wrong with it."""
 
 
