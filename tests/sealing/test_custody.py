@@ -15,6 +15,7 @@ from vallum.errors import ConfigError
 from vallum.format.epoch import Epoch
 from vallum.format.keypair import PrivateKey, Suite, generate
 from vallum.format.wrap import open_wrap, wrap_name
+from vallum_publisher.recipients.custody import Member
 
 FORMS = [f"site{at}.example/page" for at in range(10)]
 KEYS = [generate(suite) for suite in (Suite.X25519, Suite.HYBRID) for _ in range(4)]
@@ -71,7 +72,7 @@ def test_a_crash_between_catalog_and_store_is_mended_by_publishing(hotline: Hotl
     machine = Machine(hotline, tmp_path / "a")
     custody, info = hotline.publisher.custody, hotline.publisher.catalog.get_list("urls")
     custody.prepare(info, [STREAM, "urls.full"], actor="test", now=NOW)
-    custody.admit(info, STREAM, "member", machine.key.public(), actor="test", now=NOW)
+    custody.admit(info, STREAM, [Member("member", machine.key.public())], actor="test", now=NOW)
     hotline.publish(FORMS)
     assert machine.synced() == 1
     custody.open_epoch(info, STREAM, actor="test", now=NOW)
@@ -118,8 +119,8 @@ def test_many_recipients(hotline: Hotline) -> None:
     """The number in the store is a power of two, and each object one client's 2 KB."""
     info, custody = hotline.publisher.catalog.get_list("urls"), hotline.publisher.custody
     custody.prepare(info, [STREAM, "urls.full"], actor="test", now=NOW)
-    for at in range(40):
-        custody.admit(info, STREAM, f"member {at}", generate(Suite.X25519).public(), actor="test", now=NOW)
+    members = [Member(f"member {at}", generate(Suite.X25519).public()) for at in range(40)]
+    custody.admit(info, STREAM, members, actor="test", now=NOW)
     hotline.roster.rotate("urls", now=NOW)
     custody.upload(hotline.store)
     wraps = [data for key, data in hotline.objects().items() if key.startswith("wraps/")]

@@ -8,11 +8,11 @@ from vallum_publisher.catalog.audit import AuditRecord
 from vallum_publisher.catalog.catalog import Catalog, load_catalog, open_catalog
 from vallum_publisher.catalog.changeset import Applied, Progress
 from vallum_publisher.catalog.draft import KeyCollisionError
-from vallum_publisher.catalog.entitlement import OpenedEpoch, Recipient, Wrap
+from vallum_publisher.catalog.entitlement import NewRecipient, OpenedEpoch, Recipient, Wrap
 from vallum_publisher.catalog.entry import TEST_REF, Classification, Entry, Record, Status, classify, unite
 from vallum_publisher.catalog.lists import ListInfo, ListSpec, test_record
 from vallum_publisher.catalog.merge import Mode
-from vallum_publisher.catalog.rows import ListRow, ListStatus, RowChange
+from vallum_publisher.catalog.rows import ListRow, RowChange
 from vallum_publisher.catalog.versions import Version
 
 __all__ = [
@@ -26,8 +26,8 @@ __all__ = [
     "ListInfo",
     "ListRow",
     "ListSpec",
-    "ListStatus",
     "Mode",
+    "NewRecipient",
     "OpenedEpoch",
     "Progress",
     "Recipient",

@@ -22,11 +22,11 @@ from vallum_publisher.catalog import audit, changeset, dump, entitlement, lists,
 from vallum_publisher.catalog.changeset import Applied, Progress
 from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.engine import founding, open_engine, reading, writing
-from vallum_publisher.catalog.entitlement import OpenedEpoch, Recipient, Wrap
+from vallum_publisher.catalog.entitlement import NewRecipient, OpenedEpoch, Recipient, Wrap
 from vallum_publisher.catalog.entry import Entry, Record
 from vallum_publisher.catalog.lists import ListInfo, ListSpec
 from vallum_publisher.catalog.merge import Mode
-from vallum_publisher.catalog.rows import ListRow, ListStatus, RowChange
+from vallum_publisher.catalog.rows import ListRow, RowChange
 from vallum_publisher.catalog.versions import Version
 
 
@@ -115,11 +115,6 @@ class Catalog:
         with reading(self._engine) as connection:
             return lists.find_list(connection, name)
 
-    def status(self, name: str) -> ListStatus:
-        """Return one list in numbers."""
-        with reading(self._engine) as connection:
-            return rows.count(connection, lists.find_list(connection, name))
-
     def open_generation(self, name: str, *, actor: str, now: datetime) -> ListInfo:
         """Open the list's next generation: version 0, every listed row to be published anew (DESIGN §4).
 
@@ -186,6 +181,16 @@ class Catalog:
         """Return what a version begun now would change, by table and key."""
         with reading(self._engine) as connection:
             return rows.unpublished(connection, lists.find_list(connection, name).id)
+
+    def count_pending(self, name: str) -> int:
+        """Count what a version begun now would change."""
+        with reading(self._engine) as connection:
+            return rows.count_unpublished(connection, lists.find_list(connection, name).id)
+
+    def published_keys(self, name: str, table: str, keys: Iterable[bytes]) -> list[bytes]:
+        """Return those of some keys that are listed at the newest published version."""
+        with reading(self._engine) as connection:
+            return rows.published_keys(connection, lists.find_list(connection, name).id, table, keys)
 
     def touched_rows(self, name: str, table: str, after_version: int) -> Iterator[ListRow]:
         """Yield all rows that versions after ``after_version`` touched, the one under way included, by key.
@@ -270,15 +275,15 @@ class Catalog:
 
     # Recipients (a list's lock keeps two publishers from opening one epoch twice)
 
-    def put_secret(self, name: str, sealed: bytes) -> bytes:
-        """Keep a sealed secret under a new name; return what is kept, which may have been there before."""
+    def put_secrets(self, sealed: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Keep sealed secrets under new names; return what is kept, which may have been there before."""
         with writing(self._engine) as connection:
-            return entitlement.put_secret(connection, name, sealed)
+            return entitlement.put_secrets(connection, sealed)
 
-    def get_secret(self, name: str) -> bytes | None:
-        """Return a sealed secret, if there is one."""
+    def get_secrets(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return those of the named sealed secrets that there are."""
         with reading(self._engine) as connection:
-            return entitlement.get_secret(connection, name)
+            return entitlement.get_secrets(connection, names)
 
     def epochs(self, stream: str) -> list[OpenedEpoch]:
         """Return all epochs of a stream, oldest first."""
@@ -290,27 +295,19 @@ class Catalog:
         with reading(self._engine) as connection:
             return entitlement.stream_recipients(connection, stream)
 
-    def add_recipient(
-        self,
-        name: str,
-        stream: str,
-        recipient: str,
-        *,
-        line: str,
-        fingerprint: str,
-        since: int,
-        actor: str,
-        now: datetime,
-    ) -> Recipient:
-        """Record a recipient of one of the list's streams.
+    def add_recipients(
+        self, name: str, stream: str, new: Iterable[NewRecipient], *, since: int, actor: str, now: datetime
+    ) -> list[Recipient]:
+        """Record recipients of one of the list's streams, all or none.
 
         Raises:
-            ConfigError: its name is taken, or the key may read the stream already.
+            ConfigError: a name is taken, or a key may read the stream already.
         """
         with self._changing(name) as (connection, info):
-            added = entitlement.add_recipient(connection, stream, recipient, line, fingerprint, since, now)
-            told = {"stream": stream, "recipient": recipient, "fingerprint": fingerprint}
-            _record(connection, info, actor, "recipient add", now, **told)
+            added = entitlement.add_recipients(connection, stream, new, since, now)
+            for one in added:
+                told = {"stream": stream, "recipient": one.name, "fingerprint": one.fingerprint}
+                _record(connection, info, actor, "recipient add", now, **told)
             return added
 
     def open_epoch(
@@ -342,8 +339,7 @@ class Catalog:
             entitlement.open_epoch(
                 connection, stream, opened.generation, opened.number, opened.commitment, now
             )
-            for secret, sealed in secrets.items():
-                entitlement.put_secret(connection, secret, sealed)
+            entitlement.put_secrets(connection, secrets)
             entitlement.insert_wraps(connection, wraps)
             told: dict[str, object] = {"stream": stream, "epoch": opened.number, "wraps": len(wraps)}
             if revoked is not None:

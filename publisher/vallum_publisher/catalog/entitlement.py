@@ -6,16 +6,28 @@ Secrets come and go sealed (:mod:`vallum_publisher.vault`); what is in them, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from vallum.errors import ConfigError, StateError
 from vallum_publisher.catalog.entry import from_seconds, to_seconds
 from vallum_publisher.catalog.tables import epochs, recipients, secrets, wraps
+
+_MOST_NAMES = 10_000
+"""Parameters in one statement; SQLite takes 32,766."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecipient:
+    """One who is to be let in: whose key it is, the line as it was sent, the fingerprint as confirmed."""
+
+    name: str
+    line: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +76,25 @@ class OpenedEpoch:
     opened_at: datetime
 
 
-def put_secret(connection: Connection, name: str, sealed: bytes) -> bytes:
-    """Keep a sealed secret under a new name; return what is kept, which may have been there before."""
-    held = get_secret(connection, name)
-    if held is None:
-        connection.execute(insert(secrets).values(name=name, sealed=sealed))
-        return sealed
-    return held
+def put_secrets(connection: Connection, sealed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Keep sealed secrets under new names; return what is kept, which may have been there before."""
+    held = get_secrets(connection, list(sealed))
+    new = {name: secret for name, secret in sealed.items() if name not in held}
+    if new:
+        connection.execute(
+            insert(secrets), [{"name": name, "sealed": secret} for name, secret in new.items()]
+        )
+    return {**held, **new}
 
 
-def get_secret(connection: Connection, name: str) -> bytes | None:
-    """Read a sealed secret."""
-    found = connection.execute(select(secrets.c.sealed).where(secrets.c.name == name)).scalar_one_or_none()
-    return None if found is None else bytes(found)
+def get_secrets(connection: Connection, names: Sequence[str]) -> dict[str, bytes]:
+    """Read sealed secrets: those of the names that there are."""
+    found: dict[str, bytes] = {}
+    for at in range(0, len(names), _MOST_NAMES):
+        wanted = secrets.c.name.in_(names[at : at + _MOST_NAMES])
+        rows = connection.execute(select(secrets.c.name, secrets.c.sealed).where(wanted))
+        found |= {row.name: bytes(row.sealed) for row in rows}
+    return found
 
 
 def stream_epochs(connection: Connection, stream: str) -> list[OpenedEpoch]:
@@ -109,31 +127,50 @@ def open_epoch(
     )
 
 
-def add_recipient(
-    connection: Connection, stream: str, name: str, line: str, fingerprint: str, since: int, now: datetime
-) -> Recipient:
-    """Record a recipient.
+def add_recipients(
+    connection: Connection, stream: str, new: Iterable[NewRecipient], since: int, now: datetime
+) -> list[Recipient]:
+    """Record recipients, all or none.
 
     Raises:
-        ConfigError: the name is taken, or the key may read the stream already.
+        ConfigError: a name is taken, or a key may read the stream already.
     """
-    for held in stream_recipients(connection, stream):
-        if held.revoked_at is None and held.name == name:
-            raise ConfigError(f"{stream} has a recipient {name!r} already", hint="such as 'name (site 2)'")
-        if held.revoked_at is None and held.fingerprint == fingerprint:
-            raise ConfigError(f"the key of {held.name!r} is this very key")
-    result = connection.execute(
-        insert(recipients).values(
-            stream=stream,
-            name=name,
-            line=line,
-            fingerprint=fingerprint,
-            since=since,
-            added_at=to_seconds(now),
+    readers = [held for held in stream_recipients(connection, stream) if held.revoked_at is None]
+    names = {held.name: held.fingerprint for held in readers}
+    keys = {held.fingerprint: held.name for held in readers}
+    added: list[Recipient] = []
+    for one in new:
+        if one.name in names:
+            raise ConfigError(
+                f"{stream} has a recipient {one.name!r} already", hint="such as 'name (site 2)'"
+            )
+        if one.fingerprint in keys:
+            raise ConfigError(f"the key of {keys[one.fingerprint]!r} is this very key")
+        names[one.name], keys[one.fingerprint] = one.fingerprint, one.name
+        result = connection.execute(
+            insert(recipients).values(
+                stream=stream,
+                name=one.name,
+                line=one.line,
+                fingerprint=one.fingerprint,
+                since=since,
+                added_at=to_seconds(now),
+            )
         )
-    )
-    (number,) = result.inserted_primary_key or (0,)
-    return _recipient(connection.execute(select(recipients).where(recipients.c.id == number)).one())
+        (number,) = result.inserted_primary_key or (0,)
+        added.append(
+            Recipient(
+                number,
+                stream,
+                one.name,
+                one.line,
+                one.fingerprint,
+                since,
+                from_seconds(to_seconds(now)),
+                None,
+            )
+        )
+    return added
 
 
 def stream_recipients(connection: Connection, stream: str | None = None) -> list[Recipient]:
@@ -191,14 +228,16 @@ def read_wraps(connection: Connection, stream: str | None = None, *, waiting: bo
 
 def mark_stored(connection: Connection, names: Sequence[str]) -> None:
     """Say that wraps are in the store."""
-    for name in names:
-        connection.execute(update(wraps).where(wraps.c.name == name).values(stored=1))
+    if names:
+        named = update(wraps).where(wraps.c.name == bindparam("which")).values(stored=1)
+        connection.execute(named, [{"which": name} for name in names])
 
 
 def delete_wraps(connection: Connection, names: Sequence[str]) -> None:
     """Forget wraps."""
-    for name in names:
-        connection.execute(delete(wraps).where(wraps.c.name == name))
+    if names:
+        named = delete(wraps).where(wraps.c.name == bindparam("which"))
+        connection.execute(named, [{"which": name} for name in names])
 
 
 def _recipient(row: Row[Any]) -> Recipient:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, VallumError
 from vallum.expression import PEPPER_BYTES
 from vallum.format.epoch import Epoch, commit_epoch
 from vallum.format.keypair import PublicKey, Suite, parse_line
@@ -25,9 +26,19 @@ from vallum.format.wrap import (
     seal_wrap,
     wrap_name,
 )
-from vallum_publisher.catalog import Catalog, ListInfo, OpenedEpoch, Recipient, Wrap
+from vallum_publisher.catalog import Catalog, ListInfo, NewRecipient, OpenedEpoch, Recipient, Wrap
 from vallum_publisher.store import WRAP, ObjectStore
 from vallum_publisher.vault import Vault
+
+_UPLOADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One who is to be let in: whose key it is and which of theirs, and the key."""
+
+    name: str
+    key: PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,17 @@ class Custody:
 
     def seed(self, recipient: Recipient) -> bytes:
         """What a recipient's decoys come of; drawn when it is first asked for."""
-        return self._put(f"seed/{recipient.id}", secrets.token_bytes(SEED_BYTES))
+        return self.seeds([recipient])[recipient.id]
+
+    def seeds(self, recipients: Iterable[Recipient]) -> dict[int, bytes]:
+        """The seeds of many recipients, by their ids."""
+        names = {one.id: f"seed/{one.id}" for one in recipients}
+        held = self._catalog.get_secrets(list(names.values()))
+        missing = [name for name in names.values() if name not in held]
+        if missing:
+            drawn = {name: self._vault.seal(name, secrets.token_bytes(SEED_BYTES)) for name in missing}
+            held |= self._catalog.put_secrets(drawn)
+        return {at: self._vault.open(name, held[name]) for at, name in names.items()}
 
     def key(self, epoch: Epoch) -> bytes:
         """The key of one epoch; errors as of :meth:`pepper`."""
@@ -146,26 +167,21 @@ class Custody:
         return [one for one in self._catalog.recipients(stream) if one.revoked_at is None]
 
     def admit(
-        self, info: ListInfo, stream: str, name: str, key: PublicKey, *, actor: str, now: datetime
-    ) -> Recipient:
-        """Record a recipient, whose fingerprint was confirmed; :meth:`complete` makes its wrap.
+        self, info: ListInfo, stream: str, members: Iterable[Member], *, actor: str, now: datetime
+    ) -> list[Recipient]:
+        """Record recipients, whose fingerprints were confirmed; :meth:`complete` makes their wraps.
 
         Raises:
-            ConfigError: its name is taken, the key may read the stream already, or the list is public.
+            ConfigError: a name is taken, a key may read the stream already, or the list is public.
         """
         keyed = self.current(info, stream)
         if keyed is None:
             raise ConfigError(f"{info.name} is public: everyone can read it")
-        return self._catalog.add_recipient(
-            info.name,
-            stream,
-            name,
-            line=key.line(),
-            fingerprint=key.fingerprint().replace(" ", ""),
-            since=keyed.epoch.number,
-            actor=actor,
-            now=now,
-        )
+        new = [
+            NewRecipient(one.name, one.key.line(), one.key.fingerprint().replace(" ", "")) for one in members
+        ]
+        since = keyed.epoch.number
+        return self._catalog.add_recipients(info.name, stream, new, since=since, actor=actor, now=now)
 
     def complete(self, info: ListInfo, stream: str) -> list[str]:
         """Wrap the current epoch's key for every reader who has no wrap of it yet.
@@ -183,16 +199,17 @@ class Custody:
         held = [wrap for wrap in self._catalog.wraps(stream) if _is_of(wrap, epoch)]
         known = {wrap.recipient for wrap in held}
         missing = [one for one in self.readers(stream) if one.id not in known]
+        new = self._reals(info, epoch, keyed.key, missing)
         add: list[Wrap] = []
         gone: list[str] = []
         for suite in Suite:
-            new = [one for one in missing if parse_line(one.line).suite is suite]
+            mine = [wrap for wrap in new if wrap.suite == suite]
             covers = [wrap.name for wrap in held if wrap.suite == suite and wrap.recipient is None]
-            taken = covers[: len(new)]
+            taken = covers[: len(mine)]
             gone += taken
-            add += self._reals(info, epoch, keyed.key, new)
-            left = sum(wrap.suite == suite for wrap in held) - len(taken) + len(new)
-            if new:
+            add += mine
+            left = sum(wrap.suite == suite for wrap in held) - len(taken) + len(mine)
+            if mine:
                 add += _covers(epoch, keyed.key, suite, covers_wanted(left))
         if add:
             self._catalog.change_wraps(add=add, gone=gone)
@@ -202,12 +219,19 @@ class Custody:
         """Upload what wraps wait for it; return how many did.
 
         Raises:
-            UnavailableError: the store does not answer; run it again.
+            UnavailableError: the store does not answer; run it again, what came through stays.
         """
         waiting = self._catalog.wraps(waiting=True)
-        for wrap in waiting:
-            store.create(wrap.name, wrap.data, WRAP)
-        self._catalog.change_wraps(stored=[wrap.name for wrap in waiting])
+        failed: VallumError | None = None
+        stored: list[str] = []
+        for wrap, error in zip(waiting, _at_once(store, waiting), strict=True):
+            if error is None:
+                stored.append(wrap.name)
+            failed = failed or error
+        if stored:
+            self._catalog.change_wraps(stored=stored)
+        if failed is not None:
+            raise failed
         return len(waiting)
 
     def collect(self, store: ObjectStore, now: datetime, retention: timedelta) -> int:
@@ -244,18 +268,13 @@ class Custody:
 
     def _reals(self, info: ListInfo, epoch: Epoch, key: bytes, readers: list[Recipient]) -> list[Wrap]:
         commitment, pepper = commit_epoch(epoch, key), self.pepper(info) if readers else b""
+        seeds = self.seeds(readers)
         made = []
         for recipient in readers:
             public = parse_line(recipient.line)
-            made.append(
-                _wrap(
-                    epoch,
-                    public.suite,
-                    wrap_name(commitment, public),
-                    seal_wrap(epoch, Secrets(key, pepper, self.seed(recipient)), public),
-                    recipient.id,
-                )
-            )
+            contents = Secrets(key, pepper, seeds[recipient.id])
+            sealed = seal_wrap(epoch, contents, public)
+            made.append(_wrap(epoch, public.suite, wrap_name(commitment, public), sealed, recipient.id))
         return made
 
     @property
@@ -265,16 +284,32 @@ class Custody:
         return self._opened
 
     def _put(self, name: str, secret: bytes) -> bytes:
-        held = self._catalog.get_secret(name)
-        if held is None:
-            held = self._catalog.put_secret(name, self._vault.seal(name, secret))
-        return self._vault.open(name, held)
+        held = self._catalog.get_secrets([name]) or self._catalog.put_secrets(
+            {name: self._vault.seal(name, secret)}
+        )
+        return self._vault.open(name, held[name])
 
     def _get(self, name: str) -> bytes:
-        held = self._catalog.get_secret(name)
-        if held is None:
+        held = self._catalog.get_secrets([name])
+        if name not in held:
             raise ConfigError(f"the catalog has no secret {name}", hint="restore its backup")
-        return self._vault.open(name, held)
+        return self._vault.open(name, held[name])
+
+
+def _at_once(store: ObjectStore, wraps: Sequence[Wrap]) -> list[VallumError | None]:
+    """Upload wraps, several at a time: a thousand of them wait for the store, not for each other."""
+
+    def create(wrap: Wrap) -> VallumError | None:
+        try:
+            store.create(wrap.name, wrap.data, WRAP)
+        except VallumError as error:
+            return error
+        return None
+
+    if not wraps:
+        return []
+    with ThreadPoolExecutor(min(_UPLOADS, len(wraps))) as pool:
+        return list(pool.map(create, wraps))
 
 
 def _epoch_of_run(key: str) -> tuple[str, int, int] | None:

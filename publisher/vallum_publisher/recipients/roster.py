@@ -6,11 +6,13 @@ what a crash left.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from vallum.errors import ConfigError
 from vallum.format.keypair import PublicKey
 from vallum_publisher.catalog import ListInfo, Recipient
+from vallum_publisher.recipients.custody import Member
 from vallum_publisher.release.publisher import Published, Publisher
 from vallum_publisher.release.version import streams_of
 
@@ -23,12 +25,16 @@ class Roster:
         self._custody = publisher.custody
 
     def admit(self, stream: str, name: str, key: PublicKey, *, now: datetime) -> Recipient:
-        """Let a recipient read a stream from its current epoch on.
+        """Let one recipient in; see :meth:`admit_all`."""
+        (recipient,) = self.admit_all(stream, [Member(name, key)], now=now)
+        return recipient
+
+    def admit_all(self, stream: str, members: Sequence[Member], *, now: datetime) -> list[Recipient]:
+        """Let recipients read a stream from its current epoch on; all of them, or none.
 
         Args:
             stream: ``<list>.<edition>``.
-            name: whose key it is, and which of theirs.
-            key: the public key; its fingerprint has been confirmed.
+            members: names and public keys; the fingerprints have been confirmed.
             now: the time.
 
         Raises:
@@ -39,12 +45,12 @@ class Roster:
         with publisher.workspace.lock():
             info = self._list_of(stream)
             self._custody.ensure_epochs(info, [stream], actor=publisher.actor, now=now)
-            recipient = self._custody.admit(info, stream, name, key, actor=publisher.actor, now=now)
+            admitted = self._custody.admit(info, stream, members, actor=publisher.actor, now=now)
             gone = self._custody.complete(info, stream)
             self._custody.upload(publisher.store)
             for cover in gone:
                 publisher.store.delete(cover)
-            return recipient
+            return admitted
 
     def revoke(self, stream: str, who: str, *, now: datetime) -> Published:
         """Open a new epoch without a recipient: everything published from now on is closed to it.
