@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from schemas.vectorsmith import PEPPER, Vectors, refusals, vector
-from schemas.vectorsmith.streams import DIGESTS, NEAR, URLS, Row, Stream, digest, file_of, over_the_wire
+from schemas.vectorsmith.streams import (
+    DIGESTS,
+    NEAR,
+    URLS,
+    Row,
+    Stream,
+    digest,
+    file_of,
+    over_the_wire,
+    removals_apart,
+)
 from vallum.format.run import Run, apply_run, format_body, parse_run
 from vallum.format.table import Table, format_table
 
@@ -76,6 +87,12 @@ def good() -> Vectors:
         held,
     )
     yield _leads("a step that removes all rows", full, full.step(URLS, [], URLS), held)
+    many: list[Row] = [(4, f"{name}.example", ()) for name in "abcdefgh"]
+    held_many = apply_run(over_the_wire(full, full.base({"exact": many}, 6)), {}, 0)
+    apart = removals_apart(sorted(int.from_bytes(full.key(row)) for row in many))
+    step = full.step(many, [], many)
+    grouped = replace(step, sections=(replace(step.sections[0], removals=apart),))
+    yield _leads("a step with eight groups of removals", full, grouped, held_many)
     yield _leads("a base replaces what is held", full, full.base({"exact": URLS[:2]}), held)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from vallum.expression import TAGS, Keyer
 from vallum.format.columns import compress, encode_varint, padme
-from vallum.format.removal import Removals, choose_removals, unique_bits
+from vallum.format.removal import KEY_BITS, Removals, choose_removals, unique_bits
 from vallum.format.rows import Rows
 from vallum.format.run import Run, RunHeader, format_body, parse_run
 from vallum.format.section import Codec, Section
@@ -117,6 +117,11 @@ def removals(removed: Sequence[int], union: Sequence[int]) -> Removals:
         above = min((other for other in union if other > key), default=None)
         pairs.append((key, unique_bits(key, below, above)))
     return choose_removals(pairs)
+
+
+def removals_apart(removed: Sequence[int], bits: int = 32) -> Removals:
+    """Each key in a group of its own, of ``bits`` bits, of one more, and so on: no publisher would."""
+    return tuple((bits + at, (key >> KEY_BITS - bits - at,)) for at, key in enumerate(removed))
 
 
 def header(stream: Stream, raw: bytes, **change: int | bytes) -> bytes:

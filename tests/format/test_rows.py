@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from hashlib import shake_128
+from itertools import combinations, pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vallum.errors import StateError
-from vallum.format.removal import choose_removals, resolve_removals, unique_bits
+from vallum.format.columns import encode_rice
+from vallum.format.removal import GROUPS, Removals, choose_removals, resolve_removals, unique_bits
 from vallum.format.rows import Rows, ascends, splice
 from vallum.format.table import count_tags, recount
 from vallum.labels import LabelSet
@@ -118,12 +122,40 @@ def test_a_removal_names_its_row_and_no_other_of_the_span(union: set[int], data:
             for key in removed
         ]
     )
-    assert len(chosen) <= 2
+    assert len(chosen) <= GROUPS
     held = data.draw(st.sets(st.sampled_from(ordered)))
     keys = [key.to_bytes(12) for key in sorted(held)]
     rows = Rows.build(keys, [()] * len(keys), None)
     found = sorted(resolve_removals(rows, chosen))
     assert [int.from_bytes(rows.key(at)) for at in found] == sorted(held & set(removed))
+
+
+def test_rows_that_crowd_on_a_host_do_not_make_all_removals_long() -> None:
+    """They need more bits than others do; with two lengths the column was half as long again."""
+    drawn = [int.from_bytes(shake_128(b"%d" % at).digest(12)) for at in range(5000)]
+    host = drawn[0] >> 76 << 76
+    union = sorted({*drawn[:4000], *(host | key & (1 << 76) - 1 for key in drawn[4000:])})
+    wanted = [
+        (key, unique_bits(key, union[at - 1] if at else None, union[at + 1] if at + 1 < len(union) else None))
+        for at, key in enumerate(union)
+        if at % 3 == 0
+    ]
+    chosen = choose_removals(wanted)
+    assert 3 <= len(chosen) <= GROUPS
+
+    def size(removals: Removals) -> int:
+        return sum(len(encode_rice(prefixes, bits)) for bits, prefixes in removals)
+
+    def under(lengths: tuple[int, ...]) -> Removals:
+        return tuple(
+            (most, tuple(sorted(key >> 96 - most for key, bits in wanted if least < bits <= most)))
+            for least, most in pairwise((0, *lengths))
+        )
+
+    needed = sorted({bits for _, bits in wanted})
+    for two in combinations(needed, 2):
+        if two[1] == needed[-1]:
+            assert size(chosen) < 0.85 * size(under(two))
 
 
 def test_a_prefix_that_two_rows_begin_with_is_refused() -> None:

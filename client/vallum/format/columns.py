@@ -20,12 +20,21 @@ from vallum.format import limits
 
 _WINDOW_LOG = limits.ZSTD_WINDOW.bit_length() - 1
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_LARGE = 1 << 20
+_TABLE_LOG = 17
+"""Beyond a megabyte, zstd's match finder has tables of so many entries, as a logarithm."""
 
 
 def pack(value: object) -> bytes:
     """Encode arrays, strings, integers and bytes as canonical msgpack: shortest forms, no maps."""
     packed: bytes = msgpack.packb(value, use_bin_type=True)
     return packed
+
+
+def pack_array(length: int) -> bytes:
+    """The head of an array of so many values, which follow it one after another."""
+    head: bytes = msgpack.Packer().pack_array_header(length)
+    return head
 
 
 def unpack(layer: str, data: bytes | memoryview[int], max_values: int) -> Any:
@@ -110,18 +119,36 @@ class _Reader:
         return taken
 
 
-def compress(raw: bytes, level: int) -> bytes:
-    """Make one zstd frame that declares its size and stays within the window limit."""
+def compress(raw: bytes, level: int, blocks: Sequence[int] = ()) -> bytes:
+    """Make one zstd frame that declares its size and stays within the window limit.
+
+    Args:
+        raw: what to compress.
+        level: zstd's.
+        blocks: sizes of the stretches that are each to begin a block (:mod:`vallum.format.blocks`).
+    """
     best = zstandard.ZstdCompressionParameters.from_level(level, source_size=len(raw))
+    # Columns are sorted: what is alike lies close, and a large table of what lies far is slow to search.
+    most = _TABLE_LOG if len(raw) > _LARGE else 30
     parameters = zstandard.ZstdCompressionParameters.from_level(
         level,
         source_size=len(raw),
         window_log=min(best.window_log, _WINDOW_LOG),
+        hash_log=min(best.hash_log, most),
+        chain_log=min(best.chain_log, most),
         write_content_size=True,
         write_checksum=False,
         write_dict_id=False,
     )
-    return zstandard.ZstdCompressor(compression_params=parameters).compress(raw)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    if len(blocks) < 2:
+        return compressor.compress(raw)
+    stream, view, frame, at = compressor.compressobj(size=len(raw)), memoryview(raw), bytearray(), 0
+    for size in blocks:
+        frame += stream.compress(view[at : at + size])
+        frame += stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        at += size
+    return bytes(frame + stream.flush())
 
 
 def decompress(layer: str, frame: bytes | memoryview[int], raw_max: int) -> bytes:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import compress
-from operator import ne
 
 from vallum.errors import FormatError, InputError
 from vallum.expression import TAGS, Keyer, Scope, host_of
@@ -29,11 +27,6 @@ _BLOCK = 1 << 18
 """Bytes of text that become lines at a time; more than the longest line."""
 
 
-def form_order(form: str, code: int) -> tuple[str, str, int]:
-    """Sort key of forms in a run: the host's labels from last to first, then the form, then the tag."""
-    return turned(host_of(form)), form, code
-
-
 def turned(host: str) -> str:
     """Write a host's labels from the last to the first, or back again."""
     return ".".join(reversed(host.split(".")))
@@ -41,33 +34,41 @@ def turned(host: str) -> str:
 
 def encode_forms(rows: Rows) -> tuple[list[int], list[object]]:
     """Write the rows' values; return their label ids in that order, and the columns of format.md §4.4.2."""
-    values = [(value[0], value[1:].decode("ascii")) for value in rows.iter_values()]
-    order = [at for _, at in sorted((form_order(form, code), at) for at, (code, form) in enumerate(values))]
-    tags = bytes(values[at][0] for at in order)
+    text = str(rows.values, "ascii")
+    lines: list[tuple[str, int, int]] = []
+    start = 0
+    for at, length in enumerate(rows.lengths or ()):
+        form = text[start + 1 : start + length]
+        # Sorts by turned host, form, tag: no byte of them is below the line feed between.
+        lines.append((f"{turned(host_of(form))}\n{form}", ord(text[start]), at))
+        start += length
+    lines.sort()
     shared, rests, paths = bytearray(), [], []
     previous = ""
-    for at in order:
-        form = values[at][1]
-        host = host_of(form)
-        backwards = turned(host)
+    for line, _, _ in lines:
+        backwards, _, form = line.partition("\n")
         common = _common(previous, backwards)
         shared.append(common)
         rests.append(backwards[common:])
-        paths.append(form[len(host) + 1 :])
+        paths.append(form[len(backwards) + 1 :])
         previous = backwards
+    tags = bytes(code for _, code, _ in lines)
     columns: list[object] = [
         tags[:1] if len(set(tags)) == 1 else tags,
         bytes(shared),
         "\n".join(rests).encode("ascii"),
         "\n".join(paths).encode("ascii"),
     ]
-    return [rows.label_ids[at] for at in order], columns
+    return [rows.label_ids[at] for _, _, at in lines], columns
 
 
 def _common(a: str, b: str) -> int:
     """Leading characters that two hosts have in common, as far as one byte can say."""
     most = min(len(a), len(b), _MOST_SHARED)
-    return next(compress(range(most), map(ne, a[:most], b[:most])), most)
+    if a == b:
+        return most
+    differ = int.from_bytes(a[:most].encode("ascii")) ^ int.from_bytes(b[:most].encode("ascii"))
+    return most - (differ.bit_length() + 7) // 8
 
 
 def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:

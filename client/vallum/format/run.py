@@ -12,8 +12,8 @@ from typing import Any
 
 from vallum.errors import FormatError, StateError, StorageError
 from vallum.format import limits
+from vallum.format.blocks import compress_columns
 from vallum.format.columns import (
-    compress,
     decode_varint,
     decompress,
     encode_varint,
@@ -182,19 +182,32 @@ def parse_run(codec: Codec, data: bytes | memoryview[int]) -> Run:
     return parse_body(codec, header, frame)
 
 
+def _body(codec: Codec, table_salt: bytes, sections: tuple[Section, ...]) -> list[object]:
+    salt = b"" if table_salt == _NO_SALT else table_salt
+    return [salt, [encode_section(codec, section) for section in sections]]
+
+
 def format_body(codec: Codec, table_salt: bytes, sections: tuple[Section, ...]) -> bytes:
     """Write the body before compression."""
-    salt = b"" if table_salt == _NO_SALT else table_salt
-    return pack([salt, [encode_section(codec, section) for section in sections]])
+    return pack(_body(codec, table_salt, sections))
+
+
+def format_frame(codec: Codec, run: Run, level: int) -> tuple[bytes, int]:
+    """Write the zstd frame of a run's body; return it and the header's ``raw_max``.
+
+    Raises:
+        FormatError: the body is larger than any client takes.
+    """
+    frame, size = compress_columns(_body(codec, run.table_salt, run.sections), level)
+    if size > limits.RAW:
+        raise FormatError(_BODY, f"a body of {size} bytes is larger than {limits.RAW}")
+    return frame, padme(size)
 
 
 def format_run(codec: Codec, run: Run, level: int = 19) -> bytes:
     """Write a run of a public list. ``run.header.raw_max`` is computed here and need not be right."""
-    raw = format_body(codec, run.table_salt, run.sections)
-    if len(raw) > limits.RAW:
-        raise FormatError(_BODY, f"a body of {len(raw)} bytes is larger than {limits.RAW}")
-    header = replace(run.header, raw_max=padme(len(raw)))
-    return header.format() + compress(raw, level)
+    frame, raw_max = format_frame(codec, run, level)
+    return replace(run.header, raw_max=raw_max).format() + frame
 
 
 def apply_run(run: Run, held: Mapping[str, Table], host_bits: int) -> dict[str, Table]:

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from vallum.errors import ConfigError, FormatError, TrustError
 from vallum.format import limits
-from vallum.format.columns import compress, padme
+from vallum.format.columns import padme
 from vallum.format.epoch import Epoch
-from vallum.format.run import RUN_SALT_BYTES, Run, RunHeader, format_body, parse_body, parse_header
+from vallum.format.run import RUN_SALT_BYTES, Run, RunHeader, format_frame, parse_body, parse_header
 from vallum.format.section import Codec
 
 KEY_BYTES = 32
@@ -68,12 +68,7 @@ def seal_run(
         raise ConfigError(f"an epoch key has {KEY_BYTES} bytes")
     if (run.header.generation, run.header.epoch) != (epoch.generation, epoch.number):
         raise ConfigError("the run is of another generation or epoch than the key it is to be sealed with")
-    raw = format_body(codec, run.table_salt, run.sections)
-    if len(raw) > limits.RAW:
-        raise FormatError("run.body", f"a body of {len(raw)} bytes is larger than {limits.RAW}")
-    frame = compress(raw, level)
-    raw_max = padme(len(raw))
-    del raw
+    frame, raw_max = format_frame(codec, run, level)
     whole = padme(_LENGTH_BYTES + len(frame) + TAG_BYTES) - TAG_BYTES
     body = len(frame).to_bytes(_LENGTH_BYTES) + frame + bytes(whole - _LENGTH_BYTES - len(frame))
     header = replace(run.header, raw_max=raw_max, salt=_salt(epoch, key, run.header, body))
