@@ -181,6 +181,6 @@ def check(catalog: Catalog, model: Model) -> None:
     assert entries.keys() == model.entries.keys()
     for at, record in model.entries.items():
         assert (entries[at].labels, entries[at].status) == (record.labels, record.status)
-    status = catalog.status("urls")
-    assert (status.info.version, status.unpublished) == (model.version, len(changes))
-    assert sum(status.rows.values()) == len(model.published)
+    assert (catalog.get_list("urls").version, catalog.count_pending("urls")) == (model.version, len(changes))
+    asked = {*model.touched, *model.wanted(), *model.published, bytes(12)}
+    assert set(catalog.published_keys("urls", "exact", asked)) == model.published.keys()

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, TextClause, create_engine, event, ins
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from vallum.durable import os_errors
 from vallum.errors import BusyError, ConfigError, StorageError, VallumError
 from vallum_publisher.catalog.tables import REVISION
 
@@ -31,6 +32,18 @@ _SQLITE_PRAGMAS = (
     "PRAGMA cache_size = -131072",  # 128 MiB: what a million rows' indexes touch in one change
     "PRAGMA journal_size_limit = 67108864",
 )
+_RIGHTS = "run as the user who owns the catalog, or give this user access to it and to its folder"
+_SQLITE_HINTS = {
+    # Not only a failing disk: a quota and a limit on a file's size come as this, too.
+    sqlite3.SQLITE_IOERR: "look at the disk: free space, quota, limits on file sizes, its own errors",
+    sqlite3.SQLITE_CORRUPT: "restore the catalog from its backup",
+    sqlite3.SQLITE_NOTADB: "is this the right file? if so, restore the catalog from its backup",
+    sqlite3.SQLITE_READONLY: _RIGHTS,
+    sqlite3.SQLITE_CANTOPEN: _RIGHTS,
+    sqlite3.SQLITE_PERM: _RIGHTS,
+    sqlite3.SQLITE_AUTH: _RIGHTS,
+}
+
 _BUSY_STATES = {"55P03", "40P01", "40001"}
 """PostgreSQL: lock not available, deadlock, serialization failure."""
 _FULL_STATES = {"53100", "53200", "25006"}
@@ -155,7 +168,7 @@ def _convert(error: BaseException | None) -> VallumError:
             return _busy()
         if code == sqlite3.SQLITE_FULL:
             return StorageError("the disk that holds the catalog is full", hint="free space, then try again")
-        return StorageError(f"the catalog cannot be used: {error}", hint="check the file and its permissions")
+        return StorageError(f"the catalog cannot be used: {error}", hint=_SQLITE_HINTS.get(code, ""))
     state = getattr(error, "sqlstate", None)
     if state in _BUSY_STATES:
         return _busy()
@@ -194,13 +207,11 @@ def _ensure_file(url: URL, *, create: bool) -> None:
     if not url.database or url.database == ":memory:":
         raise ConfigError("a catalog lives in a file", hint="give a path")
     path = Path(url.database)
-    try:
+    with os_errors(path, "make the catalog"):
         if create:
             path.touch(mode=0o600)
         elif not path.exists():
             raise ConfigError(f"no catalog at {path}", hint="run vallum-publisher init first")
-    except OSError as error:
-        raise StorageError(f"cannot make the catalog {path}: {error.strerror}") from None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

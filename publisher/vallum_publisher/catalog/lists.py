@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select
 
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, FormatError
 from vallum.expression import DIGEST_TAGS, URL_TAGS
-from vallum.format.charter import CANON, TABLES, WIDE_PER_WEEK, is_list_name
-from vallum.format.limits import HEAD_STRING, MAX_AGE
+from vallum.format.charter import (
+    CANON,
+    TABLES,
+    WIDE_PER_WEEK,
+    Charter,
+    format_charter,
+    is_list_name,
+    parse_charter,
+)
+from vallum.format.limits import MAX_AGE, MIN_POLL
 from vallum.labels import TEST
 from vallum.testrow import TEST_SCOPE, test_digest, test_url
 from vallum_publisher.catalog.entry import Record, from_seconds, to_seconds
 from vallum_publisher.catalog.tables import lists
 
 _URL_HOST_BITS = 20
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +155,16 @@ def _checked(spec: ListSpec) -> dict[str, object]:
         raise ConfigError(f"host_bits of a {spec.kind} list is between 0 and {widest}")
     if spec.appeal_url and not spec.appeal_url.startswith("https://"):
         raise ConfigError("the appeal URL is not https", hint="such as https://hotline.example/appeal")
-    for what in ("publisher", "jurisdiction", "appeal_url"):
-        said: str = getattr(spec, what)
-        if len(said.encode()) > HEAD_STRING or _CONTROL.search(said):
-            raise ConfigError(f"{what} has more than {HEAD_STRING} bytes or a control character")
+    _check_charter(spec, host_bits, tables, editions)
     if not 3600 <= spec.max_age <= MAX_AGE:
         raise ConfigError(
             f"max_age is between an hour and {MAX_AGE // 86400} days",
             hint="72 hours for a list that a machine signs; more where people must",
         )
-    if spec.min_poll < 0 or spec.wide_per_week < 0:
-        raise ConfigError("min_poll and wide_per_week are not negative")
+    if not 0 <= spec.min_poll <= MIN_POLL:
+        raise ConfigError(
+            f"min_poll is between 0 and {MIN_POLL} seconds", hint="clients poll that often whatever is asked"
+        )
     return {
         "name": spec.name,
         "kind": spec.kind,
@@ -174,3 +179,29 @@ def _checked(spec: ListSpec) -> dict[str, object]:
         "max_age": spec.max_age,
         "min_poll": spec.min_poll,
     }
+
+
+def _check_charter(
+    spec: ListSpec, host_bits: int, tables: tuple[str, ...], editions: tuple[str, ...]
+) -> None:
+    """Ask the client's own reader: what it refuses must not even be recorded, let alone signed."""
+    charter = Charter(
+        uid=bytes(16),
+        generation=1,
+        kind=spec.kind,
+        host_bits=host_bits,
+        tables=tables,
+        editions=editions,
+        publisher=spec.publisher,
+        jurisdiction=spec.jurisdiction,
+        appeal_url=spec.appeal_url,
+        wide_per_week=spec.wide_per_week,
+        pepper=None if spec.public else "0" * 64,
+    )
+    try:
+        parse_charter(format_charter(charter))
+    except (FormatError, UnicodeEncodeError) as error:
+        said = "a text is no Unicode" if isinstance(error, UnicodeEncodeError) else str(error)
+        raise ConfigError(
+            f"clients would refuse this list: {said}", hint="percent-encode a URL, shorten a text"
+        ) from None

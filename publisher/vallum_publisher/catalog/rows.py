@@ -6,20 +6,19 @@ meanwhile shows in :func:`unpublished` only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from vallum.labels import LabelSet
 from vallum_publisher.catalog.classes import UNLISTED, LabelSets
 from vallum_publisher.catalog.engine import indexed
 from vallum_publisher.catalog.entry import Entry, Status, classify, from_seconds
-from vallum_publisher.catalog.lists import ListInfo
-from vallum_publisher.catalog.tables import TABLE_IDS, TABLE_NAMES
+from vallum_publisher.catalog.tables import TABLE_IDS, TABLE_NAMES, list_rows
 
 _BLOCK = 10_000
+_LOOKUP = 500
 
 
 class ListRow(NamedTuple):
@@ -51,16 +50,6 @@ class RowChange(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<RowChange in {self.table}>"
-
-
-@dataclass(frozen=True, slots=True)
-class ListStatus:
-    """A list in numbers. ``rows`` as published, ``unpublished`` rows that differ from that."""
-
-    info: ListInfo
-    entries: dict[Status, int]
-    rows: dict[str, int]
-    unpublished: int
 
 
 def unpublished(connection: Connection, list_id: int) -> list[RowChange]:
@@ -145,27 +134,29 @@ def entries_of(connection: Connection, list_id: int, key: bytes | None) -> Itera
         )
 
 
-def count(connection: Connection, info: ListInfo) -> ListStatus:
-    """Count a list's entries and rows."""
-
-    def numbers(sql: str) -> dict[Any, int]:
-        found = connection.execute(indexed(connection, sql), {"list": info.id})
-        return {row[0]: row[1] for row in found}
-
-    by_status = numbers("SELECT status, count(*) FROM entries WHERE list_id = :list GROUP BY status")
-    by_table = numbers(
-        "SELECT tbl, count(*) FROM list_rows WHERE list_id = :list AND published <> 0 GROUP BY tbl"
-    )
-    waiting = (
-        "SELECT 0, count(*) FROM list_rows INDEXED BY list_rows_unpublished "
+def count_unpublished(connection: Connection, list_id: int) -> int:
+    """Count what a version begun now would change; the cost grows with that, not with the list."""
+    sql = (
+        "SELECT count(*) FROM list_rows INDEXED BY list_rows_unpublished "
         "WHERE list_id = :list AND wanted <> published"
     )
-    return ListStatus(
-        info,
-        {Status(status): number for status, number in by_status.items()},
-        {name: by_table.get(TABLE_IDS[name], 0) for name in info.tables},
-        numbers(waiting)[0],
-    )
+    return int(connection.execute(indexed(connection, sql), {"list": list_id}).scalar_one())
+
+
+def published_keys(connection: Connection, list_id: int, table: str, keys: Iterable[bytes]) -> list[bytes]:
+    """Return those of some keys that are listed at the newest published version."""
+    found: list[bytes] = []
+    every = list(keys)
+    for at in range(0, len(every), _LOOKUP):
+        some = every[at : at + _LOOKUP]
+        query = select(list_rows.c.key).where(
+            list_rows.c.list_id == list_id,
+            list_rows.c.tbl == TABLE_IDS[table],
+            list_rows.c.key.in_(some),
+            list_rows.c.published != UNLISTED,
+        )
+        found += map(bytes, connection.execute(query).scalars())
+    return found
 
 
 def _changes(connection: Connection, list_id: int, sql: str) -> list[RowChange]:

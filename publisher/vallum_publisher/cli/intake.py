@@ -117,7 +117,7 @@ def ingest(
                 pepper=workspace.custody(catalog).pepper(info),
                 progress=progress,
             )
-        waiting = catalog.status(name).unpublished
+        waiting = catalog.count_pending(name)
     if as_json:
         emit({**asdict(done), "waiting": waiting})
         return

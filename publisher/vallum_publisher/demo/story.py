@@ -107,7 +107,7 @@ def tell(folder: Path, say: Say) -> Outcome:
 
         _look_up(configs["fresh"], pictures, say)
         _tamper(publisher, folder, configs["fresh"], say)
-        rows = sum(sum(catalog.status(name).rows.values()) for name, _ in LISTS)
+        rows = sum(each.rows for each in publisher.status(now=_now()).lists)
     return Outcome((fresh, lagging), rows, VERSIONS, time.monotonic() - began)
 
 
