@@ -1,28 +1,36 @@
 """Signing keys: making them as files, finding the signer of a key id, asking for passphrases.
 
 A key file is PKCS #8 in PEM, mode 0600, encrypted if a passphrase was given. Where a private key lies is said
-by a *signer URI*: ``file:keys/online.pem`` here, ``hsm:…``, ``awskms:…``, ``hv:…`` and the like by
+by a *signer URI*: ``file:keys/online.pem`` here, ``hsm:…`` (PKCS #11), ``awskms:…``, ``hv:…`` and the like by
 securesystemslib. Which keys a role has, and how many of them must sign, stands in the signed metadata only.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.exceptions import Error as SslibError
+from securesystemslib.exceptions import UnsupportedLibraryError
 from securesystemslib.signer import (
     SIGNER_FOR_URI_SCHEME,
+    AWSSigner,
+    AzureSigner,
     CryptoSigner,
+    GCPSigner,
+    HSMSigner,
     Key,
     SecretsHandler,
     Signer,
     SSlibKey,
+    VaultSigner,
 )
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata
@@ -31,6 +39,8 @@ from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import ConfigError, VallumError
 
 FILE_SCHEME = "file"
+_EXTRAS = {"hsm": "hsm", "awskms": "awskms", "gcpkms": "gcpkms", "azurekms": "azurekms", "hv": "vault"}
+"""What of securesystemslib must be installed for a scheme: ``pip install 'securesystemslib[hsm]'``."""
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 
 AskPassphrase = Callable[[str], str]
@@ -43,7 +53,7 @@ def passphrase_from_environment(name: str) -> str:
     Raises:
         ConfigError: neither variable is set.
     """
-    own = f"{PASSPHRASE_VARIABLE}_{name.upper().replace('-', '_').replace('.', '_')}"
+    own = f"{PASSPHRASE_VARIABLE}_{re.sub('[^A-Z0-9]', '_', name.upper())}"
     for variable in (own, PASSPHRASE_VARIABLE):
         if variable in os.environ:
             return os.environ[variable]
@@ -82,7 +92,7 @@ class FileSigner(CryptoSigner):
         cls, priv_key_uri: str, public_key: Key, secrets_handler: SecretsHandler | None = None
     ) -> CryptoSigner:
         """See ``Signer``. The URI is ``file:<path>``; the handler is asked for the file's stem."""
-        path = Path(priv_key_uri.removeprefix(f"{FILE_SCHEME}:"))
+        path = _path_of(Path(), priv_key_uri)
         if not isinstance(public_key, SSlibKey):
             raise ConfigError(f"{path}: a key file cannot hold a {public_key.keytype} key")
         try:
@@ -110,6 +120,91 @@ def _load(path: Path, ask: AskPassphrase | None) -> Any:
 SIGNER_FOR_URI_SCHEME[FILE_SCHEME] = FileSigner
 
 
+def _path_of(folder: Path, uri: str) -> Path:
+    return folder / uri.removeprefix(f"{FILE_SCHEME}:")
+
+
+def read_public(folder: Path, uri: str, ask: AskPassphrase) -> tuple[str, SSlibKey]:
+    """Read the public half of the key that a signer URI names, and the URI to keep for it.
+
+    Args:
+        folder: what paths of ``file:`` URIs are relative to; an absolute path may be on a stick.
+        uri: ``file:PATH``; ``hsm:KEYID?label=TOKEN``; ``awskms:ID``, ``gcpkms:NAME``, ``azurekms:VAULT/KEY``,
+            ``hv:NAME``.
+        ask: what to ask for a passphrase or a token's PIN.
+
+    Raises:
+        ConfigError: not such a URI, nothing there, or the library for it is not installed.
+    """
+    scheme, _, rest = uri.partition(":")
+    if scheme == FILE_SCHEME:
+        return uri, SSlibKey.from_crypto(_load(_path_of(folder, uri), ask).public_key())
+    path, _, query = rest.partition("?")
+    try:
+        match scheme:
+            case HSMSigner.SCHEME:
+                number = int(path) if path else None
+                return HSMSigner.import_(number, dict(parse_qsl(query)).get("label"), _asking(uri, ask))
+            case AWSSigner.SCHEME:
+                # ECDSA, as every client can verify it; securesystemslib's own default is RSA.
+                return AWSSigner.import_(rest, "ecdsa-sha2-nistp256")
+            case GCPSigner.SCHEME:
+                return GCPSigner.import_(rest)
+            case AzureSigner.SCHEME:
+                vault, _, name = path.strip("/").partition("/")
+                return AzureSigner.import_(vault, name)
+            case VaultSigner.SCHEME:
+                return VaultSigner.import_(rest)
+    except Exception as error:
+        # Each vendor's library raises what it likes.
+        raise _cannot(scheme, f"the key that {shown(uri)} names cannot be read", error) from None
+    raise ConfigError(
+        f"keys cannot be at {scheme}:",
+        hint=f"file:PATH, or one of {', '.join(f'{each}:' for each in _EXTRAS)}",
+    )
+
+
+def shown(uri: str) -> str:
+    """A signer URI for people: of its query only the token's label, which is no secret."""
+    path, _, query = uri.partition("?")
+    label = dict(parse_qsl(query)).get("label")
+    return f"{path}?label={label}" if label else path
+
+
+def reach(folder: Path, uri: str) -> str:
+    """Say where a key is: ``here``, ``away`` (no such file), ``token`` or ``service``; ``-`` if unknown."""
+    scheme, _, _ = uri.partition(":")
+    if not uri:
+        return "-"
+    if scheme == FILE_SCHEME:
+        return "here" if _path_of(folder, uri).exists() else "away"
+    return "token" if scheme == HSMSigner.SCHEME else "service"
+
+
+def _asking(uri: str, ask: AskPassphrase) -> AskPassphrase:
+    """Who asks for a token's PIN names the token, not just "pin": there may be several."""
+    label = dict(parse_qsl(uri.partition("?")[2])).get("label", HSMSigner.SCHEME)
+    return lambda _what: ask(label)
+
+
+def _cannot(scheme: str, what: str, error: BaseException) -> ConfigError:
+    """Turn what a signer's library raised into a ConfigError that says what to do."""
+    if isinstance(error, VallumError):
+        return ConfigError(str(error), hint=error.hint)
+    if isinstance(error, UnsupportedLibraryError | ImportError) and scheme in _EXTRAS:
+        return ConfigError(
+            f"{what}: the library for {scheme}: is not installed",
+            hint=f"pip install 'securesystemslib[{_EXTRAS[scheme]}]'",
+        )
+    if scheme == HSMSigner.SCHEME and "PYKCS11LIB" in str(error):
+        return ConfigError(
+            f"{what}: no PKCS #11 module is named",
+            hint="set PYKCS11LIB to the token's module, such as /usr/lib/softhsm/libsofthsm2.so",
+        )
+    reason = f"{type(error).__name__}: {error}".rstrip(": ").replace("\n", " ")[:200]
+    return ConfigError(f"{what} ({reason})", hint="check its URI, and that the token or service is there")
+
+
 class Keyring:
     """The signers that this workspace can reach, opened when they are first needed."""
 
@@ -121,55 +216,101 @@ class Keyring:
         self._open: dict[str, Signer] = {}
 
     def add(self, uris: Mapping[str, str]) -> None:
-        """Make more signers known."""
+        """Make more signers known, or known at another place."""
         self._uris.update(uris)
+        for keyid in uris:
+            self._open.pop(keyid, None)
 
-    def sign(self, metadata: Metadata[Any], role: str, keys: Iterable[Key], threshold: int) -> bytes:
+    def sign(
+        self,
+        metadata: Metadata[Any],
+        role: str,
+        keys: Iterable[Key],
+        threshold: int,
+        *,
+        former: tuple[Sequence[Key], int] | None = None,
+    ) -> bytes:
         """Sign with ``threshold`` of the role's keys and return the file's bytes.
 
         No more signatures than needed: each poll of each client carries them.
 
+        Args:
+            metadata, role: what is signed.
+            keys, threshold: of the role.
+            former: keys and threshold of the root before, which must sign its successor as well.
+
         Raises:
             ConfigError, StorageError: too few of the keys can be reached here; the first one's reason.
         """
-        known = [key for key in keys if key.keyid in self._uris]
-        if len(known) < threshold:
-            raise ConfigError(
-                f"{role}: {threshold} keys must sign, {len(known)} of them can be reached from here",
-                hint="name their signers in keys/signers.toml, or run this where the keys are",
-            )
         metadata.signatures.clear()
+        for each, needed in ((keys, threshold), *([former] if former else [])):
+            self._sign(metadata, role, list(each), needed)
+        return metadata.to_bytes()
+
+    def require(self, role: str, keys: Iterable[Key], threshold: int) -> None:
+        """Require that ``threshold`` of the keys can be reached; errors as of :meth:`sign`.
+
+        A token or a service may still refuse when it is asked to sign.
+        """
+        known = [key for key in keys if key.keyid in self._uris]
         failures: list[VallumError] = []
         for key in known:
-            if len(metadata.signatures) == threshold:
+            try:
+                self._signer(key)
+            except VallumError as error:
+                failures.append(error)
+        self._enough(role, threshold, len(known), len(known) - len(failures), failures)
+
+    def _sign(self, metadata: Metadata[Any], role: str, keys: Sequence[Key], threshold: int) -> None:
+        def signed() -> int:
+            return sum(key.keyid in metadata.signatures for key in keys)
+
+        known = [key for key in keys if key.keyid in self._uris]
+        failures: list[VallumError] = []
+        for key in known if len(known) >= threshold else ():
+            if signed() >= threshold:
                 break
+            if key.keyid in metadata.signatures:
+                continue
             try:
                 metadata.sign(self._signer(key), append=True)
             except VallumError as error:
                 failures.append(error)  # that one key of several is out of reach is no disaster
             except RepositoryError as error:
-                failures.append(ConfigError(f"{role}: signing failed: {error.__cause__ or error}"))
-        if len(metadata.signatures) < threshold:
+                scheme = self._uris[key.keyid].partition(":")[0]
+                failures.append(_cannot(scheme, f"{role}: signing failed", error.__cause__ or error))
+        self._enough(role, threshold, len(known), signed(), failures)
+
+    def _enough(
+        self, role: str, threshold: int, known: int, able: int, failures: Sequence[VallumError]
+    ) -> None:
+        if known < threshold:
+            raise ConfigError(
+                f"{role}: {threshold} keys must sign, {known} of them can be reached from here",
+                hint="name their signers (--sign-with, or keys/signers.toml), or run this where the keys are",
+            )
+        if able < threshold:
             first = failures[0]
             first.hint = (
                 first.hint or f"{threshold} keys must sign {role}: bring them here for the time being"
             )
             raise first
-        return metadata.to_bytes()
 
     def _signer(self, key: Key) -> Signer:
         signer = self._open.get(key.keyid)
         if signer is None:
             uri = self._uris[key.keyid]
-            scheme, _, rest = uri.partition(":")
+            scheme, _, _ = uri.partition(":")
+            ask = self._ask if scheme != HSMSigner.SCHEME else _asking(uri, self._ask)
             if scheme == FILE_SCHEME:
-                uri = f"{FILE_SCHEME}:{self._folder / rest}"
+                uri = f"{FILE_SCHEME}:{_path_of(self._folder, uri)}"
             try:
-                signer = Signer.from_priv_key_uri(uri, key, self._ask)
-            except (SslibError, ValueError, ImportError, OSError) as error:
-                raise ConfigError(
-                    f"the {scheme} signer of key {key.keyid[:16]} cannot be opened: {type(error).__name__}",
-                    hint="check its URI in keys/signers.toml, and that the extra for it is installed",
-                ) from error
+                signer = Signer.from_priv_key_uri(uri, key, ask)
+            except VallumError:
+                raise
+            except Exception as error:
+                # Each vendor's library raises what it likes.
+                what = f"the {scheme} signer of key {key.keyid[:16]} cannot be opened"
+                raise _cannot(scheme, what, error) from None
             self._open[key.keyid] = signer
         return signer

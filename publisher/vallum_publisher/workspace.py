@@ -4,6 +4,7 @@
 
     publisher.toml      settings; written once by ``init``, then the operator's
     root.json           the newest root of trust known here
+    roots/<n>.json      those before it, and one that is signed and on its way (root.begun.json)
     keys/signers.toml   which key belongs to which role, its public half, and the URI of its signer
     keys/*.pem          private keys that lie in files, 0600
     keys/vault.key      what secrets in the catalog are sealed under, 0600; once a list is encrypted
@@ -17,13 +18,10 @@ Whoever holds this folder and the catalog can publish; nothing else is needed. W
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -33,13 +31,17 @@ from securesystemslib.signer import SSlibKey
 
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import BusyError, ConfigError
+from vallum.guard import NeverBlock
+from vallum.lock import exclusive
+from vallum.sync.judge import load_never_block
 from vallum_publisher import vault
 from vallum_publisher.catalog import Catalog, open_catalog
-from vallum_publisher.keys import AskPassphrase, Keyring, passphrase_from_environment
+from vallum_publisher.keys import AskPassphrase, Keyring, passphrase_from_environment, read_public
 from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.store import ObjectStore, open_store
 
 SETTINGS, ROOT_FILE, SIGNERS, LEDGER = "publisher.toml", "root.json", "keys/signers.toml", "signed.json"
+BEGUN_ROOT, FORMER_ROOTS = "root.begun.json", "roots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ class Settings:
         store: address of the object store; a relative path lies below the workspace.
         public_url: where clients fetch from.
         catalog: address of the catalog; likewise.
+        never_block: file of names that no list may cover as a whole; likewise. Empty: none.
         vault: where the key is that secrets in the catalog are sealed under (:mod:`vallum_publisher.vault`).
+        rotate_days: age at which ``refresh`` replaces the keys of encrypted lists; 0 means never.
         lifetimes: days until metadata expires.
     """
 
@@ -77,7 +81,9 @@ class Settings:
     public_url: str = ""
     contact: str = ""
     catalog: str = "catalog.sqlite"
+    never_block: str = ""
     vault: str = vault.DEFAULT
+    rotate_days: int = 0
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
 
 
@@ -160,15 +166,51 @@ class Workspace:
         """The secrets of this workspace's catalog."""
         return Custody(catalog, self.open_vault)
 
+    def never_block(self) -> NeverBlock:
+        """Read the operator's names that no list may cover.
+
+        Raises:
+            ConfigError: the file cannot be read, or a line is no host name.
+        """
+        name = self.settings.never_block
+        return load_never_block(self.folder / name if name else None)
+
     def root_bytes(self) -> bytes:
         """The newest root of trust known here."""
         path = self.folder / ROOT_FILE
         with os_errors(path, "read the root"):
             return path.read_bytes()
 
-    def save_root(self, data: bytes) -> None:
-        """Keep a newer root."""
+    def former_roots(self) -> list[bytes]:
+        """The roots of trust before the newest one, oldest first."""
+        folder = self.folder / FORMER_ROOTS
+        with os_errors(folder, "read the roots"):
+            paths = sorted(folder.glob("*.json"), key=lambda path: int(path.stem)) if folder.is_dir() else []
+            return [path.read_bytes() for path in paths]
+
+    def save_root(self, data: bytes, former: Mapping[int, bytes] | None = None) -> None:
+        """Keep a newer root, and those that came before it, by number."""
+        for number, root in (former or {}).items():
+            make_folder(self.folder / FORMER_ROOTS, 0o700)
+            write_durable(self.folder / FORMER_ROOTS / f"{number}.json", [root])
         write_durable(self.folder / ROOT_FILE, [data])
+        self.end_root()
+
+    def begun_root(self) -> bytes | None:
+        """A root that was signed and perhaps not published: one number is never signed twice."""
+        path = self.folder / BEGUN_ROOT
+        with os_errors(path, "read"):
+            return path.read_bytes() if path.exists() else None
+
+    def begin_root(self, data: bytes) -> None:
+        """Keep a signed root before it is published; :meth:`save_root` or :meth:`end_root` ends that."""
+        write_durable(self.folder / BEGUN_ROOT, [data])
+
+    def end_root(self) -> None:
+        """Forget the root that was begun: it is the newest one, or another publisher's is."""
+        path = self.folder / BEGUN_ROOT
+        with os_errors(path, "remove"):
+            path.unlink(missing_ok=True)
 
     def signers(self) -> list[SignerEntry]:
         """What ``keys/signers.toml`` says."""
@@ -182,12 +224,23 @@ class Workspace:
 
     def add_signers(self, entries: Sequence[SignerEntry]) -> None:
         """Make more signers known, on disk and in the keyring."""
-        everyone = [*self.signers(), *entries]
+        self._write_signers([*self.signers(), *entries])
+        self.keyring.add({entry.key.keyid: entry.uri for entry in entries})
+
+    def read_public(self, uri: str) -> tuple[str, SSlibKey]:
+        """Read the public half of the key that a signer URI names (``vallum_publisher.keys.read_public``)."""
+        return read_public(self.folder, uri, self._ask)
+
+    def forget_signers(self, keyids: Collection[str]) -> None:
+        """Name no signer any more for these keys; their files stay where they are."""
+        if keyids:
+            self._write_signers([entry for entry in self.signers() if entry.key.keyid not in keyids])
+
+    def _write_signers(self, entries: Sequence[SignerEntry]) -> None:
         lines = ["# Which key belongs to which role, and where its private half is (uri).\n"]
-        lines += [_format_signer(entry) for entry in everyone]
+        lines += [_format_signer(entry) for entry in entries]
         make_folder(self.folder / "keys", 0o700)
         write_durable(self.folder / SIGNERS, ["\n".join(lines).encode()], mode=0o600)
-        self.keyring.add({entry.key.keyid: entry.uri for entry in entries})
 
     @contextmanager
     def lock(self, patience: float = 10.0) -> Iterator[None]:
@@ -199,21 +252,15 @@ class Workspace:
         Raises:
             BusyError: it did not.
         """
-        path = self.folder / ".lock"
-        with os_errors(path, "lock"):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            deadline = time.monotonic() + patience
-            while not _try_lock(descriptor):
-                if time.monotonic() >= deadline:
-                    raise BusyError(
-                        f"another command is publishing from {self.folder}",
-                        hint="wait for it to end, then run this again; nothing was changed",
-                    )
-                time.sleep(0.05)
+        with ExitStack() as held:
+            try:
+                held.enter_context(exclusive(self.folder, patience, ".lock"))
+            except BusyError:
+                raise BusyError(
+                    f"another command is publishing from {self.folder}",
+                    hint="wait for it to end, then run this again; nothing was changed",
+                ) from None
             yield
-        finally:
-            os.close(descriptor)
 
 
 def open_workspace(folder: Path, ask: AskPassphrase = passphrase_from_environment) -> Workspace:
@@ -239,12 +286,17 @@ def parse_settings(path: Path, raw: Mapping[str, Any]) -> Settings:
         ConfigError: a field is unknown, missing or malformed.
     """
     fields = dict(raw)
-    days = fields.pop("expires_days", {})
-    texts = ("name", "store", "public_url", "contact", "catalog", "vault")
+    days, rotate = fields.pop("expires_days", {}), fields.pop("rotate_days", 0)
+    texts = ("name", "store", "public_url", "contact", "catalog", "never_block", "vault")
     if unknown := sorted(fields.keys() - set(texts)):
-        raise ConfigError(f"{path}: there is no setting {unknown[0]!r}", hint=f"settings: {', '.join(texts)}")
+        raise ConfigError(
+            f"{path}: there is no setting {unknown[0]!r}",
+            hint=f"settings: {', '.join((*texts, 'rotate_days', 'expires_days'))}",
+        )
     if not all(isinstance(value, str) and value.isprintable() for value in fields.values()):
         raise ConfigError(f"{path}: a setting is not a line of text")
+    if type(rotate) is not int or not 0 <= rotate <= 3650:
+        raise ConfigError(f"{path}: rotate_days is no number of days", hint="such as 90; 0 means never")
     if not fields.get("name"):
         raise ConfigError(f"{path}: the publisher has no name")
     known = Lifetimes.__dataclass_fields__
@@ -254,7 +306,7 @@ def parse_settings(path: Path, raw: Mapping[str, Any]) -> Settings:
         raise ConfigError(
             f"{path}: expires_days is not whole days by role", hint=f"roles: {', '.join(known)}"
         )
-    return Settings(**fields, lifetimes=Lifetimes(**days))
+    return Settings(**fields, rotate_days=rotate, lifetimes=Lifetimes(**days))
 
 
 def format_settings(settings: Settings) -> bytes:
@@ -270,8 +322,13 @@ def format_settings(settings: Settings) -> bytes:
         f"store = {_quote(settings.store)}",
         "# A file, or postgresql://user@host/database",
         f"catalog = {_quote(settings.catalog)}",
-        "# What secrets in the catalog are sealed under: file:PATH, or env:NAME with 64 hex digits.",
+        "# A file of host names, one a line: no host or domain entry of a list may cover one of them.",
+        f"never_block = {_quote(settings.never_block)}",
+        "# The key that secrets in the catalog are sealed under: file:PATH, env:NAME (64 hex digits),",
+        "# awskms:PATH?key=KEY&region=NAME, or hv:MOUNT/data/PATH#FIELD",
         f"vault = {_quote(settings.vault)}",
+        "# Age in days at which `refresh` replaces the keys of encrypted lists; 0: never.",
+        f"rotate_days = {settings.rotate_days}",
         "",
         "# Days until signed metadata expires.",
         "[expires_days]",
@@ -279,14 +336,6 @@ def format_settings(settings: Settings) -> bytes:
         "",
     ]
     return "\n".join(lines).encode()
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

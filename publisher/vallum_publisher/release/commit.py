@@ -18,6 +18,7 @@ from datetime import datetime
 
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Targets
 
+from vallum.errors import ConfigError, TrustError
 from vallum.format.columns import compress
 from vallum.sync.fetch import PACKED
 from vallum.sync.roles import check_roles
@@ -30,7 +31,7 @@ from vallum_publisher.release.metadata import (
     open_role,
     role_keys,
 )
-from vallum_publisher.release.repository import TIMESTAMP_KEY, Tip, metadata_key
+from vallum_publisher.release.repository import LARGEST_NUMBER, TIMESTAMP_KEY, Tip, metadata_key
 from vallum_publisher.store import METADATA, PACKED_METADATA, TIMESTAMP, ObjectStore
 from vallum_publisher.workspace import Ledger, Lifetimes
 
@@ -62,10 +63,18 @@ class Committer:
             now: when they are signed.
 
         Raises:
+            ConfigError: root has replaced the keys of targets, which is not among ``roles``.
+            TrustError: somebody else has signed with our keys.
             ConflictError: another publisher moved the head since ``tip`` was read. Nothing of ours is
                 visible; read again.
             UnavailableError: the store did not answer. It may or may not have happened; run it again.
         """
+        if tip.rekeyed and "targets" not in roles:
+            raise ConfigError(
+                "root has replaced the keys of targets, and their holders have not signed it yet",
+                hint="vallum-publisher keys renew targets, with the offline keys",
+            )
+        _check_numbers(tip)
         targets = roles.get("targets", tip.targets)
         if targets is not None:
             check_roles(tip.root, targets)
@@ -80,6 +89,7 @@ class Committer:
 
     def move(self, tip: Tip, snapshot: MetaFile, now: datetime) -> None:
         """Point ``timestamp.json`` to ``snapshot``: the commit point. Raises as :meth:`commit`."""
+        _check_numbers(tip)
         timestamp = make_timestamp(1, now + self.lifetimes.of("timestamp"), snapshot)
         timestamp.version = self.ledger.reserve({"timestamp": tip.number("timestamp")})["timestamp"]
         data = self._sign(tip.root, "timestamp", timestamp)
@@ -118,3 +128,14 @@ class Committer:
         # A signer that answers with rubbish must not reach the store.
         open_role(delegator, role, data, type(content))
         return data
+
+
+def _check_numbers(tip: Tip) -> None:
+    """Refuse to go on from a number that a thief has jumped to: ours would soon have no room above it."""
+    roles = {"timestamp", "snapshot", *(name.removesuffix(".json") for name in tip.meta)}
+    for role in sorted(roles):
+        if tip.number(role) > LARGEST_NUMBER:
+            raise TrustError(
+                f"{role} in the store has number {tip.number(role):,}: somebody else signs with our keys",
+                hint="deploy/runbooks/stolen-online-key.md: vallum-publisher keys rotate online",
+            )

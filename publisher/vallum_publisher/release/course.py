@@ -22,7 +22,7 @@ from vallum_publisher.errors import ConflictError
 from vallum_publisher.release.commit import Committer
 from vallum_publisher.release.judgement import judged
 from vallum_publisher.release.metadata import list_role
-from vallum_publisher.release.readback import check_published
+from vallum_publisher.release.readback import check_listed, check_published
 from vallum_publisher.release.repository import TIMESTAMP_KEY, Repository, Tip
 from vallum_publisher.release.tables import TableCache
 from vallum_publisher.release.version import Release, StreamHead, make_release
@@ -58,7 +58,7 @@ class Course:
         self.workspace = workspace
         self.catalog = catalog
         self.store = store
-        self.repository = Repository(store, workspace.root_bytes())
+        self.repository = Repository(store, workspace.root_bytes(), workspace.former_roots())
         self.actor = actor
         self._progress = progress
         self._cache = TableCache(workspace.cache)
@@ -93,7 +93,9 @@ class Course:
                 version.version,
                 state=release.state,
                 tables=release.digests,
-                details=judged(self.catalog, info, version, release, self.custody, now),
+                details=judged(
+                    self.catalog, info, version, release, self.custody, self.workspace.never_block(), now
+                ),
             )
         except DataError as error:
             if self._overtaken(info.name, version):
@@ -107,13 +109,19 @@ class Course:
     def _upload(
         self, name: str, release: Release, stored: dict[str, int], now: datetime
     ) -> dict[str, Targets]:
-        """Upload a release's runs but those in ``stored``, and wraps; make the roles that list them."""
+        """Upload a release's runs but those in ``stored``, and wraps; make the roles that list them.
+
+        Raises:
+            StateError: an older run that they list is not in the store.
+        """
         for key, data in release.files.items():
             if key not in stored:
                 self._progress(f"{name}: uploading {len(data):,} bytes")
                 self.store.create(key, data, RUN)
                 stored[key] = len(data)
         self.custody.upload(self.store)
+        for stream, new in release.streams.items():
+            check_listed(self.store, stream, new.listed.values())
         self._progress(f"{name}: signing")
         return {
             stream: list_role(stream, new.head, new.listed, now) for stream, new in release.streams.items()
@@ -152,7 +160,8 @@ class Course:
         for _ in range(ATTEMPTS):
             yield self.repository.tip()
 
-    def _committer(self) -> Committer:
+    def committer(self) -> Committer:
+        """What moves the head of this workspace's repository."""
         workspace = self.workspace
         return Committer(self.store, workspace.keyring, workspace.ledger, workspace.settings.lifetimes)
 

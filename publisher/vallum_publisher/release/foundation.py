@@ -11,7 +11,7 @@ from vallum.durable import make_folder, write_durable
 from vallum.errors import ConfigError
 from vallum_publisher.keys import AskPassphrase, make_key, passphrase_from_environment
 from vallum_publisher.release.commit import Committer
-from vallum_publisher.release.metadata import make_root, make_targets, open_role, role_keys
+from vallum_publisher.release.metadata import check_threshold, make_root, make_targets, open_role, role_keys
 from vallum_publisher.release.repository import Repository, metadata_key
 from vallum_publisher.store import ROOT, ObjectStore
 from vallum_publisher.workspace import ROOT_FILE, SETTINGS, Settings, SignerEntry, Workspace, format_settings
@@ -48,11 +48,7 @@ def init_workspace(
     """
     if (folder / SETTINGS).exists():
         raise ConfigError(f"{folder} is a publisher's folder already", hint="choose another folder")
-    if not 1 <= root_threshold <= root_keys:
-        raise ConfigError(
-            f"{root_threshold} of {root_keys} keys cannot sign",
-            hint="the threshold is at least 1 and at most the number of keys",
-        )
+    check_threshold("root", root_keys, root_threshold)
     make_folder(folder, 0o700)
     workspace = Workspace(
         folder.absolute(), settings, ask if passphrase is None else lambda _name: passphrase

@@ -35,6 +35,9 @@ from vallum.format.head import Head, RunRef, format_head, parse_head
 _SPEC = ".".join(SPECIFICATION_VERSION)
 _EMPTY = sha256(b"").hexdigest()
 
+Holders = Mapping[str, tuple[Sequence[Key], int]]
+"""The keys of roles, and how many of them must sign."""
+
 
 def make_root(offline: Sequence[Key], threshold: int, online: Key, expires: datetime) -> Root:
     """The first root: root and targets by the offline keys, snapshot and timestamp by the online one.
@@ -42,8 +45,7 @@ def make_root(offline: Sequence[Key], threshold: int, online: Key, expires: date
     Raises:
         ConfigError: more keys must sign than there are.
     """
-    if not 1 <= threshold <= len(offline):
-        raise ConfigError(f"{threshold} of {len(offline)} keys cannot sign")
+    check_threshold("root", len(offline), threshold)
     ids = [key.keyid for key in offline]
     roles = {
         "root": Role(ids, threshold),
@@ -94,8 +96,7 @@ def add_list(
     if roles is None:
         raise TrustError("the targets role delegates by hash bins", hint="this repository is not Vallum's")
     for stream, its_keys in keys.items():
-        if not 1 <= threshold <= len(its_keys):
-            raise ConfigError(f"{stream}: {threshold} of {len(its_keys)} keys cannot sign")
+        check_threshold(stream, len(its_keys), threshold)
         roles[stream] = DelegatedRole(stream, [], threshold, True, [f"{stream}/*"])
         for key in its_keys:
             new.add_key(key, stream)
@@ -159,6 +160,49 @@ def delegated_streams(targets: Targets) -> list[str]:
     """The streams that the targets role delegates, sorted."""
     delegations = targets.delegations
     return sorted(delegations.roles or {}) if delegations else []
+
+
+def next_root(root: Root, holders: Holders, expires: datetime) -> Root:
+    """The root after ``root``, in which some roles have other keys; with none it is only renewed.
+
+    Raises:
+        ConfigError: more keys must sign than there are.
+    """
+    new = deepcopy(root)
+    new.version, new.expires = root.version + 1, expires
+    _hand_over(new, holders)
+    return new
+
+
+def redelegate(targets: Targets, holders: Holders) -> Targets:
+    """A targets role in which some streams have other keys; errors as of :func:`next_root`."""
+    new = deepcopy(targets)
+    _hand_over(new, holders)
+    return new
+
+
+def check_threshold(role: str, keys: int, threshold: int) -> None:
+    """Require that ``threshold`` of so many keys can sign.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if not 1 <= threshold <= keys:
+        raise ConfigError(
+            f"{role}: {threshold} of {keys} keys cannot sign",
+            hint="the threshold is at least 1 and at most the number of keys",
+        )
+
+
+def _hand_over(delegator: Root | Targets, holders: Holders) -> None:
+    for role, (keys, threshold) in holders.items():
+        check_threshold(role, len(keys), threshold)
+        delegated = delegator.get_delegated_role(role)
+        for keyid in list(delegated.keyids):
+            delegator.revoke_key(keyid, role)
+        for key in keys:
+            delegator.add_key(key, role)
+        delegated.threshold = threshold
 
 
 def role_keys(delegator: Root | Targets, role: str) -> tuple[list[Key], int]:

@@ -26,6 +26,7 @@ from vallum_publisher.release.generation import (
     required_charter,
 )
 from vallum_publisher.release.invitation import invite
+from vallum_publisher.release.judgement import check_in_force
 from vallum_publisher.release.metadata import add_list, charter_of, make_targets, recharter
 from vallum_publisher.release.readback import check_published
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
@@ -96,7 +97,7 @@ class Publisher(Course):
                 hint="the threshold is at least 1 and at most the number of keys",
             )
         with self.workspace.lock():
-            committer = self._committer()
+            committer = self.committer()
             info: ListInfo | None = None
             for tip in self._tips():
                 targets = tip.required_targets()
@@ -137,11 +138,12 @@ class Publisher(Course):
             return self._publish(name, now, begin)
 
     def _publish(self, name: str, now: datetime, begin: bool) -> Published:
-        committer = self._committer()
+        committer = self.committer()
         made: dict[tuple[int, ...], Release] = {}
         versions: list[int] = []
         stored: dict[str, int] = {}
         changes = 0
+        never = self.workspace.never_block()  # read first: a broken file must not go unnoticed
         self.catalog.expire(name, actor=self.actor, now=now)
         rekeyed = False
         for info, pending, tip in self._looks(name):
@@ -161,6 +163,7 @@ class Publisher(Course):
                     continue  # what we would have published, another publisher did just now
             version = pending or unannounced(self.catalog, self.custody, info, public)
             if version is None:
+                check_in_force(self.catalog, info, self.custody, never)
                 if rekeyed:
                     heads = {stream: held.head for stream, held in public.items() if held}
                     check_published(self.store, self.repository.root_bytes, heads)
@@ -190,7 +193,7 @@ class Publisher(Course):
             StateError: the store has another list of this name.
         """
         with self.workspace.lock():
-            committer, opened = self._committer(), False
+            committer, opened = self.committer(), False
             stored: dict[str, int] = {}
             self.catalog.expire(name, actor=self.actor, now=now)
             for info, pending, tip in self._looks(name):
@@ -240,7 +243,7 @@ class Publisher(Course):
         """
         lifetimes = self.workspace.settings.lifetimes
         with self.workspace.lock():
-            committer = self._committer()
+            committer = self.committer()
             for tip in self._tips():
                 due, refused = due_heads(self.repository, self.catalog, tip, lifetimes, now)
                 snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
@@ -265,7 +268,8 @@ class Publisher(Course):
             TrustError, DataError: the repository does not verify.
             UnavailableError: store or catalog do not answer.
         """
-        return read_condition(self.repository, self.catalog, self.workspace.settings.lifetimes, now)
+        never, lifetimes = self.workspace.never_block(), self.workspace.settings.lifetimes
+        return read_condition(self.repository, self.catalog, self.custody, never, lifetimes, now)
 
     def verify(self) -> tuple[VerifiedStream, ...]:
         """Check the whole repository against the root of trust and the catalog (``verify_repository``)."""

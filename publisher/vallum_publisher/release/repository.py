@@ -2,13 +2,17 @@
 
 A publisher builds on what is there, so it must know whose it is: everything below the root of trust in the
 workspace is verified like a client would. Only expiry is no reason to stop: a publisher that was away must be
-able to go on.
+able to go on. Nor is a root that has replaced keys since the rest was signed: that is how keys are changed,
+and how a stolen one is answered (:mod:`.rotation`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from tuf.api.exceptions import RepositoryError
@@ -16,12 +20,18 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, Targets
 
 from vallum.errors import DataError, TrustError
 from vallum.sync.roles import check_roles
-from vallum_publisher.release.metadata import delegated_streams, open_role
+from vallum_publisher.release.metadata import delegated_streams, make_snapshot, meta_file, open_role
 from vallum_publisher.store import ObjectStore
 
 TIMESTAMP_KEY = "metadata/timestamp.json"
+LARGEST_NUMBER = 10**8
+"""Above it no honest repository's metadata is numbered: one publication a minute takes two centuries."""
 _MAX_ROOTS = 1024
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
+_NUMBERED = re.compile(r"metadata/([0-9]+)\.(.+)\.json")
+
+_T = TypeVar("_T")
 _SignedT = TypeVar("_SignedT", bound=Signed)
 
 
@@ -37,7 +47,10 @@ class Tip:
     Attributes:
         root: the newest root.
         tag: names this content of ``timestamp.json`` to a compare-and-swap; ``None`` if there is none yet.
-        timestamp, snapshot, targets: verified; ``None`` if there is nothing yet.
+        timestamp, snapshot, targets: verified; ``None`` if there is nothing yet. After the online keys were
+            replaced there is no timestamp, and the snapshot is not the store's, which may be a thief's, but
+            made of the newest roles that their own keys signed.
+        rekeyed: root has replaced the keys that signed targets: it is signed anew before anything else.
     """
 
     root: Root
@@ -45,6 +58,7 @@ class Tip:
     timestamp: Timestamp | None = None
     snapshot: Snapshot | None = None
     targets: Targets | None = None
+    rekeyed: bool = False
 
     @property
     def meta(self) -> Mapping[str, MetaFile]:
@@ -81,11 +95,13 @@ class Tip:
 class Repository:
     """A store read as a repository under one root of trust."""
 
-    def __init__(self, store: ObjectStore, root: bytes) -> None:
-        """``root``: bytes of a trusted root; newer ones in the store are followed."""
+    def __init__(self, store: ObjectStore, root: bytes, former: Sequence[bytes] = ()) -> None:
+        """``root``: bytes of a trusted root; newer ones in the store are followed. ``former``: older ones."""
         self.store = store
         self.root_bytes = root
         self._root = _self_signed(root)
+        self._former = [_self_signed(data) for data in former]  # oldest first; the walk adds to them
+        self.former_bytes = {root.version: data for root, data in zip(self._former, former, strict=True)}
         # What a name and a digest mean never changes; who may sign it does with the delegating role.
         self._opened: dict[tuple[str, str, int], Signed] = {}
 
@@ -101,11 +117,17 @@ class Repository:
         stored = self.store.get(TIMESTAMP_KEY)
         if stored is None:
             return Tip(root)
-        timestamp: Timestamp = open_role(root, "timestamp", stored.data, Timestamp)
-        snapshot = self._open(root, "snapshot", timestamp.snapshot_meta, Snapshot)
-        targets = self._open(root, "targets", _named(snapshot, "targets"), Targets)
+        timestamp, signer = self._by_root(lambda by: open_role(by, "timestamp", stored.data, Timestamp))
+        if signer is not root:
+            return self._salvaged(root, stored.tag)
+        file = timestamp.snapshot_meta
+        snapshot, signer = self._by_root(lambda by: self._open(by, "snapshot", file, Snapshot))
+        if signer is not root:
+            return self._salvaged(root, stored.tag)
+        named = _named(snapshot, "targets")
+        targets, signer = self._by_root(lambda by: self._open(by, "targets", named, Targets))
         check_roles(root, targets)
-        return Tip(root, stored.tag, timestamp, snapshot, targets)
+        return Tip(root, stored.tag, timestamp, snapshot, targets, rekeyed=signer is not root)
 
     def list_role(self, tip: Tip, stream: str) -> Targets:
         """Read the role of one stream under ``tip``. Raises as :meth:`tip`."""
@@ -122,15 +144,73 @@ class Repository:
             new: Root = open_role(self._root, "root", stored.data, Root)
             if new.version != self._root.version + 1:
                 raise TrustError("a root does not have the version that its name says")
+            self._former.append(self._root)
+            self.former_bytes[self._root.version] = self.root_bytes
             self._root, self.root_bytes = _self_signed(stored.data), stored.data
         raise TrustError(f"more than {_MAX_ROOTS} roots", hint="somebody else wrote to the store")
 
-    def _open(self, delegator: Root | Targets, role: str, file: MetaFile, kind: type[_SignedT]) -> _SignedT:
-        key = metadata_key(role, file.version)
-        place = (key, (file.hashes or {}).get("sha256", ""), delegator.version)
-        known = self._opened.get(place)
-        if isinstance(known, kind):
-            return known
+    def _by_root(self, opened: Callable[[Root], _T]) -> tuple[_T, Root]:
+        """Open what the newest root's keys signed, or else a former root's: by which one is told."""
+        try:
+            return opened(self._root), self._root
+        except TrustError:
+            for former in reversed(self._former):
+                with suppress(TrustError):
+                    return opened(former), former
+            raise
+
+    def _salvaged(self, root: Root, tag: str) -> Tip:
+        """The tip made of what its own keys signed: the online keys were replaced, perhaps stolen before.
+
+        What a thief of online keys says is which roles are the newest. So nobody is asked but the roles: of
+        each the highest number that its keys signed. He cannot make one, only hide it, and the catalog knows.
+        """
+        numbers: dict[str, list[int]] = {}
+        for item in self.store.list("metadata/"):
+            match = _NUMBERED.fullmatch(item.key)
+            if match and int(match[1]) <= LARGEST_NUMBER:
+                numbers.setdefault(match[2], []).append(int(match[1]))
+        for (targets, signer), file in self._signed("targets", numbers, self._targets_by_root):
+            roles = self._roles_of(targets, numbers)
+            if roles is not None:
+                check_roles(root, targets)
+                meta = {"targets.json": file, **roles}
+                snapshot = make_snapshot(max(numbers.get("snapshot", [0])), _LONG_AGO, meta)
+                return Tip(root, tag, None, snapshot, targets, rekeyed=signer is not root)
+        raise DataError(
+            "there is no targets role in the store that the offline keys signed",
+            hint="restore the store from a copy",
+        )
+
+    def _roles_of(self, targets: Targets, numbers: Mapping[str, list[int]]) -> dict[str, MetaFile] | None:
+        """The newest role of each stream by its name in a snapshot; ``None`` if one is not there at all."""
+        roles: dict[str, MetaFile] = {}
+        for stream in delegated_streams(targets):
+
+            def opened(data: bytes, of: str = stream) -> Targets:
+                role: Targets = open_role(targets, of, data, Targets)
+                return role
+
+            newest = next(self._signed(stream, numbers, opened), None)
+            if newest is None:
+                return None
+            roles[f"{stream}.json"] = newest[1]
+        return roles
+
+    def _targets_by_root(self, data: bytes) -> tuple[Targets, Root]:
+        return self._by_root(lambda by: open_role(by, "targets", data, Targets))
+
+    def _signed(
+        self, role: str, numbers: Mapping[str, list[int]], opened: Callable[[bytes], _T]
+    ) -> Iterator[tuple[_T, MetaFile]]:
+        """The files of a role that open, the highest number first."""
+        for number in sorted(numbers.get(role, ()), reverse=True):
+            stored = self.store.get(metadata_key(role, number))
+            if stored is not None:
+                with suppress(TrustError):
+                    yield opened(stored.data), meta_file(number, stored.data)
+
+    def _stored(self, key: str, file: MetaFile) -> bytes:
         stored = self.store.get(key)
         if stored is None:
             raise DataError(f"{key} is missing from the store", hint="restore it from a copy of the store")
@@ -140,7 +220,15 @@ class Repository:
             raise DataError(
                 f"{key} is not what signed metadata says", hint="restore it from a copy of the store"
             ) from None
-        signed: _SignedT = open_role(delegator, role, stored.data, kind)
+        return stored.data
+
+    def _open(self, delegator: Root | Targets, role: str, file: MetaFile, kind: type[_SignedT]) -> _SignedT:
+        key = metadata_key(role, file.version)
+        place = (key, (file.hashes or {}).get("sha256", ""), delegator.version)
+        known = self._opened.get(place)
+        if isinstance(known, kind):
+            return known
+        signed: _SignedT = open_role(delegator, role, self._stored(key, file), kind)
         if signed.version != file.version:
             raise TrustError(f"{key} has another version than its name says")
         self._opened[place] = signed

@@ -1,0 +1,402 @@
+"""Changing keys: which keys a role has, how many of them must sign, and until when.
+
+Keys of top-level roles stand in root, keys of streams in targets. A new root is signed by the thresholds of
+the old root and of its own, kept in the workspace before anybody sees it (one number is never signed with two
+contents), published as the next link of the chain, and only then the rest is signed under it and committed
+like any publication. A command that was stopped is finished by the next one: catalog, store and workspace say
+what was begun. Why keys are changed, and what people do besides, stands in deploy/runbooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from securesystemslib.signer import Key
+from tuf.api.metadata import Metadata, Root, Targets
+
+from vallum.errors import BusyError, ConfigError, StateError
+from vallum.format.charter import split_stream
+from vallum.sync.roles import check_roles
+from vallum_publisher.errors import ConflictError
+from vallum_publisher.keys import FILE_SCHEME, make_key, reach, shown
+from vallum_publisher.release.agreement import public_heads, public_version
+from vallum_publisher.release.metadata import Holders, next_root, open_role, redelegate, role_keys
+from vallum_publisher.release.publisher import Publisher
+from vallum_publisher.release.renewal import renewed
+from vallum_publisher.release.repository import Tip, metadata_key
+from vallum_publisher.store import ROOT
+from vallum_publisher.workspace import SignerEntry
+
+GROUPS = {"offline": ("root", "targets"), "online": ("timestamp", "snapshot")}
+"""Roles that ``init`` gives the same keys; together they are named by one word."""
+
+TOP_LEVEL = (*GROUPS["offline"], *GROUPS["online"])
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One key of one role.
+
+    Attributes:
+        role, key, scheme: whose it is, its id, how it signs.
+        threshold, keys: how many of how many must sign for the role.
+        signer: where its private half is; empty if this workspace does not know.
+        reach: ``here``, ``away``, ``token``, ``service`` or ``-``.
+        expires: the role's newest metadata; ``None`` if there is none that counts.
+    """
+
+    role: str
+    key: str
+    scheme: str
+    threshold: int
+    keys: int
+    signer: str
+    reach: str
+    expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change of keys did.
+
+    Attributes:
+        root_version: of the newest root.
+        roles: whose keys were changed, or that were signed anew.
+        added, removed: ids of keys.
+        finished: only what an earlier command had begun was done.
+    """
+
+    root_version: int
+    roles: tuple[str, ...]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewKeys:
+    """Where the keys come from that roles shall have.
+
+    Attributes:
+        uris: signer URIs of keys that are there; empty to make files, or for none.
+        number: how many files to make; ``None`` for as many keys as go.
+        passphrase: encrypts the files.
+    """
+
+    uris: tuple[str, ...] = ()
+    number: int | None = None
+    passphrase: str | None = None
+
+
+class Rotation:
+    """Changes keys for one publisher."""
+
+    def __init__(self, publisher: Publisher, sign_with: Sequence[str] = ()) -> None:
+        """``sign_with``: signer URIs that are only for now, such as of offline keys on a stick."""
+        self._publisher = publisher
+        self._workspace = publisher.workspace
+        for uri in sign_with:
+            _, key = self._workspace.read_public(uri)
+            self._workspace.keyring.add({key.keyid: uri})
+
+    def holders(self) -> list[Holder]:
+        """Every key of every role, root first.
+
+        Raises:
+            TrustError, DataError: the repository does not verify.
+            UnavailableError: the store does not answer.
+        """
+        repository, workspace = self._publisher.repository, self._workspace
+        tip, uris = repository.tip(), {entry.key.keyid: entry.uri for entry in workspace.signers()}
+        targets = tip.required_targets()
+        expires: dict[str, datetime | None] = {
+            "root": tip.root.expires,
+            "targets": targets.expires,
+            "snapshot": tip.snapshot.expires if tip.snapshot else None,
+            "timestamp": tip.timestamp.expires if tip.timestamp else None,
+        }
+        found = []
+        for role in (*TOP_LEVEL, *tip.streams()):
+            keys, threshold = role_keys(_delegator(tip, role), role)
+            ends = expires[role] if role in expires else repository.list_role(tip, role).expires
+            for key in keys:
+                uri = uris.get(key.keyid, "")
+                where = reach(workspace.folder, uri)
+                scheme = getattr(key, "scheme", key.keytype)
+                found.append(Holder(role, key.keyid, scheme, threshold, len(keys), shown(uri), where, ends))
+        return found
+
+    def rotate(
+        self, names: Sequence[str], new: NewKeys, *, threshold: int | None = None, now: datetime
+    ) -> Changed:
+        """Replace all keys of roles by new ones.
+
+        Args:
+            names: roles of TUF, ``offline``, ``online``, streams, or lists, which means all their streams.
+            new: the keys.
+            threshold: how many must sign from now on; as before if ``None``.
+            now: the time.
+
+        Raises:
+            ConfigError: no such role, keys that cannot be meant, or not enough of the old ones at hand.
+            StateError: a stream's head is not what the catalog says.
+            TrustError: the new keys break a key rule.
+            ConflictError, UnavailableError: as of ``publish``; the same command again finishes it.
+        """
+        return self._change(names, lambda keys: keys, new, threshold, now)
+
+    def replace(
+        self,
+        names: Sequence[str],
+        going: Sequence[str],
+        new: NewKeys,
+        *,
+        threshold: int | None = None,
+        now: datetime,
+    ) -> Changed:
+        """Take keys, named by the first digits of their ids, and give new ones; else as :meth:`rotate`."""
+        return self._change(names, lambda keys: _named(keys, going), new, threshold, now)
+
+    def renew(self, names: Sequence[str], *, now: datetime) -> Changed:
+        """Sign root, targets or both again before they expire; raises as :meth:`rotate`."""
+        if wrong := sorted(set(_roles(names, self._publisher.repository.tip())) - set(GROUPS["offline"])):
+            raise ConfigError(f"{wrong[0]} is renewed by `refresh`", hint="root, targets or offline")
+        return self._change(names, lambda _keys: (), NewKeys(number=0), None, now)
+
+    def new_holders(self, streams: Sequence[str], new: NewKeys) -> Holders:
+        """Keys for streams whose old ones are no longer trusted, for a new generation to hand over to."""
+        with self._workspace.lock():
+            tip = self._publisher.repository.tip()
+            return self._plan(tip, streams, lambda keys: keys, new, None)[0]
+
+    def forget(self) -> tuple[str, ...]:
+        """Name no signer any more for keys that no role has; return their ids."""
+        tip = self._publisher.repository.tip()
+        used = {
+            key.keyid
+            for role in (*TOP_LEVEL, *tip.streams())
+            for key in role_keys(_delegator(tip, role), role)[0]
+        }
+        gone = tuple(entry.key.keyid for entry in self._workspace.signers() if entry.key.keyid not in used)
+        self._workspace.forget_signers(gone)
+        return gone
+
+    def _change(
+        self,
+        names: Sequence[str],
+        going: Callable[[Sequence[Key]], Collection[Key]],
+        new: NewKeys,
+        threshold: int | None,
+        now: datetime,
+    ) -> Changed:
+        publisher = self._publisher
+        with self._workspace.lock():
+            if begun := self._workspace.begun_root():
+                done = self._finish(begun, now)
+                if done is not None:
+                    return done
+            tip = publisher.repository.tip()
+            roles = _roles(names, tip)
+            self._check_heads(tip, roles)
+            holders, added = self._plan(tip, roles, going, new, threshold)
+            before = {role: role_keys(_delegator(tip, role), role)[0] for role in roles}
+            self._check(tip, roles, holders)
+            if "root" in roles or _of(holders, TOP_LEVEL):
+                self._publish_root(tip, _of(holders, TOP_LEVEL), now)
+            self._commit(roles, holders, now)
+            removed = self.forget()
+            kept = {key.keyid for keys, _ in holders.values() for key in keys}
+            gone = {key.keyid for keys in before.values() for key in keys} - kept if holders else set()
+            version = publisher.repository.tip().root.version
+            self._record(roles, added, sorted(gone | set(removed)), version, now)
+            return Changed(version, tuple(roles), tuple(added), tuple(sorted(gone)))
+
+    def _plan(
+        self,
+        tip: Tip,
+        roles: Sequence[str],
+        going: Callable[[Sequence[Key]], Collection[Key]],
+        new: NewKeys,
+        threshold: int | None,
+    ) -> tuple[dict[str, tuple[list[Key], int]], list[str]]:
+        """The roles' keys as they shall be, and the ids of new ones, which the workspace then knows."""
+        families: dict[str, list[str]] = {}
+        for role in roles:
+            families.setdefault(_family(role), []).append(role)
+        if new.uris and len(families) > 1:
+            raise ConfigError(
+                f"the new keys would be shared by {' and '.join(families)}", hint="change one after the other"
+            )
+        holders: dict[str, tuple[list[Key], int]] = {}
+        made: list[str] = []
+        for family, members in families.items():
+            held = {role: role_keys(_delegator(tip, role), role) for role in members}
+            everyone = {key.keyid: key for keys, _ in held.values() for key in keys}
+            leaving = {key.keyid for key in going(list(everyone.values()))}
+            number = max(len(leaving), 1) if new.number is None else new.number
+            staying = {
+                role: [key for key in keys if key.keyid not in leaving] for role, (keys, _) in held.items()
+            }
+            if not leaving and not new.uris and not number and threshold is None:
+                continue
+            entries = self._new_entries(family, new, 0 if new.uris else number)
+            for role in members:
+                wanted = held[role][1] if threshold is None else threshold
+                holders[role] = ([*staying[role], *(entry.key for entry in entries)], wanted)
+            known = {entry.key.keyid for entry in self._workspace.signers()}
+            self._workspace.add_signers([entry for entry in entries if entry.key.keyid not in known])
+            made += [entry.key.keyid for entry in entries]
+        return holders, made
+
+    def _new_entries(self, family: str, new: NewKeys, number: int) -> list[SignerEntry]:
+        role = "root" if family == "offline" else family
+        entries = [SignerEntry(role, *self._workspace.read_public(uri)) for uri in new.uris]
+        taken = {entry.uri for entry in self._workspace.signers()}
+        at = 1
+        while number:
+            path = f"keys/{role}-{at}.pem"
+            uri = f"{FILE_SCHEME}:{path}"
+            # Never a file that is there: it may be the one that was stolen.
+            if uri not in taken and not (self._workspace.folder / path).exists():
+                key = make_key(self._workspace.folder / path, new.passphrase)
+                entries.append(SignerEntry(role, uri, key))
+                number -= 1
+            at += 1
+        return entries
+
+    def _check(self, tip: Tip, roles: Sequence[str], holders: Holders) -> None:
+        """Before anything is published: the key rules hold, and whoever must sign can be reached."""
+        root = next_root(tip.root, _of(holders, TOP_LEVEL), tip.root.expires)
+        targets = redelegate(tip.required_targets(), _of(holders, tip.streams()))
+        check_roles(root, targets)
+        keyring = self._workspace.keyring
+        if "root" in roles or _of(holders, TOP_LEVEL):
+            keyring.require("root", *role_keys(tip.root, "root"))
+            keyring.require("root", *role_keys(root, "root"))
+        if tip.rekeyed or set(roles) - {"root", *GROUPS["online"]}:
+            keyring.require("targets", *role_keys(root, "targets"))
+        for role in {*GROUPS["online"], *roles} - set(GROUPS["offline"]):
+            keyring.require(role, *role_keys(root if role in TOP_LEVEL else targets, role))
+
+    def _check_heads(self, tip: Tip, roles: Iterable[str]) -> None:
+        """Only what the catalog says is signed with new keys, not what a thief of the old ones has said."""
+        catalog, repository = self._publisher.catalog, self._publisher.repository
+        for name in sorted({split_stream(role)[0] for role in roles if role not in TOP_LEVEL}):
+            info = catalog.get_list(name)
+            try:
+                public_version(
+                    catalog, info, catalog.pending_version(name), public_heads(repository, tip, info)
+                )
+            except StateError as error:
+                error.hint = (
+                    f"if a key was stolen: vallum-publisher list new-generation {name} --new-keys --reason …"
+                )
+                raise
+
+    def _publish_root(self, tip: Tip, holders: Holders, now: datetime) -> None:
+        root = next_root(tip.root, holders, now + self._workspace.settings.lifetimes.of("root"))
+        former = role_keys(tip.root, "root")
+        data = self._workspace.keyring.sign(Metadata(root), "root", *role_keys(root, "root"), former=former)
+        for delegator in (tip.root, root):
+            open_role(delegator, "root", data, Root)
+        self._workspace.begin_root(data)
+        self._upload_root(root.version, data)
+
+    def _upload_root(self, version: int, data: bytes) -> None:
+        try:
+            self._publisher.store.create(metadata_key("root", version), data, ROOT)
+        except ConflictError:
+            self._workspace.end_root()
+            raise BusyError(
+                f"another publisher has just published root {version}",
+                hint="run it again, on top of that one",
+            ) from None
+
+    def _finish(self, begun: bytes, now: datetime) -> Changed | None:
+        """Finish what an earlier command began; ``None`` if there was nothing left to do."""
+        version = Metadata[Root].from_bytes(begun).signed.version
+        if self._publisher.repository.tip().root.version > version:
+            self._workspace.end_root()
+            return None
+        self._upload_root(version, begun)
+        self._commit([], {}, now)
+        self._workspace.end_root()
+        removed = self.forget()
+        self._record([], [], list(removed), version, now)
+        return Changed(version, (), (), removed, finished=True)
+
+    def _commit(self, roles: Sequence[str], holders: Holders, now: datetime) -> None:
+        """Sign the rest under the newest root and commit it, like any publication."""
+        publisher = self._publisher
+        committer = publisher.committer()
+        streams = [role for role in roles if role not in TOP_LEVEL]
+        for _ in range(_ATTEMPTS):
+            tip = publisher.repository.tip()
+            content: dict[str, Targets] = {}
+            if streams or "targets" in roles or tip.rekeyed:
+                content["targets"] = redelegate(tip.required_targets(), _of(holders, tip.streams()))
+            self._check_heads(tip, streams)
+            for name in sorted({split_stream(stream)[0] for stream in streams}):
+                heads = public_heads(publisher.repository, tip, publisher.catalog.get_list(name))
+                content |= renewed({stream: heads[stream] for stream in streams if stream in heads}, now)
+            try:
+                committer.commit(tip, content, now)
+            except ConflictError:
+                continue  # somebody published; on top of that, then
+            repository = publisher.repository
+            if repository.root_bytes != self._workspace.root_bytes():
+                self._workspace.save_root(repository.root_bytes, repository.former_bytes)
+            return
+        raise BusyError("other publishers were faster each time", hint="run it again")
+
+    def _record(
+        self, roles: Sequence[str], added: Sequence[str], removed: Sequence[str], root: int, now: datetime
+    ) -> None:
+        details = {"roles": list(roles), "added": list(added), "removed": list(removed), "root": root}
+        self._publisher.catalog.record(
+            actor=self._publisher.actor, action="keys", list_name="", now=now, details=details
+        )
+
+
+_ATTEMPTS = 16
+
+
+def _roles(names: Sequence[str], tip: Tip) -> list[str]:
+    """What names mean, each role once.
+
+    Raises:
+        ConfigError: no such role.
+    """
+    roles: dict[str, None] = {}
+    for name in names:
+        streams = [stream for stream in tip.streams() if name in (stream, split_stream(stream)[0])]
+        found = GROUPS.get(name) or ((name,) if name in TOP_LEVEL else streams)
+        if not found:
+            known = (*GROUPS, *TOP_LEVEL, *tip.streams())
+            raise ConfigError(f"there is no role {name!r}", hint=f"roles: {', '.join(known)}")
+        roles |= dict.fromkeys(found)
+    return list(roles)
+
+
+def _family(role: str) -> str:
+    """Roles of one family are given the same new keys; each stream is one of its own."""
+    return next((name for name, members in GROUPS.items() if role in members), role)
+
+
+def _delegator(tip: Tip, role: str) -> Root | Targets:
+    return tip.root if role in TOP_LEVEL else tip.required_targets()
+
+
+def _of(holders: Holders, roles: Collection[str]) -> dict[str, tuple[Sequence[Key], int]]:
+    return {role: held for role, held in holders.items() if role in roles}
+
+
+def _named(keys: Sequence[Key], wanted: Sequence[str]) -> list[Key]:
+    found = [key for key in keys if any(key.keyid.startswith(prefix.lower()) for prefix in wanted if prefix)]
+    for prefix in wanted:
+        if sum(key.keyid.startswith(prefix.lower()) for key in keys) != 1:
+            ids = ", ".join(key.keyid[:16] for key in keys)
+            raise ConfigError(f"{prefix!r} names no key, or more than one", hint=f"keys: {ids}")
+    return found

@@ -1,0 +1,1 @@
+"""Changing, losing and recovering keys, with real publishers, stores and clients."""
