@@ -85,12 +85,22 @@ def test_a_restored_publisher_goes_on(
     desk: Desk, tmp_path: Path, database: str, request: pytest.FixtureRequest
 ) -> None:
     """The machine burns down; the next one publishes the next version, and a recipient takes the delta."""
+    roots = desk.hotline.publisher.workspace.folder / "roots"
+    roots.mkdir(exist_ok=True)
+    (roots / "1.json").write_bytes(b"a former root")
     path = desk.back_up(tmp_path / "a.backup")
     assert path.stat().st_mode & 0o777 == 0o600
     before = [record for record in desk.hotline.publisher.catalog.dump() if record[0] != "rows"]
     where = request.getfixturevalue("postgresql_url") if database == "postgresql" else None
     files = _restore(path, tmp_path / "new", where)
-    assert {"publisher.toml", "root.json", "signed.json", "keys/vault.key", "keys/signers.toml"} < set(files)
+    assert {
+        "publisher.toml",
+        "root.json",
+        "signed.json",
+        "keys/vault.key",
+        "keys/signers.toml",
+        "roots/1.json",
+    } < set(files)
     assert not [name for name in files if "catalog" in name or "cache" in name]
     modes = {item.stat().st_mode & 0o777 for item in (tmp_path / "new").rglob("*") if item.is_file()}
     assert modes == {0o600}

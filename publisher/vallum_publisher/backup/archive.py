@@ -42,7 +42,9 @@ from vallum_publisher.workspace import (
 
 FORMAT = 1
 _LAYER = "backup"
-_NAME = re.compile(r"(keys/)?[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}", re.ASCII)
+_FOLDERS = ("keys", "roots")
+"""What has files that belong into a backup, beside the publisher's folder itself."""
+_NAME = re.compile(rf"(({'|'.join(_FOLDERS)})/)?[A-Za-z0-9_-][A-Za-z0-9._-]{{0,120}}", re.ASCII)
 _MOST_FILE = 16 << 20
 _MOST_RECORD = 64 << 20
 _WINDOW = 8 << 20
@@ -158,10 +160,8 @@ def _files(workspace: Workspace, keys: bool) -> tuple[dict[str, Path], list[str]
     database = (folder / address).name if "://" not in address else None
     found, left_out = {}, []
     with os_errors(folder, "read"):
-        candidates = [path for path in sorted(folder.iterdir()) if path.is_file()]
-        inner = folder / "keys"
-        candidates += [path for path in sorted(inner.iterdir()) if path.is_file()] if inner.is_dir() else []
-        for path in candidates:
+        inner = [folder / name for name in _FOLDERS if (folder / name).is_dir()]
+        for path in (path for one in (folder, *inner) for path in sorted(one.iterdir()) if path.is_file()):
             name = path.relative_to(folder).as_posix()
             if database is not None and path.parent == folder and path.name.startswith(database):
                 continue  # and its -wal and -shm: the catalog goes another way

@@ -60,6 +60,33 @@ def add(home: Path, stream: str, name: str, line: Path, fingerprint: str, as_jso
     say(f"{stream}: {name} can read it from epoch {added.since} on")
 
 
+@recipients.command(
+    name="import", epilog="\b\nExamples:\n  vallum-publisher recipients import urls.match members.csv"
+)
+@click.argument("stream")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+@click.pass_obj
+def import_(home: Path, stream: str, file: Path, as_json: bool) -> None:
+    """Let all keys of a CSV FILE (name,fingerprint,line) read STREAM from now on, or none of them.
+
+    Each fingerprint is what its recipient read to you, as for `add`.
+    """
+    from vallum_publisher.recipients.members import parse_members
+    from vallum_publisher.recipients.roster import Roster
+
+    try:
+        members = parse_members(file.read_text("utf-8").splitlines(keepends=True), str(file))
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{file}: cannot be read as text", hint="a CSV file in UTF-8") from None
+    with open_publisher(home, quiet=as_json) as publisher:
+        added = Roster(publisher).admit_all(stream, members, now=clock())
+    if as_json:
+        emit([_about(one) for one in added])
+        return
+    say(f"{stream}: {counted(len(added), 'recipient')} can read it from epoch {added[0].since} on")
+
+
 @recipients.command(name="list", epilog="\b\nExamples:\n  vallum-publisher recipients list urls.match")
 @click.argument("stream", required=False)
 @click.option("--revoked", is_flag=True, help="Show those, too, who may read no longer.")
@@ -120,7 +147,10 @@ def revoke(home: Path, stream: str, who: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def rotate(home: Path, name: str, older_than: int, as_json: bool) -> None:
-    """Change the keys of a list's streams and revoke nobody. With --older-than, run it daily."""
+    """Change the keys of a list's streams and revoke nobody.
+
+    With `rotate_days` in publisher.toml, `refresh` does so by itself.
+    """
     from vallum_publisher.recipients.roster import Roster
 
     with open_publisher(home, quiet=as_json) as publisher:

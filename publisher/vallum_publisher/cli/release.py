@@ -66,18 +66,27 @@ def _published(each: Published) -> dict[str, object]:
 @json_option
 @click.pass_obj
 def refresh(home: Path, as_json: bool) -> int:
-    """Sign again what grows old: timestamp, snapshot, heads. For a timer; does nothing if nothing is due."""
+    """Sign again what grows old: timestamp, snapshot, heads. For a timer; does nothing if nothing is due.
+
+    With `rotate_days` in publisher.toml it also replaces keys of encrypted lists that are older.
+    """
+    from vallum_publisher.recipients.roster import Roster
+
     with open_publisher(home, quiet=as_json) as publisher:
+        rotated, failed = Roster(publisher).rotate_due(now=clock())
         done = publisher.refresh(now=clock())
+    refused = {**done.refused, **{name: str(error) for name, error in failed.items()}}
     if as_json:
-        emit({**asdict(done), "refused": dict(done.refused)})
+        emit({**asdict(done), "refused": refused, "rotated": [each.list for each in rotated]})
     else:
+        for each in rotated:
+            say(f"{each.list}: published under a new key")
         online = [role for role in ("snapshot", "timestamp") if getattr(done, role)]
         signed = [*done.streams, *online]
         say(f"signed again: {', '.join(signed)}" if signed else "nothing is due")
-        for stream, reason in done.refused.items():
+        for stream, reason in refused.items():
             note(f"warning: {stream} was not signed: {reason}")
-    return NO if done.refused else OK
+    return NO if refused else OK
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher status\n  vallum-publisher status --json")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, VallumError
 from vallum.format.keypair import PublicKey
 from vallum_publisher.catalog import ListInfo, Recipient
 from vallum_publisher.recipients.custody import Member
@@ -94,10 +94,35 @@ class Roster:
                 raise ConfigError(f"{name} is public: it has no epochs")
             for stream in streams_of(info):
                 self._custody.ensure_epochs(info, [stream], actor=publisher.actor, now=now)
-                keyed = self._custody.current(info, stream)
-                if keyed is not None and now - keyed.opened_at >= older_than:
+                # Its key is not asked for: that may be what was lost.
+                if now - publisher.catalog.epochs(stream)[-1].opened_at >= older_than:
                     self._custody.open_epoch(info, stream, actor=publisher.actor, now=now)
         return publisher.publish(name, now=now, begin=False)
+
+    def rotate_due(self, *, now: datetime) -> tuple[list[Published], dict[str, VallumError]]:
+        """Rotate what is older than the settings want (``rotate_days``); one list's failure stops no other.
+
+        Returns:
+            What was published under new keys, and why another list was not, by its name.
+        """
+        days = self._publisher.workspace.settings.rotate_days
+        done: list[Published] = []
+        failed: dict[str, VallumError] = {}
+        for info in self._publisher.catalog.lists() if days else ():
+            if info.public or info.version == 0 or not self._is_due(info, now - timedelta(days=days)):
+                continue
+            try:
+                done.append(self.rotate(info.name, now=now, older_than=timedelta(days=days)))
+            except VallumError as error:
+                failed[info.name] = error
+        return done, failed
+
+    def _is_due(self, info: ListInfo, before: datetime) -> bool:
+        return any(
+            opened[-1].opened_at <= before
+            for stream in streams_of(info)
+            if (opened := self._publisher.catalog.epochs(stream))
+        )
 
     def _list_of(self, stream: str) -> ListInfo:
         name, _, _ = stream.rpartition(".")

@@ -6,7 +6,7 @@ Nothing here trusts what the publisher's own code computed; the metadata and run
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vallum.errors import ConfigError, DataError, StateError
 from vallum.format.charter import Charter, split_stream
@@ -17,6 +17,7 @@ from vallum.path import shortest_path
 from vallum.sync.apply import apply_listed, check_head_fits, check_tables
 from vallum_publisher.catalog import Catalog
 from vallum_publisher.recipients.custody import Custody
+from vallum_publisher.recipients.inspection import check_no_strays, check_wraps
 from vallum_publisher.release.readback import Reading, reading
 from vallum_publisher.release.runs import Sealed, read_run
 from vallum_publisher.release.tables import FULL, build, edition_of
@@ -27,7 +28,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class VerifiedStream:
-    """One stream that was checked. ``rows`` by table; ``paths`` led to the signed state."""
+    """One stream that was checked. ``rows`` by table; ``paths`` led to the signed state, ``wraps`` fit."""
 
     stream: str
     generation: int
@@ -36,6 +37,7 @@ class VerifiedStream:
     rows: Mapping[str, int]
     runs: int
     paths: int
+    wraps: int = 0
 
 
 def verify_repository(
@@ -47,6 +49,7 @@ def verify_repository(
 ) -> tuple[VerifiedStream, ...]:
     """Check metadata, every listed run, every way to the head, and the catalog's rows where there is one.
 
+    The wraps of an encrypted list must be those of its recipients (:mod:`.recipients.inspection`).
     Ways begin at nothing, and at each version that some listed run begins or ends at, as far as its tables
     can be made from what is listed. Of a list in two editions, ``match`` must be what follows from ``full``.
 
@@ -76,7 +79,12 @@ def verify_repository(
                 check_head_fits(stream, charter, head)
                 keys = _keys(stream, charter, head, catalog, custody)
                 checked = _Stream(client, stream, charter, head, keys, progress)
-                verified.append(checked.verify(catalog))
+                done = checked.verify(catalog)
+                if charter.pepper is not None and catalog is not None:
+                    progress(f"{stream}: comparing its wraps with its recipients")
+                    wraps = check_wraps(catalog, store, stream, head.generation, head.epochs)
+                    done = replace(done, wraps=wraps)
+                verified.append(done)
                 heads[stream] = head
                 if stream.endswith(f".{FULL}"):
                     full[stream.removesuffix(f".{FULL}")] = checked.tables
@@ -84,6 +92,8 @@ def verify_repository(
             if (match := heads.get(f"{name}.match")) is not None:
                 progress(f"{name}: comparing its editions")
                 _check_editions(name, tables, match)
+    if catalog is not None:
+        check_no_strays(catalog, store)
     return tuple(verified)
 
 
