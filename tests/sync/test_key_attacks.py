@@ -5,9 +5,11 @@ Each test asserts the error *and* what is in force afterwards: by ``Client.refus
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from securesystemslib.signer import CryptoSigner, SSlibKey
-from tuf.api.metadata import DelegatedRole, Delegations
+from tuf.api.metadata import DelegatedRole, Delegations, MetaFile
 
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
@@ -91,3 +93,89 @@ def test_targets_speaks_for_a_list(repository: Repository, client: Client) -> No
 
 def _renamed(role: DelegatedRole, name: str) -> DelegatedRole:
     return DelegatedRole(name, role.keyids, role.threshold, role.terminating, role.paths)
+
+
+def _threshold_of_two(repository: Repository, client: Client) -> CryptoSigner:
+    """Let the list need two keys, which the client sees; return the second."""
+    second = CryptoSigner.generate_ed25519()
+    repository.delegate_key("urls.full", second.public_key)
+    repository.keys["urls.full"].append(second)
+    delegations = repository.targets.signed.delegations
+    assert delegations is not None
+    assert delegations.roles is not None
+    delegations.roles["urls.full"].threshold = 2
+    repository.release("urls", listed("bad.example/c"))
+    assert client.synced().after == 2
+    return second
+
+
+def test_fewer_keys_than_the_threshold(repository: Repository, client: Client) -> None:
+    """One of two keys that a list needs is stolen, and signs alone."""
+    second = _threshold_of_two(repository, client)
+    repository.keys["urls.full"] = [second]
+    repository.release("urls", listed("evil.example/a"))
+    client.refused(TrustError)
+
+
+def test_one_key_signs_twice(repository: Repository, client: Client) -> None:
+    """The thief of one key of two puts two signatures of it into the file, or a broken one beside it."""
+    second = _threshold_of_two(repository, client)
+    first = repository.keys["urls.full"][0].public_key.keyid
+    repository.keys["urls.full"] = [second]
+    repository.release("urls", listed("evil.example/a"))
+    name = repository.name_of("urls.full")
+    signed = json.loads(repository.objects[name])
+    [only] = signed["signatures"]
+    for other in (only["keyid"], only["keyid"].upper(), first):
+        raw = {**signed, "signatures": [only, {**only, "keyid": other}]}
+        repository.objects[name] = json.dumps(raw).encode()
+        repository.snapshot.signed.meta["urls.full.json"] = MetaFile.from_data(
+            repository.roles["urls.full"].signed.version, repository.objects[name], ["sha256"]
+        )
+        repository.snapshot.signed.version += 1
+        repository.sign("snapshot")
+        repository.put("snapshot")
+        repository.publish_timestamp()
+        client.refused(TrustError)
+
+
+@pytest.mark.parametrize("role", ["urls.full", "timestamp", "root"])
+def test_a_role_that_names_one_key_twice(repository: Repository, client: Client, role: str) -> None:
+    """Whoever signs for the role says its one key id twice, so that a threshold of two looks like one."""
+    if role == "urls.full":
+        delegations = repository.targets.signed.delegations
+        assert delegations is not None
+        assert delegations.roles is not None
+        delegations.roles[role].keyids *= 2
+        repository.publish()
+    else:
+        repository.root.signed.roles[role].keyids *= 2
+        repository.publish_root()
+        repository.publish_timestamp()
+    client.refused(TrustError)
+
+
+def test_metadata_that_says_a_thing_twice(repository: Repository, client: Client) -> None:
+    """JSON with a member twice: whichever a reader takes, the signature covers what was taken, and no more.
+
+    With the online keys stolen the file is what the snapshot pins: only the list's own signature is left.
+    """
+    repository.release("urls", listed("bad.example/c"))
+    name = repository.name_of("urls.full")
+    data = repository.objects[name]
+    twice = data.replace(b'"expires":', b'"expires": "2099-01-01T00:00:00Z", "expires":', 1)
+    later = data.replace(b'"spec_version"', b'"expires": "2099-01-01T00:00:00Z", "spec_version"', 1)
+    assert data not in (twice, later)
+    for forged, good in ((later, False), (twice, True)):
+        repository.objects[name] = forged
+        repository.snapshot.signed.meta["urls.full.json"] = MetaFile.from_data(
+            repository.roles["urls.full"].signed.version, forged, ["sha256"]
+        )
+        repository.snapshot.signed.version += 1
+        repository.sign("snapshot")
+        repository.put("snapshot")
+        repository.publish_timestamp()
+        if good:
+            assert client.synced().after == 2
+        else:
+            client.refused(TrustError)

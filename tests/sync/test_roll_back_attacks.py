@@ -6,12 +6,17 @@ Each test asserts the error *and* what is in force afterwards: by ``Client.refus
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
+from tuf.api.metadata import MetaFile
 
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from vallum.errors import TrustError
+from vallum.errors import DataError, TrustError
 from vallum.state import read_current
+from vallum.sync.fetch import TIMESTAMP
 from vallum.sync.floor import EquivocationError
 from vallum.sync.freshness import Freshness, freshness
 
@@ -98,3 +103,76 @@ def test_a_clock_that_went_back(repository: Repository, client: Client) -> None:
         client.synced(past)
         source = read_current(client.state).sources["hotline"]
         assert freshness(client.held(), source, past) == Freshness.CLOCK
+
+
+def _version(repository: Repository, role: str) -> int:
+    number, _, _ = repository.name_of(role).removeprefix("metadata/").partition(".")
+    return int(number)
+
+
+@pytest.mark.parametrize("role", ["snapshot", "targets", "urls.full"])
+def test_one_role_is_rolled_back(repository: Repository, client: Client, role: str) -> None:
+    """With stolen online keys an old version of one role is put under a new timestamp."""
+    old = dict(repository.objects)
+    lower = _version(repository, role)
+    repository.charter(
+        "urls", replace(repository.lists["urls"].charter, appeal_url="https://hotline.example/APPEAL")
+    )
+    repository.release("urls", listed("bad.example/c"))
+    client.synced()
+    assert _version(repository, role) > lower
+    if role == "snapshot":
+        repository.timestamp.signed.version += 1
+        data = old[f"metadata/{lower}.snapshot.json"]
+        repository.timestamp.signed.snapshot_meta = MetaFile.from_data(lower, data, ["sha256"])
+    else:
+        data = old[f"metadata/{lower}.{role}.json"]
+        repository.snapshot.signed.version += 1
+        repository.snapshot.signed.meta[f"{role}.json"] = MetaFile.from_data(lower, data, ["sha256"])
+        repository.sign("snapshot")
+        repository.put("snapshot")
+        repository.publish_timestamp()
+    repository.sign("timestamp")
+    repository.put("timestamp")
+    client.refused(TrustError)
+
+
+@pytest.mark.parametrize("role", ["targets", "urls.full"])
+def test_mix_and_match(repository: Repository, client: Client, role: str) -> None:
+    """A store without any key serves today's snapshot over yesterday's file, under today's name."""
+    yesterday = repository.objects[repository.name_of(role)]
+    repository.charter(
+        "urls", replace(repository.lists["urls"].charter, appeal_url="https://hotline.example/APPEAL")
+    )
+    repository.release("urls", listed("bad.example/c"))
+    repository.objects[repository.name_of(role)] = yesterday
+    client.refused(DataError)
+
+
+def test_a_freeze_is_seen_before_it_succeeds(repository: Repository, client: Client) -> None:
+    """A store serves one timestamp for ever: the list warns half-way, is stale in time, and is enforced."""
+    repository.release("urls", listed("bad.example/hidden"))
+    frozen = repository.objects[TIMESTAMP]
+    client.synced()
+    repository.release("urls", listed("bad.example/new"))
+    repository.objects[TIMESTAMP] = frozen
+    for hours, state in ((1, Freshness.FRESH), (71, Freshness.FRESH), (72, Freshness.STALE)):
+        now = repository.now + timedelta(hours=hours)
+        assert client.synced(now).after == 2
+        source = read_current(client.state).sources["hotline"]
+        assert freshness(client.held(), source, now) == state
+
+
+def test_a_timestamp_that_jumped_ahead_and_came_back(repository: Repository, client: Client) -> None:
+    """A thief of the timestamp key jumps to 10⁹; the old store shows up again. Nothing moves until root does.
+
+    How the owner recovers is told in tests/levers/test_recovery.py.
+    """
+    true = repository.timestamp.signed.version
+    repository.timestamp.signed.version = 10**9
+    repository.publish_timestamp()
+    client.synced()
+    repository.timestamp.signed.version = true
+    repository.release("urls", listed("bad.example/c"))
+    for _ in range(2):
+        client.refused(TrustError)

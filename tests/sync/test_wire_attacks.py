@@ -5,7 +5,9 @@ Each test asserts the error *and* what is in force afterwards: by ``Client.refus
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,26 @@ def _broken() -> Answer:
     raise FetchError("hotline.example: no connection")
 
 
+def _drips() -> Iterator[bytes]:
+    while True:
+        time.sleep(0.02)
+        yield b" "
+
+
 def _endless() -> Iterator[bytes]:
     while True:
         yield bytes(1 << 20)
+
+
+@pytest.mark.parametrize("role", ["timestamp", "urls.full", "run"])
+def test_a_store_that_drips(repository: Repository, client: Client, role: str) -> None:
+    """A byte now and then keeps time-outs quiet and would hold the lock for ever: the deadline ends it."""
+    repository.release("urls", listed("bad.example/c"))
+    name = repository.run_name("urls", 1, 2) if role == "run" else repository.name_of(role)
+    [source] = client.config.sources
+    client.config = replace(client.config, sources=(replace(source, deadline=0.4),))
+    repository.answers[name] = lambda: Answer(200, _drips())
+    began = time.monotonic()
+    assert "deadline" in str(client.refused(FetchError))
+    assert time.monotonic() - began < 20
+    assert not any("staging" in file for file in client.files())
