@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from vallum.errors import ConfigError, FormatError
 from vallum.expression import Keyer
-from vallum_publisher.catalog import audit, changeset, dump, entitlement, lists, rows, versions
+from vallum_publisher.catalog import audit, changeset, dump, entitlement, lists, rekey, rows, versions
 from vallum_publisher.catalog.changeset import Applied, Progress
 from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.engine import founding, open_engine, reading, writing
@@ -115,15 +115,34 @@ class Catalog:
         with reading(self._engine) as connection:
             return lists.find_list(connection, name)
 
-    def open_generation(self, name: str, *, actor: str, now: datetime) -> ListInfo:
+    def open_generation(
+        self,
+        name: str,
+        *,
+        actor: str,
+        now: datetime,
+        above: int = 0,
+        keyer: Keyer | None = None,
+        secrets: Mapping[str, bytes] | None = None,
+    ) -> ListInfo:
         """Open the list's next generation: version 0, every listed row to be published anew (DESIGN §4).
+
+        Args:
+            name, actor, now: as everywhere.
+            above: it is to be above this one, too.
+            keyer: of the list's new pepper; all rows are keyed anew, and ids change.
+            secrets: sealed, to take the place of those of the same names: the new pepper.
 
         Raises:
             BusyError: a version is under way.
         """
         with self._changing(name) as (connection, info):
-            generation = versions.open_generation(connection, info)
-            _record(connection, info, actor, "generation", now, generation=generation)
+            generation = versions.open_generation(connection, info, above)
+            told: dict[str, object] = {"generation": generation}
+            if keyer is not None:
+                told["rows_keyed_anew"] = rekey.rekey_rows(connection, info, keyer)
+            entitlement.replace_secrets(connection, secrets or {})
+            _record(connection, info, actor, "generation", now, **told)
             return lists.find_list(connection, name)
 
     # Entries

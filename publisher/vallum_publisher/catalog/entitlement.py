@@ -87,6 +87,13 @@ def put_secrets(connection: Connection, sealed: Mapping[str, bytes]) -> dict[str
     return {**held, **new}
 
 
+def replace_secrets(connection: Connection, sealed: Mapping[str, bytes]) -> None:
+    """Keep sealed secrets in the place of those of the same names, if there are any."""
+    for name in sealed:
+        connection.execute(delete(secrets).where(secrets.c.name == name))
+    put_secrets(connection, sealed)
+
+
 def get_secrets(connection: Connection, names: Sequence[str]) -> dict[str, bytes]:
     """Read sealed secrets: those of the names that there are."""
     found: dict[str, bytes] = {}

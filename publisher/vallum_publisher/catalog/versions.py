@@ -176,13 +176,14 @@ def abandon(connection: Connection, info: ListInfo) -> Version | None:
     return held
 
 
-def open_generation(connection: Connection, info: ListInfo) -> int:
-    """Begin the next generation at version 0: every listed row is to be published anew.
+def open_generation(connection: Connection, info: ListInfo, above: int = 0) -> int:
+    """Begin the next generation, which is above ``above``, at version 0: every listed row is published anew.
 
     Returns:
         Its number. Tombstones of the old generation go; the first version needs a base and a new epoch.
     """
-    if info.generation >= MAX_GENERATION:
+    generation = max(info.generation, above) + 1
+    if generation > MAX_GENERATION:
         raise ConfigError(f"{info.name} has no generations left")
     if under_way(connection, info) is not None:
         raise BusyError(f"a version of {info.name} is under way", hint="finish or abandon it first")
@@ -198,9 +199,9 @@ def open_generation(connection: Connection, info: ListInfo) -> int:
         {"list": info.id},
     )
     connection.execute(
-        update(lists).where(lists.c.id == info.id).values(generation=info.generation + 1, version=0)
+        update(lists).where(lists.c.id == info.id).values(generation=generation, version=0)
     )
-    return info.generation + 1
+    return generation
 
 
 def under_way(connection: Connection, info: ListInfo) -> Version | None:

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 from vallum.errors import ConfigError, VallumError
 from vallum.expression import PEPPER_BYTES
-from vallum.format.epoch import Epoch, commit_epoch
+from vallum.format.charter import Charter
+from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
 from vallum.format.keypair import PublicKey, Suite, parse_line
 from vallum.format.seal import KEY_BYTES
 from vallum.format.wrap import (
@@ -82,11 +83,43 @@ class Custody:
         Raises:
             ConfigError: the vault key is missing or another one.
         """
-        return b"" if info.public else self._get(f"pepper/{info.name}")
+        return b"" if info.public else self._get(_pepper_name(info.name))
 
     def make_pepper(self, name: str) -> bytes:
         """Draw the pepper of a list that is to be created, or return what an earlier attempt drew."""
-        return self._put(f"pepper/{name}", secrets.token_bytes(PEPPER_BYTES))
+        return self._put(_pepper_name(name), secrets.token_bytes(PEPPER_BYTES))
+
+    def new_pepper(self, info: ListInfo, streams: Iterable[str]) -> tuple[bytes, dict[str, bytes]]:
+        """Draw another pepper for a list, because the old one was lost or has leaked.
+
+        Where the vault key was lost with it, seeds that no longer open are drawn anew as well.
+
+        Returns:
+            The pepper, and the secrets to keep, sealed, by name.
+
+        Raises:
+            ConfigError: the list is public, or there is no vault key.
+        """
+        if info.public:
+            raise ConfigError(f"{info.name} is public: it has no pepper")
+        pepper = secrets.token_bytes(PEPPER_BYTES)
+        drawn = {_pepper_name(info.name): pepper}
+        for stream in streams:
+            for recipient in self.readers(stream):
+                if not self._opens(_seed_name(recipient)):
+                    drawn[_seed_name(recipient)] = secrets.token_bytes(SEED_BYTES)
+        return pepper, {name: self._vault.seal(name, secret) for name, secret in drawn.items()}
+
+    def is_pepper_of(self, info: ListInfo, charter: Charter) -> bool:
+        """Whether the list's pepper is the one that a charter commits to; so is one that is lost."""
+        if not self._opens(_pepper_name(info.name)):
+            return True
+        epoch = Epoch(info.uid, f"{info.name}.full", charter.generation, 0)
+        return commit_pepper(epoch, self.pepper(info)) == charter.pepper
+
+    def holds(self, epoch: Epoch) -> bool:
+        """Whether the key of an epoch is there and opens."""
+        return self._opens(_key_name(epoch))
 
     def seed(self, recipient: Recipient) -> bytes:
         """What a recipient's decoys come of; drawn when it is first asked for."""
@@ -94,7 +127,7 @@ class Custody:
 
     def seeds(self, recipients: Iterable[Recipient]) -> dict[int, bytes]:
         """The seeds of many recipients, by their ids."""
-        names = {one.id: f"seed/{one.id}" for one in recipients}
+        names = {one.id: _seed_name(one) for one in recipients}
         held = self._catalog.get_secrets(list(names.values()))
         missing = [name for name in names.values() if name not in held]
         if missing:
@@ -289,6 +322,13 @@ class Custody:
         )
         return self._vault.open(name, held[name])
 
+    def _opens(self, name: str) -> bool:
+        try:
+            self._get(name)
+        except ConfigError:
+            return False
+        return True
+
     def _get(self, name: str) -> bytes:
         held = self._catalog.get_secrets([name])
         if name not in held:
@@ -316,6 +356,14 @@ def _epoch_of_run(key: str) -> tuple[str, int, int] | None:
     """Stream, generation and epoch of ``targets/<stream>/<sha256>.<generation>-<epoch>-<from>-<to>.run``."""
     match = re.fullmatch(r"targets/([^/]+)/[0-9a-f]{64}\.([0-9]+)-([0-9]+)-[0-9]+-[0-9]+\.run", key)
     return (match[1], int(match[2]), int(match[3])) if match else None
+
+
+def _pepper_name(name: str) -> str:
+    return f"pepper/{name}"
+
+
+def _seed_name(recipient: Recipient) -> str:
+    return f"seed/{recipient.id}"
 
 
 def _key_name(epoch: Epoch) -> str:

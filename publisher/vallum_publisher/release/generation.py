@@ -1,22 +1,27 @@
 """A list's next generation: what only the offline keys can open (DESIGN §4).
 
-The only way to lower a version, to go on from a restored catalog, or to publish a wanted change beyond the
-guard's limits. Charter and first heads go live in one snapshot; who uploads and signs is the publisher's
-ordinary course.
+The only way to lower a version, to go on from a restored catalog, to take a list from a thief of its keys, to
+change its pepper, or to publish a wanted change beyond the guard's limits. Charter and first heads go live in
+one snapshot; who uploads and signs is the publisher's ordinary course.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from tuf.api.metadata import Targets
 
-from vallum.errors import ConfigError, StateError
+from vallum.errors import ConfigError, DataError, StateError
+from vallum.expression import Keyer
 from vallum.format.charter import Charter
+from vallum.format.limits import MAX_EPOCH
 from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.metadata import charter_of
-from vallum_publisher.release.version import StreamHead
+from vallum_publisher.release.repository import Repository, Tip
+from vallum_publisher.release.version import StreamHead, streams_of
 
 
 def required_charter(info: ListInfo, targets: Targets) -> Charter:
@@ -47,11 +52,27 @@ def check_generation(info: ListInfo, targets: Targets) -> None:
         )
 
 
-def newest(charter: Charter, public: Mapping[str, StreamHead | None]) -> tuple[int, int]:
-    """The highest generation and the highest epoch that the store shows."""
-    heads = [held.head for held in public.values() if held]
-    generation = max([charter.generation, *(head.generation for head in heads)])
-    return generation, max((run.epoch for head in heads for run in head.runs), default=0)
+def heads_before(
+    repository: Repository, tip: Tip, info: ListInfo, charter: Charter
+) -> tuple[dict[str, StreamHead | None], int]:
+    """What the store's heads say, which may be a thief's, and an epoch that is above theirs.
+
+    Nothing is built on them. One that cannot be read counts as none: it must not keep its list from ending.
+    """
+    heads: dict[str, StreamHead | None] = {}
+    for stream in streams_of(info):
+        heads[stream] = None
+        with suppress(DataError):
+            heads[stream] = public_head(repository, tip, stream)
+    epochs = [
+        run.epoch
+        for held in heads.values()
+        if held and held.head.generation == charter.generation
+        for run in held.head.runs
+    ]
+    highest = max(epochs, default=0)
+    # With no number left above it counts anew: an epoch is of its generation.
+    return heads, highest + 1 if highest < MAX_EPOCH else 1
 
 
 def raise_generation(
@@ -63,15 +84,24 @@ def raise_generation(
     reason: str,
     actor: str,
     now: datetime,
+    pepper: bytes | None = None,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Open generations in the catalog until its own is above the store's; a version under way is given up.
+    """Open a generation in the catalog, above its own and the store's; a version under way is given up.
+
+    Args:
+        catalog, info, pending: as they are.
+        above: the store's.
+        reason, actor, now: for the audit log.
+        pepper: a new one, under which all rows are keyed anew.
+        secrets: sealed, that belong to it.
 
     Raises:
         BusyError, StorageError: the catalog cannot be written.
     """
-    details = {"reason": reason, "above": above}
+    details: dict[str, object] = {"reason": reason, "above": above, "new pepper": pepper is not None}
     catalog.record(actor=actor, action="new generation", list_name=info.name, now=now, details=details)
     if pending is not None:
         catalog.abandon_version(info.name, actor=actor, now=now)
-    while catalog.get_list(info.name).generation <= above:
-        catalog.open_generation(info.name, actor=actor, now=now)
+    keyer = None if pepper is None else Keyer(pepper, info.host_bits)
+    catalog.open_generation(info.name, actor=actor, now=now, above=above, keyer=keyer, secrets=secrets)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from securesystemslib.signer import Key
 
 from vallum.errors import ConfigError
-from vallum_publisher.catalog import ListInfo, ListSpec
+from vallum_publisher.catalog import ListInfo, ListSpec, Version
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import make_key
 from vallum_publisher.release.agreement import public_heads, public_version, unannounced
@@ -21,13 +21,20 @@ from vallum_publisher.release.condition import Condition, read_condition
 from vallum_publisher.release.course import Course
 from vallum_publisher.release.generation import (
     check_generation,
-    newest,
+    heads_before,
     raise_generation,
     required_charter,
 )
 from vallum_publisher.release.invitation import invite
 from vallum_publisher.release.judgement import check_in_force
-from vallum_publisher.release.metadata import add_list, charter_of, make_targets, recharter
+from vallum_publisher.release.metadata import (
+    Holders,
+    add_list,
+    charter_of,
+    make_targets,
+    recharter,
+    redelegate,
+)
 from vallum_publisher.release.readback import check_published
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
 from vallum_publisher.release.verification import VerifiedStream, verify_repository
@@ -182,15 +189,31 @@ class Publisher(Course):
             self._try(committer, tip, roles, now)
         raise self._beaten()
 
-    def new_generation(self, name: str, *, reason: str, now: datetime) -> Published:
+    def new_generation(
+        self,
+        name: str,
+        *,
+        reason: str,
+        now: datetime,
+        holders: Holders | None = None,
+        new_pepper: bool = False,
+    ) -> Published:
         """Publish the catalog as version 1 of the list's next generation; the guard's limits start anew.
 
         Needs the offline keys. Run it again after a failure: it finishes what was begun.
+
+        Args:
+            name: the list.
+            reason: for the audit log.
+            now: the time.
+            holders: new keys of its streams, where the old ones may be a thief's as well.
+            new_pepper: draw another pepper and key all rows by it; all ids change.
 
         Raises:
             ConfigError, ConflictError, UnavailableError: as of :meth:`publish`.
             GuardError: it breaks an absolute, which no generation lifts.
             StateError: the store has another list of this name.
+            TrustError: the new keys break a key rule.
         """
         with self.workspace.lock():
             committer, opened = self.committer(), False
@@ -199,38 +222,52 @@ class Publisher(Course):
             for info, pending, tip in self._looks(name):
                 targets = tip.required_targets()
                 charter = required_charter(info, targets)
-                public = public_heads(self.repository, tip, info)
-                generation, epoch = newest(charter, public)
-                if info.generation <= generation:
-                    if (
-                        info.generation == generation
-                        and pending
-                        and pending.version == 1
-                        and not info.version
-                    ):
-                        # It is public, by us just now or before we were stopped.
-                        if self._confirm(name, public, pending, now):
-                            done = self.catalog.get_list(name)
-                            return self._summary(done, public, [1], pending.changes, sum(stored.values()))
-                        continue
+                public, epoch = heads_before(self.repository, tip, info, charter)
+                begun = info.generation > charter.generation
+                if not begun and info.generation == charter.generation and not info.version and pending:
+                    # It is public: by us just now, or by an earlier command that was stopped.
+                    done = self._confirm(name, public, pending, now)
+                    if done and (opened or not (new_pepper or holders)):
+                        info = self.catalog.get_list(name)
+                        return self._summary(info, public, [1], pending.changes, sum(stored.values()))
+                    continue
+                # What an earlier command began, without a new pepper, would not be what was asked for.
+                old = new_pepper and not opened and self.custody.is_pepper_of(info, charter)
+                if not begun or old:
                     if opened:
                         continue
-                    raise_generation(
-                        self.catalog, info, pending, generation, reason=reason, actor=self.actor, now=now
-                    )
+                    self._raise_generation(info, pending, charter.generation, reason, now, new_pepper)
                     opened = True
                     continue
                 opened = True
                 self.custody.prepare(info, streams_of(info), actor=self.actor, now=now)
-                pending = pending or self._begin(info, now, epoch + 1)
+                pending = pending or self._begin(info, now, epoch)
                 release = self._seal(info, pending, public, now) if pending else None
                 if release is None:
                     continue
                 charter = charter_for(info, self.custody.pepper(info))
-                roles = {"targets": recharter(targets, name, charter)}
+                roles = {"targets": recharter(redelegate(targets, holders or {}), name, charter)}
                 roles |= self._upload(name, release, stored, now)
                 self._try(committer, tip, roles, now)
             raise self._beaten()
+
+    def _raise_generation(
+        self,
+        info: ListInfo,
+        pending: Version | None,
+        above: int,
+        reason: str,
+        now: datetime,
+        new_pepper: bool,
+    ) -> None:
+        pepper: bytes | None = None
+        secrets: Mapping[str, bytes] = {}
+        if new_pepper:
+            pepper, secrets = self.custody.new_pepper(info, streams_of(info))
+        raise_generation(
+            self.catalog, info, pending, above,
+            reason=reason, actor=self.actor, now=now, pepper=pepper, secrets=secrets,
+        )  # fmt: skip
 
     def refresh(self, *, now: datetime) -> Refreshed:
         """Sign again what must say that it is still the newest; in one snapshot, nothing if nothing is due.
