@@ -179,25 +179,70 @@ def create(
 
 @lists.command(
     "new-generation",
-    epilog="\b\nExamples:\n  vallum-publisher list new-generation urls --reason 'the list key was stolen'",
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher list new-generation urls --reason 'restored from a backup'\n"
+    "  vallum-publisher list new-generation urls --new-keys --reason 'the list key was stolen'\n"
+    "  vallum-publisher list new-generation urls --new-pepper --reason 'the pepper has leaked'",
 )
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; stands in the audit log.")
+@click.option("--new-keys", is_flag=True, help="Give its streams new keys; the old ones were stolen.")
+@click.option("--new-pepper", is_flag=True, help="Draw another pepper and key all rows anew: all ids change.")
+@click.option(
+    "--new-vault-key",
+    is_flag=True,
+    help="With --new-pepper: make a vault key, since it was lost and has no copy.",
+)
+@click.option(
+    "--sign-with",
+    metavar="URI",
+    multiple=True,
+    help="Where an offline key is, for this command only: file:/media/stick/root-1.pem, hsm:2?label=root.",
+)
+@click.option("--encrypt-keys", is_flag=True, help="Encrypt new key files with a passphrase.")
 @json_option
 @click.pass_obj
-def new_generation(home: Path, name: str, reason: str, as_json: bool) -> None:
+def new_generation(
+    home: Path,
+    name: str,
+    reason: str,
+    new_keys: bool,
+    new_pepper: bool,
+    new_vault_key: bool,
+    sign_with: tuple[str, ...],
+    encrypt_keys: bool,
+    as_json: bool,
+) -> None:
     """Start a list's versions anew, with the offline keys.
 
-    After a stolen list key or a restored catalog, or for a wanted change beyond the guard's limits. Clients
-    fetch the whole list once.
+    After a stolen list key, a lost or leaked pepper, or a restored catalog, or for a wanted change beyond the
+    guard's limits. Clients fetch the whole list once. Run it again after a failure: it finishes what was
+    begun.
     """
+    from vallum_publisher.release.rotation import NewKeys, Rotation
+    from vallum_publisher.release.version import streams_of
+
+    passphrase = new_passphrase(encrypt_keys)
     with open_publisher(home, quiet=as_json) as publisher:
-        done = publisher.new_generation(name, reason=reason, now=clock())
+        rotation = Rotation(publisher, sign_with)
+        if new_vault_key:
+            publisher.workspace.make_vault(passphrase)
+        holders = None
+        if new_keys:
+            streams = streams_of(publisher.catalog.get_list(name))
+            holders = rotation.new_holders(streams, NewKeys(passphrase=passphrase))
+        done = publisher.new_generation(
+            name, reason=reason, now=clock(), holders=holders, new_pepper=new_pepper
+        )
+        if new_keys:
+            rotation.forget()
     if as_json:
         emit({**asdict(done), "rows": dict(done.rows)})
         return
     say(f"published {done.list} version {done.generation}.{done.version}: {sum(done.rows.values()):,} listed")
     say(f"state {done.state}")
+    if new_pepper:
+        note("all ids have changed: tell subscribers, who may allow or report entries by id")
 
 
 @lists.command(epilog="\b\nExamples:\n  vallum-publisher list show")

@@ -1,0 +1,200 @@
+"""``keys``: who may sign for which role, and changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vallum.cli.terminal import clock, emit, note, say, table
+from vallum.format.head import format_time
+from vallum_publisher.cli.session import json_option, new_passphrase, open_publisher
+
+if TYPE_CHECKING:
+    from vallum_publisher.release.rotation import Changed, NewKeys
+
+Command = Callable[..., Any]
+
+
+@click.group(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher keys list\n"
+    "  vallum-publisher keys rotate online\n"
+    "  vallum-publisher keys renew"
+)
+def keys() -> None:
+    """Show and change who may sign: root, targets, snapshot, timestamp, and each list.
+
+    A ROLE is one of these, `offline` (root and targets), `online` (snapshot and timestamp), a stream such as
+    urls.full, or a list, which means its streams. Roles of one word share their new keys.
+    """
+
+
+_SIGN_WITH = click.option(
+    "--sign-with",
+    metavar="URI",
+    multiple=True,
+    help="Where a present key is, for this command only: file:/media/stick/root-1.pem, hsm:2?label=root.",
+)
+_NEW = click.option(
+    "--new", metavar="URI", multiple=True, help="A key that exists is the new one; else a file is made."
+)
+_NUMBER = click.option(
+    "--number", type=click.IntRange(1, 99), help="Make so many key files; by default one for each that goes."
+)
+_THRESHOLD = click.option(
+    "--threshold", type=click.IntRange(1, 99), help="How many must sign from now on; by default as before."
+)
+_ENCRYPT = click.option("--encrypt-keys", is_flag=True, help="Encrypt new key files with a passphrase.")
+
+
+def _options(*options: Command) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_CHANGING = _options(_SIGN_WITH, _NEW, _NUMBER, _THRESHOLD, _ENCRYPT, json_option, click.pass_obj)
+
+
+@keys.command(
+    name="list", epilog="\b\nExamples:\n  vallum-publisher keys list\n  vallum-publisher keys list --json"
+)
+@json_option
+@click.pass_obj
+def list_(home: Path, as_json: bool) -> None:
+    """Show each role's keys, how many must sign, where they are, and until when its metadata holds.
+
+    `here` is a file in reach, `away` one that is not: root's keys should be away.
+    """
+    from vallum_publisher.release.rotation import Rotation
+
+    with open_publisher(home, quiet=True) as publisher:
+        found = Rotation(publisher).holders()
+    if as_json:
+        emit([asdict(each) for each in found])
+        return
+    table(
+        ("role", "must sign", "key", "scheme", "where", "signer", "expires"),
+        [
+            (
+                each.role,
+                f"{each.threshold} of {each.keys}",
+                each.key[:16],
+                each.scheme,
+                each.reach,
+                each.signer or None,
+                format_time(each.expires) if each.expires else None,
+            )
+            for each in found
+        ],
+    )
+
+
+@keys.command(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher keys rotate online --sign-with file:/media/stick/root-1.pem \\\n"
+    "      --sign-with file:/media/stick/root-2.pem\n"
+    "  vallum-publisher keys rotate offline --only 3f2a91c0\n"
+    "  vallum-publisher keys rotate urls.full --new 'hsm:2?label=urls'"
+)
+@click.argument("roles", metavar="ROLE...", nargs=-1, required=True)
+@click.option("--only", metavar="KEY", multiple=True, help="Replace this key alone; first digits of its id.")
+@_CHANGING
+def rotate(home: Path, roles: tuple[str, ...], only: tuple[str, ...], **said: Any) -> None:
+    """Replace the keys of roles by new ones; what the old ones sign from then on is refused.
+
+    Run it again after a failure: it finishes what was begun.
+    """
+    _change(home, roles, only or None, said)
+
+
+@keys.command(
+    epilog="\b\nExamples:\n  vallum-publisher keys add urls.full --threshold 2   # two people release it"
+)
+@click.argument("roles", metavar="ROLE...", nargs=-1, required=True)
+@_CHANGING
+def add(home: Path, roles: tuple[str, ...], **said: Any) -> None:
+    """Give roles further keys."""
+    _change(home, roles, (), said)
+
+
+@keys.command(epilog="\b\nExamples:\n  vallum-publisher keys remove offline 3f2a91c0 --threshold 1")
+@click.argument("role", metavar="ROLE")
+@click.argument("gone", metavar="KEY...", nargs=-1, required=True)
+@_options(_SIGN_WITH, _THRESHOLD, json_option, click.pass_obj)
+def remove(home: Path, role: str, gone: tuple[str, ...], **said: Any) -> None:
+    """Take keys from a role, named by the first digits of their ids."""
+    _change(home, (role,), gone, {**said, "number": 0})
+
+
+@keys.command(epilog="\b\nExamples:\n  vallum-publisher keys threshold offline 3")
+@click.argument("role", metavar="ROLE")
+@click.argument("threshold", metavar="NUMBER", type=click.IntRange(1, 99))
+@_options(_SIGN_WITH, json_option, click.pass_obj)
+def threshold(home: Path, role: str, **said: Any) -> None:
+    """Let more or fewer of a role's keys have to sign."""
+    _change(home, (role,), (), {**said, "number": 0})
+
+
+@keys.command(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher keys renew --sign-with file:/media/stick/root-1.pem \\\n"
+    "      --sign-with file:/media/stick/root-2.pem"
+)
+@click.argument("roles", metavar="[root|targets|offline]...", nargs=-1)
+@_options(_SIGN_WITH, json_option, click.pass_obj)
+def renew(home: Path, roles: tuple[str, ...], sign_with: tuple[str, ...], as_json: bool) -> None:
+    """Sign root and targets again, with the same keys, before they expire: once a year.
+
+    It also finishes what an earlier command began.
+    """
+    from vallum_publisher.release.rotation import Rotation
+
+    with open_publisher(home, quiet=as_json) as publisher:
+        done = Rotation(publisher, sign_with).renew(roles or ("offline",), now=clock())
+    _say(done, as_json)
+
+
+def new_keys(said: dict[str, Any]) -> NewKeys:
+    """What the options say of new keys."""
+    from vallum_publisher.release.rotation import NewKeys
+
+    return NewKeys(
+        tuple(said.get("new", ())), said.get("number"), new_passphrase(said.get("encrypt_keys", False))
+    )
+
+
+def _change(home: Path, roles: tuple[str, ...], going: tuple[str, ...] | None, said: dict[str, Any]) -> None:
+    from vallum_publisher.release.rotation import Rotation
+
+    as_json, new = said["as_json"], new_keys(said)
+    with open_publisher(home, quiet=as_json) as publisher:
+        rotation = Rotation(publisher, said["sign_with"])
+        if going is None:
+            done = rotation.rotate(roles, new, threshold=said["threshold"], now=clock())
+        else:
+            done = rotation.replace(roles, going, new, threshold=said.get("threshold"), now=clock())
+    _say(done, as_json)
+
+
+def _say(done: Changed, as_json: bool) -> None:
+    if as_json:
+        emit(asdict(done))
+        return
+    if done.finished:
+        say(f"finished what an earlier command began: root version {done.root_version} is public")
+        note("if more is to be changed, run the command once more")
+        return
+    say(f"{', '.join(done.roles)}: signed and public, root version {done.root_version}")
+    for what, ids in (("new", done.added), ("gone", done.removed)):
+        if ids:
+            say(f"{what}: {', '.join(each[:16] for each in ids)}")
+    if done.removed:
+        note("destroy the files of keys that are gone, or keep them as evidence; nothing needs them any more")
