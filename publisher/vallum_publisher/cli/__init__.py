@@ -13,6 +13,7 @@ from vallum_publisher.cli.backup import backup, restore
 from vallum_publisher.cli.demo import demo
 from vallum_publisher.cli.founding import init, lists
 from vallum_publisher.cli.intake import diff, ingest
+from vallum_publisher.cli.keys import keys
 from vallum_publisher.cli.recipients import recipients
 from vallum_publisher.cli.release import gc, invite, publish, refresh, status, verify
 
@@ -55,6 +56,7 @@ for command in (
     verify,
     invite,
     gc,
+    keys,
     recipients,
     backup,
     restore,
