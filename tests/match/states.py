@@ -57,8 +57,10 @@ def url_table(
     )
 
 
-def digest_table(entries: Iterable[Digest], *, version: int = 1, name: str = "exact") -> Table:
-    keyer = Keyer(b"", 0)
+def digest_table(
+    entries: Iterable[Digest], *, version: int = 1, name: str = "exact", pepper: bytes = b""
+) -> Table:
+    keyer = Keyer(pepper, 0)
     rows = [(signal, parse_digest(signal, digest), labels) for signal, digest, labels in entries]
     tally: dict[int, int] = {}
     for signal, _, _ in rows:

@@ -9,6 +9,7 @@ import click
 
 from vallum.cli.check import check
 from vallum.cli.doctor import doctor
+from vallum.cli.export import export
 from vallum.cli.levers import allow, pin, quarantine
 from vallum.cli.setup import init, keygen
 from vallum.cli.sync import status, sync, verify
@@ -38,7 +39,7 @@ def cli(context: click.Context, config: Path) -> None:
     context.obj = config
 
 
-for command in (init, keygen, sync, check, status, verify, doctor, quarantine, pin, allow):
+for command in (init, keygen, sync, check, export, status, verify, doctor, quarantine, pin, allow):
     cli.add_command(command)
 
 

@@ -1,16 +1,16 @@
 """Decoys: rows of nobody's that tell whose export leaked (format.md §8.6).
 
-A recipient and the publisher derive 128 of them from a seed that only the two have. They go into what
-``export`` writes and nowhere else: never into tables or look-ups, and nobody can choose them, since they are
-what a hash makes of the seed. :func:`trace` finds them again in a leaked file.
+A recipient and the publisher derive them from a seed that only the two have. They go into what ``export``
+writes and nowhere else: never into tables or look-ups, and nobody can choose them, since they are what a hash
+makes of the seed. Mixing them in is :mod:`vallum.export`'s business, finding them again the publisher's.
 
 **URLs.** A decoy host is 8 to 10 random syllables under one of four common top-level domains. Names under
 ``.example`` or ``.invalid`` would be true to RFC 2606 and gone with one ``grep``; names of a pattern that
-registries refuse, likewise. So they could be registered, and are not: no name comes up with p > 10⁻¹⁷, so one
-of 128 is among the 3.5·10⁸ names that exist with p < 10⁻⁶, and far less often since few of those look so.
-Should somebody register one some day, one client's exports block a name that nobody but its registrant has
-heard of. A person who knows this page can pick most of them out of a list of common names; what decoys catch
-is the copy that somebody passed on as it was.
+registries refuse, likewise. So they could be registered, and are not: no name comes up with p > 2·10⁻¹⁷,
+so one of 640 is among the 3.5·10⁸ names that exist with p < 10⁻⁵, and far less often since few of those look
+so. Should somebody register one some day, one client's exports block a name that nobody but its registrant
+has heard of. A person who knows this page can pick most of them out of a list of common names; what decoys
+catch is the copy that somebody passed on as it was.
 
 **Digests** are random bytes, as digests are; of a PDQ hash half the bits are set, as in real ones. An opaque
 PhotoDNA hash cannot be imitated, so that signal has no decoys.
@@ -18,173 +18,141 @@ PhotoDNA hash cannot be imitated, so that signal has no decoys.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import shake_256
-from math import comb
+from itertools import accumulate, islice
 
-from vallum.errors import InputError
-from vallum.expression import TAGS, URL_TAGS, Scope, Tag
+from vallum.expression import TAGS, Scope, Tag
 from vallum.format.columns import pack
+from vallum.labels import TEST, LabelSet
 
 DECOYS = 128
-"""In each export."""
+"""In each export; and so many there are of each tag, of which an export takes the first ones."""
 
-ENOUGH = 3
-"""So many of one recipient's decoys in a leaked file accuse him."""
+Strata = Mapping[tuple[int, LabelSet], int]
+"""Rows of a list by tag code and label set."""
 
-SPACE_BITS = 55
-"""Log2 of the number of decoy hosts, rounded down; of digests there are at least 2¹²⁰."""
-
-_CONSONANTS = "bcdfghjklmnprstvwxyz"
-_VOWELS = "aeiou"
+_CONSONANTS = b"bcdfghjklmnprstvwxyz"
+_VOWELS = b"aeiou"
 _SUFFIXES = ("com", "net", "org", "info")
-_SYLLABLES = (8, 9, 10)
+_LEAST_SYLLABLES, _MOST_SYLLABLES = 8, 10
 _WORDS = ("img", "gallery", "view", "files", "media", "thumbs", "archive", "post")
 _ENDINGS = (".html", ".jpg", ".php", "", "", "/", ".mp4", ".zip")
 _NO_DECOYS = frozenset({"photodna"})
-_HOST = re.compile(r"(?<![a-z0-9-])[a-z]{16,20}\.(?:com|net|org|info)(?![a-z0-9-])")
-_DIGEST = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})(?![0-9a-f])")
-_DEFANGED = str.maketrans({"[": "", "]": "", "(": "", ")": ""})
+
+# 256 is no multiple of 20 or 5: some letters come up to 8 % more often, for which tracing's bounds allow.
+_CONSONANT_OF = bytes(_CONSONANTS[byte % len(_CONSONANTS)] for byte in range(256))
+_VOWEL_OF = bytes(_VOWELS[byte % len(_VOWELS)] for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class Decoy:
-    """One row for an export: as its tag says a form (``host/path``) or a digest as hex."""
+    """One row for an export: as its tag says a form (``host/path``) or a digest as hex, and its labels."""
 
     tag: Tag
     text: str
+    labels: LabelSet
 
 
-@dataclass(frozen=True, slots=True)
-class Suspicion:
-    """How many of a recipient's decoys a file holds; ``accused`` from three on."""
-
-    recipient: str
-    found: int
-
-    @property
-    def accused(self) -> bool:
-        """Whether chance is no explanation (:func:`false_accusation_bound`)."""
-        return self.found >= ENOUGH
+def everything(_tag: Tag, _labels: LabelSet) -> bool:
+    """Want all rows."""
+    return True
 
 
-def decoys_for(seed: bytes, uid: bytes, counts: Mapping[int, int]) -> tuple[Decoy, ...]:
+def decoys_for(
+    seed: bytes, uid: bytes, rows: Strata, wanted: Callable[[Tag, LabelSet], bool] = everything
+) -> tuple[Decoy, ...]:
     """The decoys for one export.
+
+    A decoy has the same labels whatever is exported, and a smaller export's decoys include those that a
+    larger one has of it: two exports betray none of the larger one's by contradicting each other.
 
     Args:
         seed: the recipient's, from his wrap.
         uid: the list's, from its charter.
-        counts: rows of the export by tag; the decoys take after them. Tags that have no decoys are left out.
+        rows: of the whole list; the decoys take after them. Test rows do not count.
+        wanted: says which rows the export is of.
 
     Returns:
-        128 decoys, or none if no tag of ``counts`` can have any.
+        At most 128; fewer where labels are selected that few rows have, none if no tag can have any.
     """
-    tags = [code for code in sorted(counts) if counts[code] and TAGS[code].signal not in _NO_DECOYS]
-    total = sum(counts[code] for code in tags)
-    if not total:
-        return ()
+    strata: dict[int, dict[LabelSet, int]] = defaultdict(dict)
+    for (code, labels), count in sorted(rows.items()):
+        if count and TEST not in labels and TAGS[code].signal not in _NO_DECOYS:
+            strata[code][labels] = count
+    chosen = {
+        code: sum(count for labels, count in sets.items() if wanted(TAGS[code], labels))
+        for code, sets in strata.items()
+    }
     decoys: list[Decoy] = []
-    below, at = 0, 0
-    for code in tags:
-        # Decoy n stands at (n + 1/2) / 128 of the rows: when counts change a little, few change their tag.
-        below += counts[code]
-        while at < DECOYS and (2 * at + 1) * total < 2 * DECOYS * below:
-            decoys.append(Decoy(TAGS[code], _text(seed, uid, TAGS[code], at)))
-            at += 1
+    for code, quota in _apportioned(chosen).items():
+        made = _decoys(seed, uid, TAGS[code], strata[code])
+        decoys += islice((decoy for decoy in made if wanted(decoy.tag, decoy.labels)), quota)
     return tuple(decoys)
 
 
 def markers(seed: bytes, uid: bytes, kind: str) -> Iterator[str]:
-    """What to look for in a leaked file: the hosts of URL decoys, or all digests; lower case."""
-    digests = [tag for tag in TAGS.values() if tag.scope is None and tag.signal not in _NO_DECOYS]
-    for tag in [URL_TAGS[Scope.HOST]] if kind == "url" else digests:
-        yield from (_text(seed, uid, tag, at) for at in range(DECOYS))
+    """What to look for in a leaked file: the hosts of all URL decoys, or all digests; lower case."""
+    for tag in TAGS.values():
+        if (tag.scope is not None) == (kind == "url") and tag.signal not in _NO_DECOYS:
+            for at in range(DECOYS):
+                draw = _draw(seed, uid, tag, at)
+                yield _host(draw) if tag.scope else _digest(draw, tag)
 
 
-def trace(lines: Iterable[str], owners: Mapping[str, str]) -> tuple[Suspicion, ...]:
-    """Count each recipient's decoys in a leaked file, in whatever text format it has come to have.
-
-    Args:
-        lines: of the file. Case, quotes, brackets around dots and what stands beside a name do not matter.
-        owners: the recipient's name by each of his :func:`markers`; all recipients' together.
-
-    Returns:
-        Those of whom anything was found, most first.
-    """
-    found: dict[str, str] = {}
-    for line in lines:
-        plain = line.lower().translate(_DEFANGED)
-        for pattern in (_HOST, _DIGEST):
-            for text in pattern.findall(plain):
-                if owner := owners.get(text):
-                    found[text] = owner
-    tally = Counter(found.values())
-    return tuple(
-        Suspicion(name, tally[name]) for name in sorted(tally, key=lambda name: (-tally[name], name))
-    )
+def _apportioned(counts: Mapping[int, int]) -> dict[int, int]:
+    """Share 128 among tags: number n stands at (n + 1/2) / 128 of the rows, tags ascending."""
+    total, below, at = sum(counts.values()), 0, 0
+    quotas = {}
+    for code, count in sorted(counts.items()):
+        below, first = below + count, at
+        while at < DECOYS and (2 * at + 1) * total < 2 * DECOYS * below:
+            at += 1
+        quotas[code] = at - first
+    return quotas
 
 
-def miss_bound(share: float) -> float:
-    """Chance that a random share (0 to 1) of an export holds too few decoys to accuse: 1.6·10⁻⁴ at a tenth.
-
-    Raises:
-        InputError: ``share`` is none.
-    """
-    if not 0 <= share <= 1:
-        raise InputError("a share is between 0 and 1")
-    missed = 0.0
-    for found in range(ENOUGH):
-        missed += comb(DECOYS, found) * share**found * (1 - share) ** (DECOYS - found)
-    return missed
+def _decoys(seed: bytes, uid: bytes, tag: Tag, sets: Mapping[LabelSet, int]) -> Iterator[Decoy]:
+    ends, label_sets = list(accumulate(sets.values())), tuple(sets)
+    for at in range(DECOYS):
+        draw = _draw(seed, uid, tag, at)
+        # The labels of a row at a random place, sets ascending: when counts change a little, few decoys' do.
+        place = int.from_bytes(draw[:4]) * ends[-1] >> 32
+        yield Decoy(tag, _text(draw, tag), label_sets[bisect_right(ends, place)])
 
 
-def false_accusation_bound(lines: int, recipients: int) -> float:
-    """Chance that any of ``recipients`` is accused by a file in which his decoys stand by chance only.
-
-    Generous to chance: it takes each of the file's lines for a name drawn from the very space of the decoys.
-    It says nothing of framing, which the publisher could do, who has the seeds, and who has got another's
-    export.
-    """
-    chance: float = (DECOYS / 2.0**SPACE_BITS) ** ENOUGH
-    return min(1.0, recipients * comb(lines, ENOUGH) * chance)
+def _draw(seed: bytes, uid: bytes, tag: Tag, at: int) -> bytes:
+    """Random bytes: 4 for the labels, then 30 for a host and its path, or 256 for a digest."""
+    size = 34 if tag.scope else 260
+    return shake_256(pack(["decoy", seed, uid, tag.prefix[:-1], at])).digest(size)
 
 
-def _text(seed: bytes, uid: bytes, tag: Tag, at: int) -> str:
+def _text(draw: bytes, tag: Tag) -> str:
     if tag.scope is None:
-        return _digest(_draw(seed, uid, tag.signal, at, 256), tag)
-    draw = _draw(seed, uid, "url", at, 64)  # of all scopes alike: one host, one marker
+        return _digest(draw, tag)
     host = _host(draw)
     return host if tag.scope in (Scope.HOST, Scope.DOMAIN) else f"{host}{_path(draw)}"
 
 
-def _draw(seed: bytes, uid: bytes, signal: str, at: int, size: int) -> Iterator[int]:
-    return iter(shake_256(pack(["decoy", seed, uid, signal, at])).digest(size))
+def _host(draw: bytes) -> str:
+    count = _LEAST_SYLLABLES + draw[4] % (_MOST_SYLLABLES - _LEAST_SYLLABLES + 1)
+    name = bytearray(2 * count)
+    name[::2] = draw[6 : 6 + count].translate(_CONSONANT_OF)
+    name[1::2] = draw[16 : 16 + count].translate(_VOWEL_OF)
+    return f"{name.decode()}.{_SUFFIXES[draw[5] % len(_SUFFIXES)]}"
 
 
-def _host(draw: Iterator[int]) -> str:
-    syllables = _SYLLABLES[next(draw) % len(_SYLLABLES)]
-    suffix = _SUFFIXES[next(draw) % len(_SUFFIXES)]
-    return (
-        "".join(f"{_pick(_CONSONANTS, draw)}{_pick(_VOWELS, draw)}" for _ in range(syllables)) + "." + suffix
-    )
+def _path(draw: bytes) -> str:
+    word, ending = _WORDS[draw[26] % len(_WORDS)], _ENDINGS[draw[27] % len(_ENDINGS)]
+    return f"/{word}/{draw[28:34].hex()}{ending}"
 
 
-def _path(draw: Iterator[int]) -> str:
-    token = "".join(f"{next(draw):02x}" for _ in range(6))
-    return f"/{_pick(_WORDS, draw)}/{token}{_pick(_ENDINGS, draw)}"
-
-
-def _pick(choices: str | tuple[str, ...], draw: Iterator[int]) -> str:
-    # 256 is no multiple of 20 or 5: some letters come 2 % more often, which SPACE_BITS allows for.
-    return choices[next(draw) % len(choices)]
-
-
-def _digest(draw: Iterator[int], tag: Tag) -> str:
+def _digest(draw: bytes, tag: Tag) -> str:
     if tag.signal != "pdq":
-        return bytes(next(draw) for _ in range(tag.size)).hex()
+        return draw[4 : 4 + tag.size].hex()
     # Half of the bits are set: the positions in the order of random bytes, and the first 128 of them.
-    order = sorted(range(8 * tag.size), key=lambda bit: (next(draw), bit))
+    order = sorted(range(8 * tag.size), key=lambda bit: (draw[4 + bit], bit))
     return sum(1 << bit for bit in order[: 4 * tag.size]).to_bytes(tag.size).hex()

@@ -25,6 +25,7 @@ from vallum.format.seal import KEY_BYTES
 from vallum.format.wrap import SEED_BYTES, Secrets, open_wrap, wrap_name
 from vallum.pepper import pepper_path, read_pepper
 from vallum.recipient import PASSPHRASE_VARIABLE, read_key
+from vallum.seed import epoch_path
 from vallum.sync.fetch import AbsentError, Fetcher
 from vallum.sync.tables import FILE_MODE, FOLDER_MODE
 
@@ -95,7 +96,7 @@ class SourceKeys:
         return self.state_dir / self.source / "keys"
 
     def _file(self, epoch: Epoch) -> Path:
-        return self._folder / f"{epoch.stream}.{epoch.generation}.{epoch.number}.epoch"
+        return epoch_path(self.state_dir, self.source, epoch)
 
     def _held(self, epoch: Epoch, commitment: str) -> bytes | None:
         """The key on this disk; a damaged file counts as none."""

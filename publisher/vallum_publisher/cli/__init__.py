@@ -16,6 +16,7 @@ from vallum_publisher.cli.intake import diff, ingest
 from vallum_publisher.cli.keys import keys
 from vallum_publisher.cli.recipients import recipients
 from vallum_publisher.cli.release import gc, invite, publish, refresh, status, verify
+from vallum_publisher.cli.trace import trace
 
 
 @click.group(
@@ -58,6 +59,7 @@ for command in (
     gc,
     keys,
     recipients,
+    trace,
     backup,
     restore,
     announce,

@@ -1,0 +1,143 @@
+"""``trace``: whose export is this?"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from vallum.cli.terminal import NO, OK, clock, counted, emit, note, say, table
+from vallum.durable import os_errors
+from vallum.errors import VallumError
+from vallum.format.head import format_time
+from vallum_publisher.cli.session import actor, json_option, open_home, showing_rows
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from vallum_publisher.recipients.tracing import Suspicion, Traced
+
+_MIB = 20
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher trace found.txt\n"
+    "  vallum-publisher trace found.csv.gz --list urls --json\n\n"
+    "Exit codes: 0 somebody is named, 1 nobody is, 2 the file or the command is wrong, 3 and 4 as everywhere."
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--list", "lists", multiple=True, metavar="NAME", help="Only recipients of this list.")
+@json_option
+@click.pass_obj
+def trace(home: Path, file: Path, lists: tuple[str, ...], as_json: bool) -> int:
+    """Say whose export a leaked FILE (`-` for standard input) was.
+
+    Any text will do: an export as it was written or what became of it, a part of it, other columns, another
+    order, hosts only; gzip. Three decoys of one recipient name him. It is a reason to ask, no proof: see
+    docs/explanation/confidentiality.md. The audit log keeps the file's SHA-256 and who was named.
+    """
+    from vallum_publisher.recipients.leak import Leak
+    from vallum_publisher.recipients.tracing import trace as look
+
+    with open_home(home) as (workspace, catalog), _opened(file) as opened:
+        size = None if str(file) == "-" else file.stat().st_size >> _MIB
+        with showing_rows("MiB read", quiet=as_json) as progress:
+            leak = Leak(opened, lambda read: progress(read >> _MIB, size))
+            try:
+                traced = look(catalog, workspace.custody(catalog), lists, leak)
+            except VallumError as error:
+                error.args = (f"{file}: {error}",)
+                raise
+        digest = leak.digest.hexdigest()
+        named = [one.recipient.fingerprint for one in traced.accused]
+        catalog.record(
+            actor=actor(),
+            action="trace",
+            list_name=", ".join(lists),
+            now=clock(),
+            details={"file": digest, "named": named, "recipients": traced.recipients},
+        )
+    if as_json:
+        emit({"file": str(file), "sha256": digest, "damage": leak.damage, **_about(traced)})
+    else:
+        _show(traced)
+    if leak.damage:
+        note(f"warning: {file}: {leak.damage}")
+    return OK if traced.accused else NO
+
+
+def _opened(file: Path) -> AbstractContextManager[BinaryIO]:
+    if str(file) == "-":
+        return nullcontext(sys.stdin.buffer)
+    with os_errors(file, "read"):
+        return file.open("rb")
+
+
+def _show(traced: Traced) -> None:
+    from vallum_publisher.recipients.tracing import ENOUGH, false_accusation_bound, miss_bound
+
+    if traced.suspicions:
+        table(
+            ("recipient", "stream", "decoys", "named", "revoked", "fingerprint"),
+            [
+                (
+                    one.recipient.name,
+                    one.recipient.stream,
+                    one.found,
+                    one.accused,
+                    format_time(one.recipient.revoked_at) if one.recipient.revoked_at else None,
+                    " ".join(one.recipient.fingerprint[at : at + 4] for at in range(0, 16, 4)) + " …",
+                )
+                for one in traced.suspicions
+            ],
+        )
+    looked = f"{counted(traced.recipients, 'recipient')} looked for"
+    if not traced.accused:
+        say(f"nobody is named: fewer than {ENOUGH} decoys of anybody; {looked}")
+        say(
+            f"a random tenth of an export would be missed with p < {miss_bound(0.1):.1g}, "
+            f"a twentieth with p < {miss_bound(0.05):.1g}; a table dumped without `export` has no decoys"
+        )
+    else:
+        bound = false_accusation_bound(traced.seen, traced.recipients)
+        say(f"{looked}; by chance anybody would be named with p < {max(bound, 1e-99):.1g}")
+    if len(traced.accused) > 1:
+        note("several are named: their exports were mixed, or they worked together")
+    if traced.listed:
+        note(f"{counted(traced.listed, 'decoy')} passed over: the list itself holds them by now")
+    if traced.accused:
+        note("a reason to ask, no proof: whoever got hold of an export can have passed it on")
+
+
+def _about(traced: Traced) -> dict[str, object]:
+    from vallum.format.decoys import DECOYS
+    from vallum_publisher.recipients.tracing import ENOUGH, false_accusation_bound, miss_bound
+
+    return {
+        "named": [_suspicion(one) for one in traced.accused],
+        "others": [_suspicion(one) for one in traced.suspicions if not one.accused],
+        "recipients": traced.recipients,
+        "seen": traced.seen,
+        "passed_over": traced.listed,
+        "bounds": {
+            "decoys": DECOYS,
+            "enough": ENOUGH,
+            "false_accusation": false_accusation_bound(traced.seen, traced.recipients),
+            "miss_of_a_tenth": miss_bound(0.1),
+        },
+    }
+
+
+def _suspicion(one: Suspicion) -> dict[str, object]:
+    recipient = one.recipient
+    return {
+        "recipient": recipient.name,
+        "stream": recipient.stream,
+        "fingerprint": recipient.fingerprint,
+        "revoked_at": format_time(recipient.revoked_at) if recipient.revoked_at else None,
+        "decoys": one.found,
+    }

@@ -1,0 +1,163 @@
+"""Reading a file that leaked: whatever it has become, as pieces of text to look for names and digests in.
+
+Exports as they were written, or what is left of them: columns added or gone, lines sorted, drawn or joined,
+case changed, dots in brackets, only the hosts; UTF-8, UTF-16 or any 8-bit encoding; gzip. Read in pieces of a
+megabyte, whatever its size and wherever its lines end. Whose the names are is the neighbour's business.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from typing import BinaryIO
+
+from vallum.errors import InputError, StorageError
+
+PIECE = 1 << 20
+"""Bytes that are read at a time, and as many that a decompressor may give at a time."""
+
+_CARRIED = 512
+"""Characters of a piece that come again with the next: more than any name or digest has."""
+
+_PACKED = {
+    b"PK\x03\x04": "a zip archive (or a spreadsheet)",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"\xfd7zXZ\x00": "packed by xz",
+    b"BZh": "packed by bzip2",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a rar archive",
+    b"%PDF-": "a PDF document",
+    b"SQLite format 3\x00": "an SQLite database",
+}
+_GZIP = b"\x1f\x8b"
+_GZIP_BITS = 31  # zlib's number for "with gzip's header"
+# First the runs that are long enough, and of those what is a marker: five times as fast as looking at once.
+# What is possessive takes a run from its beginning.
+_RUN = re.compile(r"[a-z0-9-]{16,}+(?:\.(?:com|net|org|info)(?![a-z0-9-]))?")
+_HOST = re.compile(r"(?:[bcdfghjklmnprstvwxyz][aeiou]){8,10}\.[a-z]+")
+_DIGEST = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f])")
+_DOT = re.compile(r"[\[({]\s*(?:\.|dot)\s*[\])}]")
+
+
+def possible_markers(pieces: Iterable[str]) -> Iterator[str]:
+    """Everything in a text that has the look of a decoy's host or of a digest; repeated as it is repeated.
+
+    Args:
+        pieces: the text in order, of any length each.
+    """
+    carried, cut = "", False
+    for piece, last in _with_last(pieces):
+        raw = f"{carried}{piece}"
+        text = _DOT.sub(".", raw.lower())
+        for run in _RUN.finditer(text):
+            start, end = run.span()
+            for found in (_HOST.fullmatch(text, start, end), *_DIGEST.finditer(text, start, end)):
+                # What touches a cut may be the rest of something longer; it comes whole in the other piece.
+                if found and (found.start() or not cut) and (found.end() < len(text) or last):
+                    yield found[0]
+        cut = cut or len(raw) > _CARRIED
+        carried = raw[-_CARRIED:]
+
+
+class Leak:
+    """A leaked file as pieces of text; to be read once.
+
+    Attributes:
+        damage: what is wrong with the file, once it has been read; empty if nothing is.
+        digest: SHA-256 of what has been read of it, packed as it came.
+    """
+
+    def __init__(self, file: BinaryIO, progress: Callable[[int], None] = lambda _read: None) -> None:
+        """Take a file.
+
+        Args:
+            file: its bytes.
+            progress: is told how many bytes of the file have been read.
+        """
+        self._file, self._progress = file, progress
+        self.damage = ""
+        self.digest = sha256()
+
+    def __iter__(self) -> Iterator[str]:
+        """Read the text.
+
+        Raises:
+            InputError: the file is packed in another way than by gzip.
+            StorageError: it cannot be read.
+        """
+        pieces = self._unpacked()
+        head = next(pieces, b"")
+        decoder = _decoder(head)
+        yield decoder.decode(head)
+        for piece in pieces:
+            yield decoder.decode(piece)
+        yield decoder.decode(b"", final=True)
+
+    def _read(self) -> Iterator[bytes]:
+        read = 0
+        try:
+            while piece := self._file.read(PIECE):
+                read += len(piece)
+                self.digest.update(piece)
+                self._progress(read)
+                yield piece
+        except OSError as error:
+            raise StorageError(f"the file cannot be read: {error.strerror}") from None
+
+    def _unpacked(self) -> Iterator[bytes]:
+        pieces = self._read()
+        head = next(pieces, b"")
+        for magic, what in _PACKED.items():
+            if head.startswith(magic):
+                raise InputError(f"the file is {what}", hint="unpack it, or convert it to text, first")
+        if head.startswith(_GZIP):
+            yield from self._gunzipped(head, pieces)
+        else:
+            yield head
+            yield from pieces
+
+    def _gunzipped(self, head: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        packer = zlib.decompressobj(wbits=_GZIP_BITS)
+        while True:
+            try:
+                yield packer.decompress(head, PIECE)
+            except zlib.error:
+                self.damage = "its gzip stream is damaged; only what comes before was read"
+                return
+            head = packer.unconsumed_tail
+            if packer.eof:  # gzip files may be joined
+                head = (packer.unused_data + next(pieces, b"")).lstrip(b"\0")
+                packer = zlib.decompressobj(wbits=_GZIP_BITS)
+                if not head.startswith(_GZIP):
+                    return
+            elif not head:
+                head = next(pieces, b"")
+                if not head:
+                    self.damage = "it ends in the middle of its gzip stream"
+                    return
+
+
+def _decoder(head: bytes) -> codecs.IncrementalDecoder:
+    """By the mark at the beginning or, in UTF-16 without one, by the zeros of what is mostly ASCII."""
+    begin, name = head[:200], "utf-8"
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        name = "utf-16"
+    elif begin[1::2].count(0) > len(begin) // 4:
+        name = "utf-16-le"
+    elif begin[::2].count(0) > len(begin) // 4:
+        name = "utf-16-be"
+    # What is looked for is ASCII: bytes that are none of it separate, whatever they stand for.
+    return codecs.getincrementaldecoder(name)("replace")
+
+
+def _with_last(pieces: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    held: str | None = None
+    for piece in pieces:
+        if held is not None:
+            yield held, False
+        held = piece
+    if held is not None:
+        yield held, True

@@ -1,0 +1,84 @@
+"""State folders of encrypted lists, without publisher or network, and exports of them as rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.match.states import write_state
+from vallum.export.selection import Selection
+from vallum.export.write import open_export
+from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
+from vallum.format.table import Table
+from vallum.pepper import pepper_path
+from vallum.seed import epoch_path
+from vallum.state import FILE, Current, format_current, read_current
+
+PEPPER, KEY, SEED = b"p" * 32, b"k" * 32, b"s" * 32
+UID = bytes(16)
+
+
+class Row(NamedTuple):
+    """A line of an export, whatever its format."""
+
+    source: str
+    list: str
+    signal: str
+    scope: str
+    value: str
+    labels: tuple[str, ...]
+    id: str
+
+
+def write_sealed(
+    state_dir: Path, lists: Mapping[str, Table], *, near: Mapping[str, Table] | None = None
+) -> None:
+    """Put encrypted lists in force, with the keys that a sync leaves beside them."""
+    write_state(state_dir, lists, near=near)
+    about = read_current(state_dir).sources["hotline"]
+    streams = {}
+    for stream, state in about.streams.items():
+        epoch = Epoch(UID, stream, state.head.generation, 3)
+        charter = replace(state.charter, pepper=commit_pepper(epoch, PEPPER))
+        head = replace(
+            state.head,
+            epochs={3: commit_epoch(epoch, KEY)},
+            runs=tuple(replace(run, epoch=3) for run in state.head.runs),
+        )
+        streams[stream] = replace(state, charter=charter, head=head)
+        path = epoch_path(state_dir, "hotline", epoch)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(KEY + SEED)
+        pepper_path(state_dir, "hotline", stream, charter).write_bytes(PEPPER)
+    (state_dir / FILE).write_bytes(format_current(Current({"hotline": replace(about, streams=streams)})))
+
+
+def exported(state_dir: Path, format_name: str = "jsonl", **selection: tuple[str, ...]) -> bytes:
+    """The bytes of one export."""
+    return b"".join(open_export(state_dir, format_name, Selection.of(**selection)).blocks())
+
+
+def rows(state_dir: Path, **selection: tuple[str, ...]) -> list[Row]:
+    """One export as rows, in order; csv and jsonl say the same."""
+    of_json = [
+        Row(
+            said["source"], said["list"], said["signal"], said["scope"] or "", said["value"],
+            tuple(said["labels"]), said["id"],
+        )
+        for said in map(json.loads, exported(state_dir, "jsonl", **selection).splitlines())
+    ]  # fmt: skip
+    table = csv.DictReader(io.StringIO(exported(state_dir, "csv", **selection).decode()))
+    of_csv = [
+        Row(
+            said["source"], said["list"], said["signal"], said["scope"], said["value"],
+            tuple(said["labels"].split()), said["id"],
+        )
+        for said in table
+    ]  # fmt: skip
+    assert of_csv == of_json
+    return of_json
