@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from vallum.errors import StateError
+from vallum.errors import GuardError, StateError
 from vallum.format.head import Head, stale_after
+from vallum.guard import NeverBlock
 from vallum.invitation import root_fingerprint
 from vallum_publisher.catalog import Catalog, ListInfo
+from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.agreement import public_head, public_heads, public_version
+from vallum_publisher.release.judgement import check_in_force
 from vallum_publisher.release.renewal import head_is_due, snapshot_is_due, timestamp_is_due
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.version import streams_of
@@ -39,7 +42,7 @@ class ListCondition:
         waiting: rows that the next version would change.
         under_way: the version that a stopped publication left to be finished, or ``None``.
         created, as_of, stale_after: of the head; ``None`` before the first publication.
-        problem: why it cannot be published; empty if it can.
+        problem: why it cannot be published, or not be left as it is; empty if all is well.
     """
 
     name: str
@@ -68,7 +71,12 @@ class Condition:
 
 
 def read_condition(
-    repository: Repository, catalog: Catalog, lifetimes: Lifetimes, now: datetime
+    repository: Repository,
+    catalog: Catalog,
+    custody: Custody,
+    never: NeverBlock,
+    lifetimes: Lifetimes,
+    now: datetime,
 ) -> Condition:
     """Read how everything stands.
 
@@ -95,11 +103,13 @@ def read_condition(
         role = repository.list_role(tip, stream)
         due = head_is_due(public_head(repository, tip, stream), role, lifetimes, now)
         roles.append(RoleCondition(stream, role.version, role.expires, due))
-    lists = tuple(_read_list(repository, catalog, tip, info) for info in catalog.lists())
+    lists = tuple(_read_list(repository, catalog, custody, never, tip, info) for info in catalog.lists())
     return Condition(tip.root.version, root_fingerprint(repository.root_bytes), tuple(roles), lists)
 
 
-def _read_list(repository: Repository, catalog: Catalog, tip: Tip, info: ListInfo) -> ListCondition:
+def _read_list(
+    repository: Repository, catalog: Catalog, custody: Custody, never: NeverBlock, tip: Tip, info: ListInfo
+) -> ListCondition:
     problem = ""
     head: Head | None = None
     pending = catalog.pending_version(info.name)
@@ -108,11 +118,12 @@ def _read_list(repository: Repository, catalog: Catalog, tip: Tip, info: ListInf
         head = next((held.head for held in public.values() if held), None)
         try:
             public_version(catalog, info, pending, public)
-        except StateError as error:
+            check_in_force(catalog, info, custody, never)
+        except (StateError, GuardError) as error:
             problem = str(error)
     else:
         problem = "creating the list was stopped; run list create again"
-    numbers = catalog.status(info.name)
+    newest = catalog.versions(info.name, info.version - 1)[-1:]
     return ListCondition(
         name=info.name,
         kind=info.kind,
@@ -120,8 +131,8 @@ def _read_list(repository: Repository, catalog: Catalog, tip: Tip, info: ListInf
         version=info.version,
         public=head.version if head else 0,
         state=head.state if head else "",
-        rows=sum(numbers.rows.values()),
-        waiting=numbers.unpublished,
+        rows=sum(newest[0].details["rows"].values()) if newest else 0,
+        waiting=catalog.count_pending(info.name),
         under_way=pending.version if pending else None,
         created=head.created if head else None,
         as_of=head.as_of if head else None,

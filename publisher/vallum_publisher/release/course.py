@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from random import SystemRandom
 
-from tuf.api.metadata import Targets
+from tuf.api.metadata import Metadata, Root, Targets
 
 from vallum.errors import BusyError, DataError, GuardError, StateError
 from vallum.format.table import SALT_BYTES
@@ -63,6 +63,13 @@ class Course:
         self._progress = progress
         self._cache = TableCache(workspace.cache)
         self.custody = workspace.custody(catalog)
+
+    def trust(self, root: bytes) -> None:
+        """Go on from a root that the one before did not sign; that is kept, to know what it did."""
+        repository = self.repository
+        number = Metadata[Root].from_bytes(repository.root_bytes).signed.version
+        self.workspace.save_root(root, {**repository.former_bytes, number: repository.root_bytes})
+        self.repository = Repository(self.store, root, self.workspace.former_roots())
 
     def _begin(self, info: ListInfo, now: datetime, epoch: int | None = None) -> Version | None:
         # What is signed of an encrypted list must not confirm a guess (DESIGN §5).

@@ -29,10 +29,17 @@ from vallum_publisher.release.version import Release, charter_for
 LENGTH = WEEK + timedelta(days=1)
 _WIDE = frozenset(URL_TAGS[scope].code for scope in (Scope.HOST, Scope.DOMAIN))
 _WINDOW = "window"
+_SHOWN = 3
 
 
 def judged(
-    catalog: Catalog, info: ListInfo, version: Version, release: Release, custody: Custody, now: datetime
+    catalog: Catalog,
+    info: ListInfo,
+    version: Version,
+    release: Release,
+    custody: Custody,
+    never: NeverBlock,
+    now: datetime,
 ) -> dict[str, object]:
     """Judge a version that is about to be sealed; return what the catalog shall remember of it.
 
@@ -44,7 +51,7 @@ def judged(
     pepper = custody.pepper(info)
     codec = charter_for(info, pepper).codec(FULL, pepper)
     rows = sum(release.rows.values())
-    reasons = broken_absolutes(release.tables, codec.keyer, NeverBlock())
+    reasons = broken_absolutes(release.tables, codec.keyer, never)
     window = Window(rows)
     if version.version > 1:
         come = [
@@ -62,6 +69,29 @@ def judged(
             f"keys: vallum-publisher list new-generation {info.name} --reason …",
         )
     return {"rows": dict(release.rows), _WINDOW: format_window(window)}
+
+
+def check_in_force(catalog: Catalog, info: ListInfo, custody: Custody, never: NeverBlock) -> None:
+    """Judge what is public by a never-block list that may be younger.
+
+    Raises:
+        GuardError: rows cover names on it.
+    """
+    if info.kind != "url" or not info.version or not never.hosts:
+        return
+    keyer = charter_for(info, pepper := custody.pepper(info)).codec(FULL, pepper).keyer
+    keys = [
+        keyer.url_key(scope, name)
+        for scope, names in ((Scope.HOST, never.hosts), (Scope.DOMAIN, never.domains))
+        for name in names
+    ]
+    if found := catalog.published_keys(info.name, "exact", keys):
+        ids = ", ".join(map(keyer.entry_id, found[:_SHOWN])) + (", …" if len(found) > _SHOWN else "")
+        raise GuardError(
+            f"{info.name}: version {info.version} is public",
+            (f"{len(found):,} of its rows cover names on the never-block list (ids {ids})",),
+            hint="take them off the list (ingest --remove), then publish",
+        )
 
 
 def _window(catalog: Catalog, info: ListInfo, version: Version) -> Window:

@@ -6,17 +6,20 @@ for monitoring to watch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vallum.errors import DataError, FetchError
+from tuf.api.metadata import TargetFile
+
+from vallum.errors import DataError, StateError
 from vallum.format.columns import decompress
 from vallum.format.head import Head, RunRef
 from vallum.sync.fetch import PACKED, Fetcher, limit_of
 from vallum.sync.transport import Answer
 from vallum.sync.trust import Repository as ClientRepository
+from vallum_publisher.release.metadata import run_key
 from vallum_publisher.store import ObjectStore
 
 _DEADLINE = 600.0
@@ -48,7 +51,10 @@ class StoreTransport:
     def _compare(self, name: str, plain: bytes) -> None:
         packed = self._store.get(name)
         if packed and decompress("metadata", packed.data, limit_of(name)) != plain:
-            raise FetchError(f"{name}: not what the plain file says", hint="clients read this one first")
+            raise DataError(
+                f"{name}: not what the plain file says",
+                hint="clients read this one first: delete it, then the plain file serves everybody",
+            )
 
 
 class Reading:
@@ -97,8 +103,30 @@ def reading(store: ObjectStore, root: bytes) -> Iterator[Reading]:
         yield Reading(store, root, Path(folder))
 
 
+def check_listed(store: ObjectStore, stream: str, listed: Iterable[TargetFile]) -> None:
+    """Require that all runs that a head is about to list lie in the store, each with its length.
+
+    What they say was proved when they were published; it is not read again. That something took or cut one
+    since would show at a client only, one that is far behind.
+
+    Raises:
+        StateError: one is missing, or has another length. Nothing that lists it may be signed.
+    """
+    sizes = {item.key: item.size for item in store.list(f"targets/{stream}/")}
+    for file in listed:
+        size = sizes.get(run_key(file))
+        if size != file.length:
+            what = "is missing from the store" if size is None else f"has {size:,} bytes in the store"
+            raise StateError(
+                f"{run_key(file)}, of {file.length:,} bytes, {what}",
+                hint="restore it from a copy of the store; without one, open a new generation",
+            )
+
+
 def check_published(store: ObjectStore, root: bytes, published: Mapping[str, Head]) -> None:
     """Require that a client that starts now sees these heads, and that the runs that end there are whole.
+
+    Older runs that they list were read when they were new; :func:`check_listed` knows that they are there.
 
     Args:
         store: where it was published.

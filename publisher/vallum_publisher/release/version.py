@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tuf.api.metadata import TargetFile
 
-from vallum.format.charter import Charter
+from vallum.format.charter import Charter, format_charter, parse_charter
 from vallum.format.epoch import Epoch, commit_pepper
 from vallum.format.head import Head, RunRef, state_of
 from vallum.format.section import Codec
@@ -54,9 +54,13 @@ class Release:
 
 
 def charter_for(info: ListInfo, pepper: bytes = b"") -> Charter:
-    """What the offline keys say about a list; ``pepper`` is empty for a public one."""
+    """What the offline keys say about a list; ``pepper`` is empty for a public one.
+
+    Raises:
+        FormatError: clients would refuse it; nothing of it must be signed.
+    """
     any_epoch = Epoch(info.uid, f"{info.name}.{FULL}", info.generation, 0)
-    return Charter(
+    charter = Charter(
         uid=info.uid,
         generation=info.generation,
         kind=info.kind,
@@ -70,6 +74,8 @@ def charter_for(info: ListInfo, pepper: bytes = b"") -> Charter:
         canon=info.canon,
         pepper=commit_pepper(any_epoch, pepper) if pepper else None,
     )
+    # Read as clients will: a catalog may be older than today's rules.
+    return parse_charter(format_charter(charter))
 
 
 def streams_of(info: ListInfo) -> list[str]:
@@ -117,7 +123,12 @@ def make_release(
         codec, keyed = charter.codec(edition, pepper), custody.current(info, stream)
         if keyed is not None and not any(run.epoch == keyed.epoch.number for run in listed):
             # A new epoch begins with a base of its own, so that its key alone is enough for a newcomer.
-            listed = {run: file for run, file in listed.items() if run.start}
+            # Runs under a key that was lost are listed no more: nobody here could say what is in them.
+            listed = {
+                run: file
+                for run, file in listed.items()
+                if run.start and custody.holds(Epoch(info.uid, stream, version.generation, run.epoch))
+            }
         for run, data in _new_runs(catalog, info.name, codec, version, tables, listed, keyed):
             _check(codec, run, data, edition, before, its_digests, keyed)
             file = listed[run] = run_file(stream, version.generation, run, data)

@@ -88,7 +88,9 @@ class DirectoryStore:
         """See ``ObjectStore``."""
         found: list[Listed] = []  # collected first: no error handling stays open while the caller works
         with os_errors(self._root, "list"):
-            for folder, folders, names in os.walk(self._root, onerror=_raise):
+            # Not from the root: metadata of 400 days is not walked for a list of runs.
+            top = self._root / prefix.rpartition("/")[0]
+            for folder, folders, names in os.walk(top, onerror=_raise) if top.is_dir() else ():
                 folders[:] = [name for name in folders if not name.startswith(".")]
                 for name in names:
                     path = Path(folder, name)
