@@ -14,4 +14,9 @@ async def sync(config: Config) -> SyncReport:
 
     Cancelling returns at once; the thread finishes its sync, which is safe at any moment.
     """
-    return await asyncio.to_thread(Updater(config).sync)
+
+    def run() -> SyncReport:
+        with Updater(config) as updater:
+            return updater.sync()
+
+    return await asyncio.to_thread(run)

@@ -34,7 +34,8 @@ class Client:
 
     def sync(self, now: datetime | None = None) -> SyncReport:
         self.repository.requests.clear()
-        report = Updater(self.config, self.connect).sync(now=now, wait_for_lock=0)
+        with Updater(self.config, self.connect) as updater:
+            report = updater.sync(now=now, wait_for_lock=0)
         self.in_force()
         return report
 

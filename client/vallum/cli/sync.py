@@ -54,7 +54,8 @@ def sync(config: Path, watch: bool, as_json: bool) -> int:
     loaded = load_config(config)
     if watch:
         return _watch(loaded, as_json)
-    report = Updater(loaded).sync(now=clock())
+    with Updater(loaded) as updater:
+        report = updater.sync(now=clock())
     if as_json:
         emit(report.to_dict())
     else:

@@ -15,28 +15,29 @@ from vallum.allow import clear_leftovers
 from vallum.durable import remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.journal import record
-from vallum.state import FILE, Current, format_current, read_current
+from vallum.state import FILE, Current, NewerStateError, format_current, read_current
+from vallum.sync.errand import Staged
 from vallum.sync.floor import read_floor, write_floor
-from vallum.sync.kept import Kept, read_kept, state_file, worth_keeping, write_kept
+from vallum.sync.kept import Kept, read_kept, recover, state_file, worth_keeping, write_kept
 from vallum.sync.place import role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
 from vallum.sync.quarantine import mark
-from vallum.sync.source import Staged
 from vallum.sync.tables import FILE_MODE, sweep
 
 
 def read_held(state_dir: Path) -> Current:
-    """Read what is in force; nothing yet, or a torn file, counts as nothing (client.md §8.3).
+    """Read what is in force; an absent or torn file is made again of the kept versions (client.md §1.3).
 
     Raises:
+        NewerStateError: a newer release wrote it.
         StorageError: the file cannot be read.
     """
     try:
         return read_current(state_dir)
-    except StorageError:
+    except (StorageError, NewerStateError):
         raise
     except (UnavailableError, FormatError):
-        return Current()
+        return recover(state_dir)
 
 
 def activate(
@@ -80,8 +81,8 @@ def _account(state_dir: Path, before: Current, after: Current, now: datetime) ->
                 "state": head.state,
             }  # fmt: skip
             if held is None or mark(held.head) != mark(head):
-                write_kept(state_dir, name, stream, Kept(state, now))
                 record(state_dir, now, "activated", details)
+                write_kept(state_dir, name, stream, Kept(state, now))
             if held is not None and held.pin is not None and state.pin is None:
                 record(state_dir, now, "pin ended", details)
             lifted = stream in source.lifted

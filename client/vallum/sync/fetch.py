@@ -1,4 +1,4 @@
-"""Fetching with bounds: limits by kind, retries, a deadline, counting; and TUF's view of it (client.md §2).
+"""Fetching with bounds: limits by kind, retries, a deadline, counting (client.md §2). Loads no TUF.
 
 A signed length *replaces* python-tuf's maximum (with 10¹² it fetched without end, measured), and it gives
 errors while iterating a body through as they are: so the limits and the errors are made here.
@@ -12,9 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from random import SystemRandom
-
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
-from tuf.ngclient.fetcher import FetcherInterface
 
 from vallum.errors import DataError, FetchError, FormatError
 from vallum.format import limits
@@ -227,31 +224,6 @@ class Fetcher:
                 "the source took longer than its deadline",
                 hint="raise `deadline` in the source if the line is slow; the lists in force stay in force",
             )
-
-
-class TufFetcher(FetcherInterface):
-    """What ``tuf.ngclient`` sees of a :class:`Fetcher`; its "URLs" are the names of objects."""
-
-    def __init__(self, fetcher: Fetcher) -> None:
-        self._fetcher = fetcher
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        with_errors = self._fetcher.stream if url.startswith(TARGETS) else self._read
-        return _convert(with_errors, url)
-
-    def _read(self, name: str) -> Iterator[bytes]:
-        return iter((self._fetcher.read(name),))
-
-
-def _convert(fetch: Callable[[str], Iterator[bytes]], name: str) -> Iterator[bytes]:
-    try:
-        yield from fetch(name)
-    except AbsentError as error:
-        raise DownloadHTTPError(str(error), 404) from error
-    except TooLargeError as error:
-        raise DownloadLengthMismatchError(str(error)) from error
-    except FetchError as error:
-        raise DownloadError(str(error)) from error
 
 
 def _is_pinned(name: str) -> bool:

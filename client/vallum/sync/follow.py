@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from vallum.errors import ConfigError, GuardError, TrustError, VallumError
 from vallum.expression import Keyer
@@ -17,6 +17,7 @@ from vallum.format.table import Table
 from vallum.journal import record
 from vallum.state import StreamState
 from vallum.sync.apply import check_head_fits
+from vallum.sync.errand import NEVER
 from vallum.sync.floor import EquivocationError, Floor
 from vallum.sync.judge import Judge, absurd
 from vallum.sync.keys import SourceKeys
@@ -26,8 +27,6 @@ from vallum.sync.quarantine import Quarantine, Quarantined, mark
 from vallum.sync.roles import TopLevel
 from vallum.sync.tables import open_tables, write_tables
 from vallum.sync.trust import Repository
-
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

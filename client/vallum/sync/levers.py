@@ -23,13 +23,13 @@ from vallum.journal import record
 from vallum.lock import WAIT, exclusive
 from vallum.state import Current, Pin, SourceState, StreamState
 from vallum.sync.activate import activate, read_held
+from vallum.sync.errand import Staged
 from vallum.sync.floor import read_floor
 from vallum.sync.judge import Judge, absurd, load_never_block
 from vallum.sync.kept import Kept, read_kept
 from vallum.sync.place import role_file
 from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined
 from vallum.sync.report import SourceReport
-from vallum.sync.source import Staged
 from vallum.sync.tables import FILE_MODE, open_tables, write_tables
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from vallum.errors import VallumError
+from vallum.errors import DataError, VallumError
 
 StreamOutcome = Literal["activated", "unchanged", "unpublished", "pinned", "quarantined", "failed"]
 SourceOutcome = Literal["synced", "unchanged", "partial", "failed"]
@@ -146,3 +147,14 @@ def _error(error: VallumError | None) -> dict[str, str] | None:
     if error is None:
         return None
     return {"kind": type(error).__name__, "message": str(error), "hint": error.hint}
+
+
+def foreseen(error: Exception) -> VallumError:
+    """Turn what nobody foresaw into a refusal, naming its class and place: its text may hold anything."""
+    if isinstance(error, VallumError):
+        return error
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    where = f" in {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at is not None else ""
+    return DataError(f"an unforeseen {type(error).__name__}{where}", hint="please report it to vallum")

@@ -184,7 +184,8 @@ def open_pool(source: Source) -> urllib3.PoolManager:
         "retries": retries,
         "timeout": urllib3.Timeout(connect=source.timeout, read=source.timeout),
         "maxsize": 8,
-        "ssl_context": _tls(source),
+        # Reading the system's authorities costs more than a poll: not where nobody asks for them.
+        "ssl_context": _tls(source) if source.ca or not source.url.startswith("http://") else None,
     }
     proxy = proxy_of(source)
     try:

@@ -8,13 +8,14 @@ leaves is a verified value or one of our errors. What charters and heads mean is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from tuf.api.exceptions import (
     DownloadError,
+    DownloadHTTPError,
     DownloadLengthMismatchError,
     ExpiredMetadataError,
     LengthOrHashMismatchError,
@@ -23,13 +24,14 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import TargetFile
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import Updater, UpdaterConfig
+from tuf.ngclient.fetcher import FetcherInterface
 
 from vallum.durable import make_folder
 from vallum.errors import ConfigError, DataError, FetchError, StorageError, TrustError, VallumError
 from vallum.format import limits
 from vallum.format.charter import Charter, parse_charter
 from vallum.format.head import Head, RunRef, parse_head
-from vallum.sync.fetch import METADATA, TARGETS, Fetcher, TufFetcher
+from vallum.sync.fetch import METADATA, TARGETS, AbsentError, Fetcher, TooLargeError
 from vallum.sync.roles import CHARTERS, TopLevel, read_list_role, read_top_level
 
 _CONFIG = UpdaterConfig(
@@ -59,7 +61,7 @@ class Workflow:
         try:
             # 3.1: the shipped root is the only thing trusted from outside; the cache never replaces it.
             self._tuf = Updater(
-                str(folder), METADATA, None, TARGETS, TufFetcher(fetcher), _CONFIG, bootstrap=root
+                str(folder), METADATA, None, TARGETS, _TufFetcher(fetcher), _CONFIG, bootstrap=root
             )
         except RepositoryError as error:
             raise ConfigError(
@@ -168,6 +170,31 @@ class Repository(Workflow):
             # 4.3: nobody downloads it; its bytes would be a second, unread meaning.
             raise TrustError(f"{name}: a target that should be empty is not", hint="call the publisher")
         return target
+
+
+class _TufFetcher(FetcherInterface):
+    """What ``tuf.ngclient`` sees of a :class:`Fetcher`; its "URLs" are the names of objects."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        with_errors = self._fetcher.stream if url.startswith(TARGETS) else self._read
+        return _convert(with_errors, url)
+
+    def _read(self, name: str) -> Iterator[bytes]:
+        return iter((self._fetcher.read(name),))
+
+
+def _convert(fetch: Callable[[str], Iterator[bytes]], name: str) -> Iterator[bytes]:
+    try:
+        yield from fetch(name)
+    except AbsentError as error:
+        raise DownloadHTTPError(str(error), 404) from error
+    except TooLargeError as error:
+        raise DownloadLengthMismatchError(str(error)) from error
+    except FetchError as error:
+        raise DownloadError(str(error)) from error
 
 
 def _said(target: TargetFile) -> object:

@@ -6,11 +6,12 @@ The only place of the client's core that reads the clock, and only where the cal
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from vallum.allow import settle
 from vallum.config import Config, Source
@@ -20,9 +21,12 @@ from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
 from vallum.state import Current
 from vallum.sync.activate import activate, read_held, tidy
+from vallum.sync.errand import NOTHING, Errand, Staged, unsynced
+from vallum.sync.fetch import Fetcher
 from vallum.sync.judge import load_never_block
+from vallum.sync.place import Place
 from vallum.sync.report import SourceReport, SyncReport
-from vallum.sync.source import SourceSync, Staged, unsynced
+from vallum.sync.source import SourceSync
 from vallum.sync.tables import FOLDER_MODE, Proven
 from vallum.sync.transport import Transport, open_transport
 
@@ -43,6 +47,19 @@ class Updater:
         self._connect = connect
         self._proven = Proven()
         self._never = "", NeverBlock()
+        self._transports: dict[str, tuple[str, Transport]] = {}
+
+    def close(self) -> None:
+        """Give up the connections; the next sync makes new ones."""
+        while self._transports:
+            _, (_, transport) = self._transports.popitem()
+            transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def sync(
         self,
@@ -62,6 +79,7 @@ class Updater:
         Raises:
             BusyError: another sync did not end in time.
             StorageError: the state folder cannot be read or written; all stays as it was.
+            NewerStateError: a newer release wrote the state folder; nothing is touched.
             ConfigError: the operator's file of what is allowed cannot be meant.
         """
         if now is None:
@@ -69,11 +87,11 @@ class Updater:
         started = time.monotonic()
         state_dir = self._config.state
         make_folder(state_dir, FOLDER_MODE)
-        # A damaged file of allowances must not hold back lists; `vallum doctor` names it.
-        with suppress(DataError):
-            settle(state_dir, self._config.allow, now)
         with exclusive(state_dir, wait_for_lock):
             before = read_held(state_dir)
+            # A damaged file of allowances must not hold back lists; `vallum doctor` names it.
+            with suppress(DataError):
+                settle(state_dir, self._config.allow, now)
             due = [source for source in self._config.sources if only is None or source.name in only]
             reports, after = self._sync_all(due, before, now)
             warning = _tidied(state_dir, before, after, now) if after != before else None
@@ -87,28 +105,56 @@ class Updater:
         # A source that is followed no longer is not in force any longer.
         current = Current({name: state for name, state in before.sources.items() if name in names})
         reports: dict[str, SourceReport] = {}
-        with ThreadPoolExecutor(len(names), "vallum-source") as pool:
+        for done in self._finished(due, before, digest, now):
+            current, staged = activate(self._config.state, current, done, now)
+            reports |= {item.report.source: item.report for item in staged}
+        return reports, current
+
+    def _finished(
+        self, due: list[Source], before: Current, digest: str, now: datetime
+    ) -> Iterator[list[Staged]]:
+        """Sync side by side; what is ready together comes together, and a slow source holds back no other."""
+        if len(due) == 1:
+            yield [self._sync_one(due[0], before, digest, now)]
+            return
+        with ThreadPoolExecutor(max(1, len(due)), "vallum-source") as pool:
             pending = {pool.submit(self._sync_one, source, before, digest, now) for source in due}
             while pending:
-                done, pending = _finished(pending)
-                ready = [future.result() for future in done]
-                current, staged = activate(self._config.state, current, ready, now)
-                reports |= {item.report.source: item.report for item in staged}
-        return reports, current
+                wait(pending, return_when=FIRST_COMPLETED)
+                done, pending = wait(pending, PATIENCE)
+                yield [future.result() for future in done]
 
     def _sync_one(self, source: Source, before: Current, digest: str, now: datetime) -> Staged:
         held = before.sources.get(source.name)
         try:
-            transport = self._connect(source)
+            transport = self._transport(source, digest)
         except VallumError as error:
             report = SourceReport(source.name, "failed", error=error)
             return unsynced(source, held, report, now, self._config.hard_expiry)
-        try:
-            return SourceSync(
-                self._config, source, held, digest, transport, self._proven, self._never_block(digest), now
-            ).run()
-        finally:
-            transport.close()
+        errand = Errand(
+            source,
+            Place(self._config.state, source.name, source.quota),
+            held or NOTHING,
+            digest,
+            Fetcher(transport, source.deadline),
+            self._never_block(digest),
+            now,
+        )
+        return SourceSync(errand, self._proven, self._config.hard_expiry).run()
+
+    def _transport(self, source: Source, digest: str) -> Transport:
+        """The connections to a source: kept from sync to sync, made anew when the configuration changes.
+
+        Opening one reads the system's authorities, ten times the work of a poll.
+        """
+        known = self._transports.get(source.name)
+        if known is not None:
+            if known[0] == digest:
+                return known[1]
+            known[1].close()
+        made = self._connect(source)
+        self._transports[source.name] = digest, made
+        return made
 
     def _never_block(self, digest: str) -> Callable[[], NeverBlock]:
         """Read the never-block list when it is first needed, and anew when the configuration changes."""
@@ -128,9 +174,3 @@ def _tidied(state_dir: Path, before: Current, after: Current, now: datetime) -> 
     except VallumError as error:
         return error
     return None
-
-
-def _finished(pending: set[Future[Staged]]) -> tuple[set[Future[Staged]], set[Future[Staged]]]:
-    """Wait for all, but once one is there only ``PATIENCE`` longer: a slow source holds back no other."""
-    wait(pending, return_when=FIRST_COMPLETED)
-    return wait(pending, PATIENCE)

@@ -60,6 +60,7 @@ class Watch:
         finally:
             for listener in listeners:
                 listener.end()
+            self._updater.close()
 
     def _wait(self, turns: dict[str, Turn]) -> bool:
         """Wait until a source is due, hearing hints meanwhile; false when stopped."""

@@ -1,0 +1,107 @@
+"""What one sync of one source goes by, and what it comes back with. Loads no TUF: a poll needs none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from vallum.config import HardExpiry, Source
+from vallum.guard import NeverBlock
+from vallum.state import SourceState, StreamState
+from vallum.sync.fetch import Fetcher
+from vallum.sync.floor import Floor
+from vallum.sync.freshness import Freshness, freshness
+from vallum.sync.place import Place
+from vallum.sync.report import SourceOutcome, SourceReport, StreamReport
+
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+NOTHING = SourceState((), {}, NEVER, 0, NEVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A source after its sync: what shall be in force, and the floor to write before (``None``: as it is)."""
+
+    report: SourceReport
+    state: SourceState
+    floor: Floor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One sync of one source.
+
+    Attributes:
+        source, place: which, and where on this machine.
+        held: as the last sync left it.
+        config: digest of the configuration in use.
+        fetcher: the way to the store, for this sync.
+        never: reads the operator's never-block list.
+        now: this machine's clock.
+        started: on the monotonic clock.
+    """
+
+    source: Source
+    place: Place
+    held: SourceState
+    config: str
+    fetcher: Fetcher
+    never: Callable[[], NeverBlock]
+    now: datetime
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def streams(self) -> dict[str, StreamState]:
+        """What is held of the lists that are followed still."""
+        return still_followed(self.source, self.held)
+
+    def report(
+        self,
+        outcome: SourceOutcome,
+        streams: tuple[StreamReport, ...] = (),
+        root_version: int | None = None,
+    ) -> SourceReport:
+        """The report of this source, with all its traffic so far."""
+        return SourceReport(
+            self.source.name,
+            outcome,
+            streams,
+            root_version or self.held.root_version or None,
+            self.fetcher.requests,
+            self.fetcher.received,
+            time.monotonic() - self.started,
+        )
+
+
+def still_followed(source: Source, held: SourceState) -> dict[str, StreamState]:
+    """Leave out lists that are followed no longer: they are not in force any longer."""
+    return {name: held.streams[name] for name in source.streams if name in held.streams}
+
+
+def unsynced(
+    source: Source, held: SourceState | None, report: SourceReport, now: datetime, hard_expiry: HardExpiry
+) -> Staged:
+    """Stage a source whose sync came to nothing: what was in force stays, and the next sync is a full one.
+
+    Failures are counted by days, for a list to be hard-expired only after as many of them (client.md §9.4).
+    """
+    state = held or NOTHING
+    streams: Mapping[str, StreamState] = still_followed(source, state)
+    today = now.toordinal()
+    state = replace(
+        state,
+        followed=source.streams,
+        streams=streams,
+        timestamp_sha256="",
+        timestamp_etag="",
+        failed_days=state.failed_days + (today != state.failed_on),
+        failed_on=today,
+    )
+    expired = [
+        name
+        for name, stream in streams.items()
+        if freshness(stream, state, now, hard_expiry.days) is Freshness.HARD_EXPIRED
+    ]
+    return Staged(report, replace(state, lifted=tuple(expired) if hard_expiry.opens else ()))

@@ -1,0 +1,127 @@
+"""A whole sync of one source: TUF's workflow, then each list (client.md §2 to §6).
+
+Loaded only when it is needed: a poll without news loads no TUF (client.md §10).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime
+
+from vallum.errors import GuardError, TrustError
+from vallum.state import SourceState, StreamState
+from vallum.sync.errand import Errand, Staged
+from vallum.sync.floor import read_floor
+from vallum.sync.follow import Follower
+from vallum.sync.judge import Judge
+from vallum.sync.keys import SourceKeys
+from vallum.sync.report import StreamOutcome, StreamReport, foreseen
+from vallum.sync.roles import TopLevel
+from vallum.sync.trust import Repository
+
+
+def sync_whole(errand: Errand) -> Staged:
+    """Run the workflow; once more by the plain files where a packed twin may be what is wrong.
+
+    client.md §2.6: what is there for speed alone must not keep anybody from the list.
+
+    Raises:
+        VallumError: the source as a whole is refused, or not to be had.
+    """
+    try:
+        staged = _sync(errand)
+    except TrustError:
+        if not errand.fetcher.go_plain():
+            raise
+        return _sync(errand)
+    doubted = any(isinstance(stream.error, TrustError) for stream in staged.report.streams)
+    return _sync(errand) if doubted and errand.fetcher.go_plain() else staged
+
+
+def _sync(errand: Errand) -> Staged:
+    held, source, place = errand.held, errand.source, errand.place
+    floor = read_floor(place.folder).shipped(source.floor)
+    floor = floor.raised(held.root_version, {name: state.head for name, state in errand.streams.items()})
+    repository = Repository(place.folder / "trust", source.root_bytes(), errand.fetcher)
+    top = repository.refresh()
+    floor.check_root(top.root_version)  # 3.3
+    judge = Judge(errand.never, held.verified_at, errand.now)
+    keys = SourceKeys(place.state_dir, source.name, source.recipient, errand.fetcher)
+    # 6.9: the configuration is another one, or the last sync was not content.
+    rejudge = held.config != errand.config or not held.timestamp_sha256
+    follower = Follower(place, repository, top, floor, judge, keys, rejudge)
+    streams = errand.streams
+    expires = [top.expires]
+    reports = [_follow(errand, follower, stream, streams, expires) for stream in source.streams]
+    good = all(report.error is None for report in reports)
+    # 10.1: what is in quarantine stays there under the same timestamp.
+    whole = all(report.error is None or report.outcome == "quarantined" for report in reports)
+    return Staged(
+        errand.report("synced" if good else "partial", tuple(reports), top.root_version),
+        SourceState(
+            followed=source.streams,
+            streams=streams,
+            # 9.2: the newest moment ever; otherwise a clock that went back would soon look right again.
+            verified_at=max(errand.now, held.verified_at),
+            root_version=top.root_version,
+            expires=min(expires),
+            timestamp_sha256=top.timestamp_sha256 if whole else "",
+            timestamp_etag=_etag(errand, top) if whole else "",
+            config=errand.config,
+        ),
+        floor.raised(top.root_version, {name: state.head for name, state in streams.items()}),
+    )
+
+
+def _follow(
+    errand: Errand,
+    follower: Follower,
+    stream: str,
+    streams: dict[str, StreamState],
+    expires: list[datetime],
+) -> StreamReport:
+    """Follow one list; ``streams`` and ``expires`` take what came of it."""
+    fetcher, held = errand.fetcher, errand.streams.get(stream)
+    before = None if held is None else held.head.version
+    started, requests, received = time.monotonic(), fetcher.requests, fetcher.received
+    report = StreamReport(stream, "failed", before=before, after=before)
+    try:
+        followed = follower.follow(stream, held)
+    except Exception as error:  # foreseen: no error of a list may hold back another list
+        generation = None if held is None else held.head.generation
+        outcome: StreamOutcome = "quarantined" if isinstance(error, GuardError) else "failed"
+        report = replace(report, outcome=outcome, generation=generation, error=foreseen(error))
+    else:
+        if followed is None:
+            report = replace(report, outcome="unpublished")
+        else:
+            head = followed.state.head
+            streams[stream] = followed.state
+            expires.append(followed.expires)
+            same = held is not None and (held.head.generation, before) == (head.generation, head.version)
+            report = replace(
+                report,
+                outcome="pinned"
+                if followed.state.pin is not None
+                else "unchanged"
+                if same and not followed.path
+                else "activated",
+                generation=head.generation,
+                after=head.version,
+                path=tuple((ref.start, ref.end) for ref in followed.path),
+                warning=followed.warning,
+                error=followed.alarm,
+            )
+    return replace(
+        report,
+        requests=fetcher.requests - requests,
+        bytes=fetcher.received - received,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _etag(errand: Errand, top: TopLevel) -> str:
+    # python-tuf keeps its own timestamp when one of the same version but with other bytes comes.
+    came = errand.fetcher.timestamp_sha256
+    return errand.fetcher.timestamp_etag if came == top.timestamp_sha256 else ""
