@@ -16,6 +16,7 @@ from vallum.durable import make_folder
 from vallum.errors import VallumError
 from vallum.state import read_current
 from vallum.sync.updater import Updater
+from vallum_publisher.release.holders import Holder, read_holders
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.readback import StoreTransport
 from vallum_publisher.release.repository import TIMESTAMP_KEY
@@ -84,6 +85,9 @@ class Scene:
     def rotation(self, *sign_with: str) -> Rotation:
         return Rotation(self.publisher, sign_with)
 
+    def holders(self) -> list[Holder]:
+        return read_holders(self.publisher.repository, self.publisher.workspace)
+
     def publish(self, *forms: str) -> tuple[int, int]:
         """Make these all that the list holds, and publish it."""
         fill(self.publisher.catalog, "urls", [url(form) for form in forms])
@@ -103,35 +107,35 @@ class Scene:
 class Thief:
     """Somebody with copies of keys and with rights to write into the store."""
 
-    scene: Scene
+    publisher: Publisher
     online: CryptoSigner
     list_key: CryptoSigner | None = None
 
     def jump(self, number: int, roles: dict[str, Targets] | None = None) -> None:
         """Sign timestamp and snapshot at ``number``, roles with the list's key, and put all of it there."""
-        tip = self.scene.publisher.repository.tip()
+        tip = self.publisher.repository.tip()
         meta = dict(tip.meta)
         for role, content in (roles or {}).items():
             assert self.list_key is not None
             content.version = number
             data = self._sign(content, self.list_key)
-            self.scene.store.create(f"metadata/{number}.{role}.json", data, METADATA)
+            self.publisher.store.create(f"metadata/{number}.{role}.json", data, METADATA)
             meta[f"{role}.json"] = MetaFile.from_data(number, data, ["sha256"])
         assert tip.snapshot is not None
         assert tip.timestamp is not None
         snapshot = Snapshot(number, expires=tip.snapshot.expires, meta=meta)
         data = self._sign(snapshot, self.online)
-        self.scene.store.create(f"metadata/{number}.snapshot.json", data, METADATA)
+        self.publisher.store.create(f"metadata/{number}.snapshot.json", data, METADATA)
         named = MetaFile.from_data(number, data, ["sha256"])
         timestamp = Timestamp(number, expires=tip.timestamp.expires, snapshot_meta=named)
         self.put(self._sign(timestamp, self.online))
 
     def put(self, timestamp: bytes) -> None:
-        held = self.scene.store.get(TIMESTAMP_KEY)
-        self.scene.store.replace(TIMESTAMP_KEY, timestamp, TIMESTAMP, held.tag if held else None)
+        held = self.publisher.store.get(TIMESTAMP_KEY)
+        self.publisher.store.replace(TIMESTAMP_KEY, timestamp, TIMESTAMP, held.tag if held else None)
 
     def timestamp(self) -> bytes:
-        held = self.scene.store.get(TIMESTAMP_KEY)
+        held = self.publisher.store.get(TIMESTAMP_KEY)
         assert held is not None
         return held.data
 

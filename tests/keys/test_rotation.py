@@ -13,6 +13,7 @@ from tests.fakes.faulty_store import Fault, FaultyStore, Killed
 from tests.keys.scenes import STREAM, Scene, Thief, follow
 from tests.release.scenes import NOW, publisher
 from vallum.errors import ConfigError, TrustError, VallumError
+from vallum_publisher.release.holders import read_holders
 from vallum_publisher.release.rotation import NewKeys, Rotation
 from vallum_publisher.workspace import open_workspace
 
@@ -20,7 +21,7 @@ ONE = NewKeys()
 
 
 def _keys(scene: Scene, role: str) -> list[str]:
-    return [holder.key for holder in scene.rotation().holders() if holder.role == role]
+    return [holder.key for holder in scene.holders() if holder.role == role]
 
 
 def _root(scene: Scene, number: int) -> Metadata[Root]:
@@ -32,9 +33,9 @@ def _root(scene: Scene, number: int) -> Metadata[Root]:
 @pytest.mark.parametrize("name", ["root", "targets", "snapshot", "timestamp", "offline", "online", "urls"])
 def test_every_role_is_given_new_keys_and_clients_follow(scene: Scene, tmp_path: Path, name: str) -> None:
     """Old clients walk the chain, new ones start at its end, and the publisher goes on."""
-    before = {holder.role: holder.key for holder in scene.rotation().holders()}
+    before = {holder.role: holder.key for holder in scene.holders()}
     done = scene.rotation().rotate([name], ONE, now=NOW)
-    after = {holder.role: holder.key for holder in scene.rotation().holders()}
+    after = {holder.role: holder.key for holder in scene.holders()}
     changed = {role for role in before if before[role] != after[role]}
     assert changed == set(done.roles)
     assert changed == {
@@ -99,7 +100,7 @@ def test_keys_come_and_go(scene: Scene) -> None:
     with pytest.raises(ConfigError, match="2 of 1 keys cannot sign"):
         rotation.replace([STREAM], [_keys(scene, STREAM)[0]], NewKeys(number=0), now=NOW)
     rotation.replace([STREAM], (), NewKeys(number=0), threshold=1, now=NOW)
-    assert {holder.threshold for holder in rotation.holders() if holder.role == STREAM} == {1}
+    assert {holder.threshold for holder in scene.holders() if holder.role == STREAM} == {1}
     assert scene.client.synced() == (1, 2)
 
 
@@ -127,7 +128,11 @@ def test_offline_keys_come_on_a_stick(scene: Scene, tmp_path: Path) -> None:
         Rotation(opened, [f"file:{stick}/root-1.pem", f"file:{stick}/root-3.pem"]).rotate(
             ["online"], ONE, now=NOW
         )
-        where = {holder.reach for holder in Rotation(opened).holders() if holder.role == "root"}
+        where = {
+            holder.reach
+            for holder in read_holders(opened.repository, opened.workspace)
+            if holder.role == "root"
+        }
     assert where == {"away"}
     assert scene.client.synced() == (1, 1)
 
@@ -191,7 +196,7 @@ def test_a_thief_of_the_online_key_who_jumped_is_shaken_off(scene: Scene, tmp_pa
     The publisher refuses to go on from there. Root takes his key away; clients come back to low numbers, and
     what he signs afterwards is refused.
     """
-    thief = Thief(scene, scene.signer("online"))
+    thief = Thief(scene.publisher, scene.signer("online"))
     thief.jump(10**9)
     assert scene.client.synced() == (1, 1)
     for act in (

@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import emit, say
+from vallum.cli.terminal import clock, emit, say
 from vallum.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vallum.invitation import Invitation
 
 
 @click.command(
     epilog="\b\nExamples:\n"
     "  vallum init --invitation hotline.json\n"
-    "  vallum init --invitation second.json --name second"
+    "  vallum init --invitation second.json --name second\n"
+    "  vallum init --invitation new.json --name hotline --replace-root --fingerprint '3f2a 91c0 …'"
 )
 @click.option(
     "--invitation",
@@ -30,10 +36,30 @@ from vallum.errors import ConfigError
     type=click.Path(path_type=Path, dir_okay=False),
     help="The key file that `keygen` made, for encrypted lists.",
 )
+@click.option(
+    "--replace-root",
+    is_flag=True,
+    help="Trust the invitation's root for a source that is followed; its publisher lost the old one's keys.",
+)
+@click.option(
+    "--fingerprint", default="", help="With --replace-root: of the new root, as the publisher read it to you."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def init(config: Path, invitation: Path, name: str | None, recipient: Path | None, as_json: bool) -> None:
-    """Make the configuration of an invitation, or add a source to the one that exists."""
+def init(
+    config: Path,
+    invitation: Path,
+    name: str | None,
+    recipient: Path | None,
+    replace_root: bool,
+    fingerprint: str,
+    as_json: bool,
+) -> None:
+    """Make the configuration of an invitation, or add a source to the one that exists.
+
+    With --replace-root the lists of the source stay in force, and the floor stays where it is: nothing older
+    comes back by it.
+    """
     from vallum.config import load_config
     from vallum.invitation import parse_invitation, root_fingerprint, write_config
 
@@ -45,12 +71,15 @@ def init(config: Path, invitation: Path, name: str | None, recipient: Path | Non
         ) from None
     invited = parse_invitation(data)
     source = name or _short(invited.publisher)
+    if replace_root:
+        _replace_root(config, invited, source, fingerprint, as_json)
+        return
     if config.exists() and source in {each.name for each in load_config(config).sources}:
         raise ConfigError(
             f"{config} follows a source named {source!r} already", hint="add another one under another --name"
         )
     written = write_config(config, invited, source, recipient)
-    fingerprint = root_fingerprint(invited.root)
+    said = root_fingerprint(invited.root)
     streams = list(invited.streams)
     if as_json:
         emit(
@@ -60,14 +89,14 @@ def init(config: Path, invitation: Path, name: str | None, recipient: Path | Non
                 "publisher": invited.publisher,
                 "contact": invited.contact,
                 "lists": streams,
-                "root_fingerprint": fingerprint.replace(" ", ""),
+                "root_fingerprint": said.replace(" ", ""),
             }
         )
         return
     say(f"{config}: source {source} ({invited.publisher}), lists {', '.join(streams)}")
     say()
     say("Fingerprint of the root of trust. Compare it with the publisher by telephone before you go on:")
-    groups = fingerprint.split(" ")
+    groups = said.split(" ")
     for at in range(0, len(groups), 4):
         say("    " + "  ".join(groups[at : at + 4]))
     say(f"Whom to call: {invited.contact or 'ask the publisher for a number that you can check'}")
@@ -120,6 +149,25 @@ def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) 
     groups = public.fingerprint().split(" ")
     for at in range(0, len(groups), 4):
         say("    " + "  ".join(groups[at : at + 4]))
+
+
+def _replace_root(config: Path, invited: Invitation, source: str, fingerprint: str, as_json: bool) -> None:
+    from vallum.config import load_config
+    from vallum.sync.reroot import replace_root
+
+    if not fingerprint:
+        raise ConfigError(
+            "the new root's fingerprint is missing",
+            hint="call the publisher on a number that you know, and give what you hear as --fingerprint",
+        )
+    done = replace_root(load_config(config), source, invited, fingerprint, clock())
+    if as_json:
+        emit(asdict(done))
+        return
+    say(f"{source}: root version {done.version} is trusted from now on, in place of version {done.before}")
+    say("Its lists stay in force; the next sync goes on from them.")
+    option = "" if config == Path("vallum.toml") else f" --config {config}"
+    say(f"Next: vallum{option} sync")
 
 
 def _short(publisher: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.terminal import clock, emit, note, say, table
+from vallum_publisher.cli.keys import located
 from vallum_publisher.cli.session import (
     ask_passphrase,
     json_option,
@@ -224,7 +225,7 @@ def new_generation(
 
     passphrase = new_passphrase(encrypt_keys)
     with open_publisher(home, quiet=as_json) as publisher:
-        rotation = Rotation(publisher, sign_with)
+        rotation = Rotation(publisher, list(map(located, sign_with)))
         if new_vault_key:
             publisher.workspace.make_vault(passphrase)
         holders = None

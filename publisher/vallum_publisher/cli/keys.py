@@ -73,10 +73,10 @@ def list_(home: Path, as_json: bool) -> None:
 
     `here` is a file in reach, `away` one that is not: root's keys should be away.
     """
-    from vallum_publisher.release.rotation import Rotation
+    from vallum_publisher.release.holders import read_holders
 
     with open_publisher(home, quiet=True) as publisher:
-        found = Rotation(publisher).holders()
+        found = read_holders(publisher.repository, publisher.workspace)
     if as_json:
         emit([asdict(each) for each in found])
         return
@@ -101,11 +101,16 @@ def list_(home: Path, as_json: bool) -> None:
     epilog="\b\nExamples:\n"
     "  vallum-publisher keys rotate online --sign-with file:/media/stick/root-1.pem \\\n"
     "      --sign-with file:/media/stick/root-2.pem\n"
-    "  vallum-publisher keys rotate offline --only 3f2a91c0\n"
+    "  vallum-publisher keys rotate offline --only file:keys/root-3.pem\n"
     "  vallum-publisher keys rotate urls.full --new 'hsm:2?label=urls'"
 )
 @click.argument("roles", metavar="ROLE...", nargs=-1, required=True)
-@click.option("--only", metavar="KEY", multiple=True, help="Replace this key alone; first digits of its id.")
+@click.option(
+    "--only",
+    metavar="KEY",
+    multiple=True,
+    help="Replace this key alone: the first digits of its id, or its signer as `list` shows it.",
+)
 @_CHANGING
 def rotate(home: Path, roles: tuple[str, ...], only: tuple[str, ...], **said: Any) -> None:
     """Replace the keys of roles by new ones; what the old ones sign from then on is refused.
@@ -130,7 +135,7 @@ def add(home: Path, roles: tuple[str, ...], **said: Any) -> None:
 @click.argument("gone", metavar="KEY...", nargs=-1, required=True)
 @_options(_SIGN_WITH, _THRESHOLD, json_option, click.pass_obj)
 def remove(home: Path, role: str, gone: tuple[str, ...], **said: Any) -> None:
-    """Take keys from a role, named by the first digits of their ids."""
+    """Take keys from a role, named by the first digits of their ids or by their signers."""
     _change(home, (role,), gone, {**said, "number": 0})
 
 
@@ -158,17 +163,49 @@ def renew(home: Path, roles: tuple[str, ...], sign_with: tuple[str, ...], as_jso
     from vallum_publisher.release.rotation import Rotation
 
     with open_publisher(home, quiet=as_json) as publisher:
-        done = Rotation(publisher, sign_with).renew(roles or ("offline",), now=clock())
+        done = Rotation(publisher, list(map(located, sign_with))).renew(roles or ("offline",), now=clock())
     _say(done, as_json)
+
+
+@keys.command(
+    "replace-root",
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher keys replace-root --number 3 --threshold 2 --reason 'two of three root keys burnt'",
+)
+@click.option("--reason", required=True, help="Why; stands in the audit log.")
+@click.option("--number", type=click.IntRange(1, 99), default=3, show_default=True, help="Key files to make.")
+@click.option(
+    "--threshold", type=click.IntRange(1, 99), default=2, show_default=True, help="How many must sign."
+)
+@_options(_NEW, _ENCRYPT, json_option, click.pass_obj)
+def replace_root(home: Path, reason: str, threshold: int, **said: Any) -> None:
+    """Begin another root, since too few of its keys are left. Every subscriber must be invited anew.
+
+    The last resort: with enough of the keys, use `keys rotate offline`. Clients refuse the new root, and keep
+    the lists that they have, until their operators have taken it: vallum init --replace-root.
+    """
+    from vallum_publisher.release.rotation import Rotation
+
+    as_json, new = said["as_json"], new_keys(said)
+    with open_publisher(home, quiet=as_json) as publisher:
+        done = Rotation(publisher).replace_root(new, threshold=threshold, reason=reason, now=clock())
+    _say(done, as_json)
+    if not as_json:
+        note("every subscriber gets no newer list until it is invited anew: vallum-publisher invite")
 
 
 def new_keys(said: dict[str, Any]) -> NewKeys:
     """What the options say of new keys."""
     from vallum_publisher.release.rotation import NewKeys
 
-    return NewKeys(
-        tuple(said.get("new", ())), said.get("number"), new_passphrase(said.get("encrypt_keys", False))
-    )
+    uris = tuple(located(uri) for uri in said.get("new", ()))
+    return NewKeys(uris, said.get("number"), new_passphrase(said.get("encrypt_keys", False)))
+
+
+def located(uri: str) -> str:
+    """A signer URI as typed: a file's path is relative to where one stands, not to the publisher's folder."""
+    scheme, _, path = uri.partition(":")
+    return f"file:{Path(path).absolute()}" if scheme == "file" else uri
 
 
 def _change(home: Path, roles: tuple[str, ...], going: tuple[str, ...] | None, said: dict[str, Any]) -> None:
@@ -176,7 +213,7 @@ def _change(home: Path, roles: tuple[str, ...], going: tuple[str, ...] | None, s
 
     as_json, new = said["as_json"], new_keys(said)
     with open_publisher(home, quiet=as_json) as publisher:
-        rotation = Rotation(publisher, said["sign_with"])
+        rotation = Rotation(publisher, list(map(located, said["sign_with"])))
         if going is None:
             done = rotation.rotate(roles, new, threshold=said["threshold"], now=clock())
         else:

@@ -332,7 +332,9 @@ class Custody:
     def _get(self, name: str) -> bytes:
         held = self._catalog.get_secrets([name])
         if name not in held:
-            raise ConfigError(f"the catalog has no secret {name}", hint="restore its backup")
+            raise ConfigError(
+                f"the catalog has no secret {name}", hint="restore its backup, or see deploy/runbooks"
+            )
         return self._vault.open(name, held[name])
 
 

@@ -129,6 +129,14 @@ class Repository:
         check_roles(root, targets)
         return Tip(root, stored.tag, timestamp, snapshot, targets, rekeyed=signer is not root)
 
+    def follows(self, root: bytes) -> bool:
+        """Whether the root of trust that this began with, or a later one, has signed ``root``."""
+        for known in (self._root, *self._former):
+            with suppress(TrustError):
+                open_role(known, "root", root, Root)
+                return True
+        return False
+
     def list_role(self, tip: Tip, stream: str) -> Targets:
         """Read the role of one stream under ``tip``. Raises as :meth:`tip`."""
         targets, snapshot = tip.required_targets(), tip.snapshot

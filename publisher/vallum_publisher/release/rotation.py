@@ -20,41 +20,15 @@ from vallum.errors import BusyError, ConfigError, StateError
 from vallum.format.charter import split_stream
 from vallum.sync.roles import check_roles
 from vallum_publisher.errors import ConflictError
-from vallum_publisher.keys import FILE_SCHEME, make_key, reach, shown
+from vallum_publisher.keys import FILE_SCHEME, make_key, shown
 from vallum_publisher.release.agreement import public_heads, public_version
+from vallum_publisher.release.holders import GROUPS, TOP_LEVEL, delegator_of
 from vallum_publisher.release.metadata import Holders, next_root, open_role, redelegate, role_keys
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.renewal import renewed
 from vallum_publisher.release.repository import Tip, metadata_key
 from vallum_publisher.store import ROOT
 from vallum_publisher.workspace import SignerEntry
-
-GROUPS = {"offline": ("root", "targets"), "online": ("timestamp", "snapshot")}
-"""Roles that ``init`` gives the same keys; together they are named by one word."""
-
-TOP_LEVEL = (*GROUPS["offline"], *GROUPS["online"])
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """One key of one role.
-
-    Attributes:
-        role, key, scheme: whose it is, its id, how it signs.
-        threshold, keys: how many of how many must sign for the role.
-        signer: where its private half is; empty if this workspace does not know.
-        reach: ``here``, ``away``, ``token``, ``service`` or ``-``.
-        expires: the role's newest metadata; ``None`` if there is none that counts.
-    """
-
-    role: str
-    key: str
-    scheme: str
-    threshold: int
-    keys: int
-    signer: str
-    reach: str
-    expires: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +75,6 @@ class Rotation:
             _, key = self._workspace.read_public(uri)
             self._workspace.keyring.add({key.keyid: uri})
 
-    def holders(self) -> list[Holder]:
-        """Every key of every role, root first.
-
-        Raises:
-            TrustError, DataError: the repository does not verify.
-            UnavailableError: the store does not answer.
-        """
-        repository, workspace = self._publisher.repository, self._workspace
-        tip, uris = repository.tip(), {entry.key.keyid: entry.uri for entry in workspace.signers()}
-        targets = tip.required_targets()
-        expires: dict[str, datetime | None] = {
-            "root": tip.root.expires,
-            "targets": targets.expires,
-            "snapshot": tip.snapshot.expires if tip.snapshot else None,
-            "timestamp": tip.timestamp.expires if tip.timestamp else None,
-        }
-        found = []
-        for role in (*TOP_LEVEL, *tip.streams()):
-            keys, threshold = role_keys(_delegator(tip, role), role)
-            ends = expires[role] if role in expires else repository.list_role(tip, role).expires
-            for key in keys:
-                uri = uris.get(key.keyid, "")
-                where = reach(workspace.folder, uri)
-                scheme = getattr(key, "scheme", key.keytype)
-                found.append(Holder(role, key.keyid, scheme, threshold, len(keys), shown(uri), where, ends))
-        return found
-
     def rotate(
         self, names: Sequence[str], new: NewKeys, *, threshold: int | None = None, now: datetime
     ) -> Changed:
@@ -156,8 +103,47 @@ class Rotation:
         threshold: int | None = None,
         now: datetime,
     ) -> Changed:
-        """Take keys, named by the first digits of their ids, and give new ones; else as :meth:`rotate`."""
-        return self._change(names, lambda keys: _named(keys, going), new, threshold, now)
+        """Take keys, named by their ids' first digits or by signer, and give others; see :meth:`rotate`."""
+        signers = {shown(entry.uri): entry.key.keyid for entry in self._workspace.signers()}
+        ids = [signers.get(name, name.lower()) for name in going]
+        return self._change(names, lambda keys: _named(keys, ids), new, threshold, now)
+
+    def replace_root(self, new: NewKeys, *, threshold: int, reason: str, now: datetime) -> Changed:
+        """Begin another chain of roots, since too few of the old root's keys are left to sign its next link.
+
+        Root and targets get new keys; all else stays, and the number goes on, so that no client's floor is in
+        its way. Yet no client can know that this is no theft: each refuses it, keeps its lists, and gets no
+        newer ones until its operator has taken the new root (``vallum init --replace-root``).
+
+        Args:
+            new: the offline keys.
+            threshold: how many of them must sign.
+            reason: for the audit log.
+            now: the time.
+
+        Raises:
+            ConfigError, TrustError, ConflictError, UnavailableError: as of :meth:`rotate`.
+        """
+        publisher, workspace = self._publisher, self._workspace
+        with workspace.lock():
+            if (begun := workspace.begun_root()) and (done := self._finish(begun, now)):
+                return done
+            tip = publisher.repository.tip()
+            holders, added = self._plan(tip, GROUPS["offline"], lambda keys: keys, new, threshold)
+            gone = sorted({key.keyid for role in GROUPS["offline"] for key in role_keys(tip.root, role)[0]})
+            root = next_root(tip.root, holders, now + workspace.settings.lifetimes.of("root"))
+            check_roles(root, tip.required_targets())
+            for role in GROUPS["offline"]:
+                workspace.keyring.require(role, *role_keys(root, role))
+            data = workspace.keyring.sign(Metadata(root), "root", *role_keys(root, "root"))
+            open_role(root, "root", data, Root)
+            workspace.begin_root(data)
+            self._upload_root(root.version, data)
+            publisher.trust(data)
+            self._commit([], {}, now)
+            self.forget()
+            self._record(GROUPS["offline"], added, gone, root.version, now, reason=reason)
+            return Changed(root.version, GROUPS["offline"], tuple(added), tuple(gone))
 
     def renew(self, names: Sequence[str], *, now: datetime) -> Changed:
         """Sign root, targets or both again before they expire; raises as :meth:`rotate`."""
@@ -177,7 +163,7 @@ class Rotation:
         used = {
             key.keyid
             for role in (*TOP_LEVEL, *tip.streams())
-            for key in role_keys(_delegator(tip, role), role)[0]
+            for key in role_keys(delegator_of(tip, role), role)[0]
         }
         gone = tuple(entry.key.keyid for entry in self._workspace.signers() if entry.key.keyid not in used)
         self._workspace.forget_signers(gone)
@@ -201,7 +187,7 @@ class Rotation:
             roles = _roles(names, tip)
             self._check_heads(tip, roles)
             holders, added = self._plan(tip, roles, going, new, threshold)
-            before = {role: role_keys(_delegator(tip, role), role)[0] for role in roles}
+            before = {role: role_keys(delegator_of(tip, role), role)[0] for role in roles}
             self._check(tip, roles, holders)
             if "root" in roles or _of(holders, TOP_LEVEL):
                 self._publish_root(tip, _of(holders, TOP_LEVEL), now)
@@ -232,7 +218,7 @@ class Rotation:
         holders: dict[str, tuple[list[Key], int]] = {}
         made: list[str] = []
         for family, members in families.items():
-            held = {role: role_keys(_delegator(tip, role), role) for role in members}
+            held = {role: role_keys(delegator_of(tip, role), role) for role in members}
             everyone = {key.keyid: key for keys, _ in held.values() for key in keys}
             leaving = {key.keyid for key in going(list(everyone.values()))}
             number = max(len(leaving), 1) if new.number is None else new.number
@@ -317,10 +303,14 @@ class Rotation:
     def _finish(self, begun: bytes, now: datetime) -> Changed | None:
         """Finish what an earlier command began; ``None`` if there was nothing left to do."""
         version = Metadata[Root].from_bytes(begun).signed.version
-        if self._publisher.repository.tip().root.version > version:
-            self._workspace.end_root()
-            return None
-        self._upload_root(version, begun)
+        if self._publisher.repository.follows(begun):
+            if self._publisher.repository.tip().root.version > version:
+                self._workspace.end_root()
+                return None
+            self._upload_root(version, begun)
+        else:
+            self._upload_root(version, begun)
+            self._publisher.trust(begun)
         self._commit([], {}, now)
         self._workspace.end_root()
         removed = self.forget()
@@ -352,9 +342,15 @@ class Rotation:
         raise BusyError("other publishers were faster each time", hint="run it again")
 
     def _record(
-        self, roles: Sequence[str], added: Sequence[str], removed: Sequence[str], root: int, now: datetime
+        self,
+        roles: Sequence[str],
+        added: Sequence[str],
+        removed: Sequence[str],
+        root: int,
+        now: datetime,
+        **more: str,
     ) -> None:
-        details = {"roles": list(roles), "added": list(added), "removed": list(removed), "root": root}
+        details = {"roles": list(roles), "added": list(added), "removed": list(removed), "root": root, **more}
         self._publisher.catalog.record(
             actor=self._publisher.actor, action="keys", list_name="", now=now, details=details
         )
@@ -385,18 +381,16 @@ def _family(role: str) -> str:
     return next((name for name, members in GROUPS.items() if role in members), role)
 
 
-def _delegator(tip: Tip, role: str) -> Root | Targets:
-    return tip.root if role in TOP_LEVEL else tip.required_targets()
-
-
 def _of(holders: Holders, roles: Collection[str]) -> dict[str, tuple[Sequence[Key], int]]:
     return {role: held for role, held in holders.items() if role in roles}
 
 
 def _named(keys: Sequence[Key], wanted: Sequence[str]) -> list[Key]:
-    found = [key for key in keys if any(key.keyid.startswith(prefix.lower()) for prefix in wanted if prefix)]
+    found: list[Key] = []
     for prefix in wanted:
-        if sum(key.keyid.startswith(prefix.lower()) for key in keys) != 1:
+        meant = [key for key in keys if key.keyid.startswith(prefix)]
+        if len(meant) != 1:
             ids = ", ".join(key.keyid[:16] for key in keys)
             raise ConfigError(f"{prefix!r} names no key, or more than one", hint=f"keys: {ids}")
+        found += meant
     return found
