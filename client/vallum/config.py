@@ -13,13 +13,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from vallum.durable import make_folder, os_errors, write_durable
-from vallum.errors import ConfigError, StorageError
+from vallum.errors import ConfigError
 from vallum.fields import file_of, headers_of, number_of, refuse_unknown, text_of, texts_of
 from vallum.format.charter import is_list_name
 from vallum.format.table import EDITIONS
@@ -380,6 +381,13 @@ def _digest(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return hashlib.sha256(_read(path, "file", _MAX_NAMES_BYTES)).hexdigest()
-    except (ConfigError, StorageError):
+        about = path.stat()
+        return _digest_of(path, about.st_ino, about.st_size, about.st_mtime_ns)
+    except (ConfigError, OSError):
         return "absent"
+
+
+@lru_cache(maxsize=64)
+def _digest_of(path: Path, _inode: int, _size: int, _mtime_ns: int) -> str:
+    """Hash a file once as long as it looks the same: a poll must not read a long list of names each time."""
+    return hashlib.sha256(_read(path, "file", _MAX_NAMES_BYTES)).hexdigest()

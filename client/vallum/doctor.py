@@ -24,12 +24,13 @@ from vallum.format.head import format_time
 from vallum.invitation import root_fingerprint
 from vallum.lock import FILE as LOCK
 from vallum.state import read_current
+from vallum.sync.connections import authorities, proxy_of
 from vallum.sync.fetch import METADATA
 from vallum.sync.floor import read_floor
 from vallum.sync.freshness import Freshness
 from vallum.sync.judge import load_never_block
 from vallum.sync.standing import read_standing
-from vallum.sync.transport import Transport, authorities, open_transport, proxy_of
+from vallum.sync.transport import Transport, open_transport
 
 GOOD, WARN, BAD = "good", "warning", "bad"
 CLOCK_TOLERANCE = timedelta(minutes=5)

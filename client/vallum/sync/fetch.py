@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from random import SystemRandom
 
@@ -17,6 +18,7 @@ from vallum.errors import DataError, FetchError, FormatError
 from vallum.format import limits
 from vallum.format.columns import decompress
 from vallum.sync.transport import Answer, Transport
+from vallum.sync.watchdog import WATCHDOG
 
 METADATA = "metadata/"
 TARGETS = "targets/"
@@ -74,6 +76,8 @@ def limit_of(name: str) -> int:
 class Fetcher:
     """One source's way to its store during one sync. Safe to share between threads.
 
+    While :meth:`watched`, the deadline also ends what hangs: time-outs do not, as long as bytes drip.
+
     Attributes:
         requests: attempts made, whatever became of them.
         received: bytes of bodies.
@@ -94,6 +98,10 @@ class Fetcher:
         self.received = 0
         self.timestamp_etag = ""
         self.timestamp_sha256 = ""
+
+    def watched(self) -> AbstractContextManager[None]:
+        """A block in which the transport is closed at the deadline, whatever it is in the middle of."""
+        return WATCHDOG.watching(self._until, self._transport.close)
 
     def poll(self, etag: str) -> bytes | None:
         """Ask whether ``timestamp.json`` changed; ``None`` means that ``etag`` still holds.
@@ -174,6 +182,7 @@ class Fetcher:
             try:
                 answer = self._transport.get(name, etag=etag, fresh=fresh)
             except FetchError:
+                self._check_deadline()
                 if last:
                     raise
                 self._pause(attempt, None)
@@ -196,7 +205,7 @@ class Fetcher:
     def _capped(self, name: str, answer: Answer) -> Iterator[bytes]:
         limit, size = limit_of(name), 0
         try:
-            for chunk in answer.chunks:
+            for chunk in self._timely(answer.chunks):
                 size += len(chunk)
                 with self._lock:
                     self.received += len(chunk)
@@ -206,6 +215,13 @@ class Fetcher:
                 yield chunk
         finally:
             _discard(answer)
+
+    def _timely(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            yield from chunks
+        except FetchError:
+            self._check_deadline()
+            raise
 
     def _pause(self, attempt: int, asked: float | None) -> None:
         wait = BACKOFF * 2**attempt * self._random.uniform(0.5, 1)

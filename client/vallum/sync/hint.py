@@ -16,7 +16,7 @@ import urllib3
 
 from vallum.config import Source
 from vallum.errors import VallumError
-from vallum.sync.transport import open_pool
+from vallum.sync.connections import open_pool
 
 SILENCE = 60.0
 """Seconds without a byte after which a connection counts as lost; a server sends a comment every 15."""

@@ -35,7 +35,8 @@ class SourceSync:
         """Sync, and report what came of it."""
         errand = self._errand
         try:
-            make_folder(errand.place.folder, FOLDER_MODE)
+            if not errand.place.folder.is_dir():
+                make_folder(errand.place.folder, FOLDER_MODE)
             _clear(errand.place.staging)
             if self._is_unchanged():
                 return Staged(errand.report("unchanged", self._unchanged()), errand.held)

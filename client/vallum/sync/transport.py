@@ -6,24 +6,22 @@ for every transport; what the bytes mean is nobody's business here.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass, url2pathname
+from urllib.request import url2pathname
 
 import urllib3
 
-from vallum import __name__ as product
 from vallum.config import Source
-from vallum.errors import ConfigError, FetchError
+from vallum.errors import FetchError
+from vallum.sync.connections import Connections, hint, reason
 
 CHUNK = 64 * 1024
-MAX_REDIRECTS = 3
 _ETAG_SETTLED = 2.0
 """Seconds that a file must have been unchanged for its ETag to mean anything (DESIGN §4, fast path)."""
 
@@ -63,7 +61,7 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up connections."""
+        """Give up connections; what is under way in other threads fails."""
         ...
 
 
@@ -107,7 +105,8 @@ class HttpTransport:
     def __init__(self, source: Source) -> None:
         self._url = source.url
         self._where = f"{urlsplit(source.url).scheme}://{urlsplit(source.url).netloc}"
-        self._pool = open_pool(source)
+        self._connections = Connections(source)
+        self._pool = self._connections.pool
 
     def get(self, name: str, *, etag: str = "", fresh: bool = False) -> Answer:
         """See ``Transport``."""
@@ -123,10 +122,12 @@ class HttpTransport:
                 decode_content=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise FetchError(f"{self._where}: {_reason(error)}", hint=_hint(error)) from None
+            raise FetchError(f"{self._where}: {reason(error)}", hint=hint(error)) from None
+        if response.status != 200:
+            _let_go(response)
         return Answer(
             response.status,
-            self._chunks(response, name),
+            self._chunks(response, name) if response.status == 200 else (),
             _settled_etag(response),
             _retry_after(response),
             response.headers.get("Date", ""),
@@ -134,7 +135,7 @@ class HttpTransport:
 
     def close(self) -> None:
         """See ``Transport``."""
-        self._pool.clear()
+        self._connections.close()
 
     def _chunks(self, response: urllib3.BaseHTTPResponse, name: str) -> Iterator[bytes]:
         try:
@@ -146,7 +147,7 @@ class HttpTransport:
                 )
             yield from response.stream(CHUNK, decode_content=False)
         except urllib3.exceptions.HTTPError as error:
-            raise FetchError(f"{self._where}: {name}: {_reason(error)}") from None
+            raise FetchError(f"{self._where}: {name}: {reason(error)}") from None
         finally:
             # A body that was not read to its end would be read by the next request.
             if response.closed:
@@ -167,66 +168,14 @@ def open_transport(source: Source) -> Transport:
     return HttpTransport(source)
 
 
-def open_pool(source: Source) -> urllib3.PoolManager:
-    """Make the connections to a source: its proxy, authorities, headers and timeouts; no retries.
-
-    Raises:
-        ConfigError: its certificates or its proxy cannot be used.
-    """
-    headers = {"User-Agent": product, "Accept-Encoding": "identity", **source.headers}
-    # To follow a redirect is fine (what comes is verified), to take the operator's headers along is not.
-    retries = urllib3.Retry(
-        total=None, connect=0, read=0, status=0, other=0,
-        redirect=MAX_REDIRECTS, remove_headers_on_redirect=frozenset(source.headers),
-    )  # fmt: skip
-    options: dict[str, Any] = {
-        "headers": headers,
-        "retries": retries,
-        "timeout": urllib3.Timeout(connect=source.timeout, read=source.timeout),
-        "maxsize": 8,
-        # Reading the system's authorities costs more than a poll: not where nobody asks for them.
-        "ssl_context": _tls(source) if source.ca or not source.url.startswith("http://") else None,
-    }
-    proxy = proxy_of(source)
-    try:
-        return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-    except (urllib3.exceptions.HTTPError, ValueError):
-        raise ConfigError(
-            f"source {source.name}: the proxy's address is malformed",
-            hint="such as http://proxy.example:3128",
-        ) from None
-
-
-def _tls(source: Source) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if source.ca is not None:
-        try:
-            context = ssl.create_default_context(cafile=str(source.ca))
-        except (OSError, ssl.SSLError):
-            raise ConfigError(
-                f"source {source.name}: ca {source.ca} cannot be read as certificates", hint="a PEM file"
-            ) from None
-    return context
-
-
-def authorities(source: Source) -> int:
-    """How many certificates of authorities are trusted for a source; 0 if they lie in a folder, uncounted.
-
-    Raises:
-        ConfigError: its file of certificates cannot be used.
-    """
-    return _tls(source).cert_store_stats()["x509_ca"]
-
-
-def proxy_of(source: Source) -> str:
-    """The proxy on the way to a source, as its configuration or the environment says; empty for none."""
-    if source.proxy:
-        return "" if source.proxy == "none" else source.proxy
-    parts = urlsplit(source.url)
-    if proxy_bypass(parts.netloc):
-        return ""
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all") or ""
+def _let_go(response: urllib3.BaseHTTPResponse) -> None:
+    """Give the connection back, if what comes with a refusal is as short as it should be; else close it."""
+    length = response.headers.get("Content-Length", "")
+    if response.status == 304 or (length.isdecimal() and len(length) < 6):
+        response.drain_conn()
+        response.release_conn()
+    else:
+        response.close()
 
 
 def _settled_etag(response: urllib3.BaseHTTPResponse) -> str:
@@ -249,26 +198,3 @@ def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
         date = parsedate_to_datetime(response.headers.get("Date", ""))  # the server's clock, not ours
         return max(0.0, (until - date).total_seconds())
     return None
-
-
-def _reason(error: urllib3.exceptions.HTTPError) -> str:
-    # urllib3's texts show object addresses and the whole URL; its classes say enough.
-    cause = getattr(error, "reason", None)
-    cause = cause if isinstance(cause, Exception) else error
-    if isinstance(cause, urllib3.exceptions.NameResolutionError):
-        return "the host name does not resolve"
-    if isinstance(cause, urllib3.exceptions.SSLError):
-        return f"TLS failed ({cause.args[0] if cause.args else 'no reason given'})"
-    if isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ProxyError):
-        return "no connection"
-    if isinstance(cause, urllib3.exceptions.TimeoutError):
-        return "no answer in time"
-    if isinstance(cause, urllib3.exceptions.IncompleteRead | urllib3.exceptions.ProtocolError):
-        return "the connection broke off"
-    return type(cause).__name__
-
-
-def _hint(error: urllib3.exceptions.HTTPError) -> str:
-    if isinstance(getattr(error, "reason", None), urllib3.exceptions.SSLError):
-        return "check the clock of this machine, and `ca` in the source if the store has its own authority"
-    return "check the source's url, the network and the proxy; the lists in force stay in force"

@@ -19,7 +19,7 @@ from vallum.durable import make_folder
 from vallum.errors import DataError, VallumError
 from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
-from vallum.state import Current
+from vallum.state import FILE, Current
 from vallum.sync.activate import activate, read_held, tidy
 from vallum.sync.errand import NOTHING, Errand, Staged, unsynced
 from vallum.sync.fetch import Fetcher
@@ -47,6 +47,7 @@ class Updater:
         self._connect = connect
         self._proven = Proven()
         self._never = "", NeverBlock()
+        self._held: tuple[tuple[int, int, int] | None, Current] = None, Current()
         self._transports: dict[str, tuple[str, Transport]] = {}
 
     def close(self) -> None:
@@ -86,9 +87,10 @@ class Updater:
             now = datetime.now(UTC)  # noqa: TID251  the shell of the core; see the module's docstring
         started = time.monotonic()
         state_dir = self._config.state
-        make_folder(state_dir, FOLDER_MODE)
+        if not state_dir.is_dir():
+            make_folder(state_dir, FOLDER_MODE)
         with exclusive(state_dir, wait_for_lock):
-            before = read_held(state_dir)
+            before = self._read_held()
             # A damaged file of allowances must not hold back lists; `vallum doctor` names it.
             with suppress(DataError):
                 settle(state_dir, self._config.allow, now)
@@ -96,6 +98,17 @@ class Updater:
             reports, after = self._sync_all(due, before, now)
             warning = _tidied(state_dir, before, after, now) if after != before else None
         return SyncReport(tuple(reports[source.name] for source in due), time.monotonic() - started, warning)
+
+    def _read_held(self) -> Current:
+        """What is in force; read again if the file is another one. Nobody else writes while we hold the lock."""
+        try:
+            about = (self._config.state / FILE).stat()
+            seen = about.st_ino, about.st_mtime_ns, about.st_size
+        except OSError:
+            seen = None
+        if seen is None or self._held[0] != seen:
+            self._held = seen, read_held(self._config.state)
+        return self._held[1]
 
     def _sync_all(
         self, due: list[Source], before: Current, now: datetime
@@ -131,16 +144,12 @@ class Updater:
         except VallumError as error:
             report = SourceReport(source.name, "failed", error=error)
             return unsynced(source, held, report, now, self._config.hard_expiry)
-        errand = Errand(
-            source,
-            Place(self._config.state, source.name, source.quota),
-            held or NOTHING,
-            digest,
-            Fetcher(transport, source.deadline),
-            self._never_block(digest),
-            now,
-        )
-        return SourceSync(errand, self._proven, self._config.hard_expiry).run()
+        fetcher = Fetcher(transport, source.deadline)
+        place = Place(self._config.state, source.name, source.quota)
+        never = self._never_block(digest)
+        errand = Errand(source, place, held or NOTHING, digest, fetcher, never, now)
+        with fetcher.watched():
+            return SourceSync(errand, self._proven, self._config.hard_expiry).run()
 
     def _transport(self, source: Source, digest: str) -> Transport:
         """The connections to a source: kept from sync to sync, made anew when the configuration changes.

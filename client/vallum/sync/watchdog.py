@@ -1,0 +1,65 @@
+"""One thread that ends what takes too long, for the whole process.
+
+Time-outs end what is silent. A store that sends a byte now and then is never silent, and would hold the state
+folder's lock for ever (client.md §2.3). A timer for each sync would be a thread for each poll, and a third of
+its work; here a poll costs an entry in a heap.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(order=True, slots=True)
+class _Watch:
+    until: float
+    bark: Callable[[], None] | None = field(compare=False)
+
+
+class Watchdog:
+    """Calls what it was given when its time has come. Its thread begins with the first watch, and stays."""
+
+    def __init__(self) -> None:
+        self._watches: list[_Watch] = []
+        self._changed = threading.Condition()
+        self._running = False
+
+    @contextmanager
+    def watching(self, until: float, bark: Callable[[], None]) -> Iterator[None]:
+        """Call ``bark`` in another thread if the block still runs at ``until`` on the monotonic clock."""
+        watch = _Watch(until, bark)
+        with self._changed:
+            heapq.heappush(self._watches, watch)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="vallum-watchdog", daemon=True).start()
+            elif self._watches[0] is watch:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            watch.bark = None
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while self._watches and self._watches[0].bark is None:
+                    heapq.heappop(self._watches)
+                if not self._watches:
+                    self._changed.wait()
+                    continue
+                left = self._watches[0].until - time.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                    continue
+                bark = heapq.heappop(self._watches).bark
+            if bark is not None:
+                bark()
+
+
+WATCHDOG = Watchdog()
