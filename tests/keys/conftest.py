@@ -10,8 +10,11 @@ import pytest
 from tests.fakes.memory_store import MemoryStore
 from tests.keys.scenes import Scene, follow
 from tests.release.scenes import NOW, URLS, Founded, fill, publisher, url
+from tests.servers.softhsm import tokens
 from vallum_publisher.release.foundation import init_workspace
 from vallum_publisher.workspace import Settings, open_workspace
+
+__all__ = ["tokens"]
 
 
 @pytest.fixture(scope="session")
