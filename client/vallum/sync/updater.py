@@ -100,7 +100,7 @@ class Updater:
         return SyncReport(tuple(reports[source.name] for source in due), time.monotonic() - started, warning)
 
     def _read_held(self) -> Current:
-        """What is in force; read again if the file is another one. Nobody else writes while we hold the lock."""
+        """What is in force; read again when the file is another one. The lock is held."""
         try:
             about = (self._config.state / FILE).stat()
             seen = about.st_ino, about.st_mtime_ns, about.st_size
