@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from vallum.cli import process
 from vallum.cli.check import check
 from vallum.cli.doctor import doctor
 from vallum.cli.export import export
 from vallum.cli.levers import allow, pin, quarantine
 from vallum.cli.setup import init, keygen
 from vallum.cli.sync import status, sync, verify
-from vallum.cli.terminal import EXIT_CODES, keep_memory_private, run
+from vallum.cli.terminal import EXIT_CODES
 
 CONFIG = "vallum.toml"
 
@@ -45,5 +45,4 @@ for command in (init, keygen, sync, check, export, status, verify, doctor, quara
 
 def main() -> None:
     """Run the command line."""
-    keep_memory_private()
-    sys.exit(run(cli))
+    process.main(cli)

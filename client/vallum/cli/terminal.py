@@ -8,7 +8,6 @@ the library's business.
 from __future__ import annotations
 
 import json
-import resource
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,11 +18,12 @@ from vallum.errors import ConfigError, DataError, NotEntitledError, UnavailableE
 from vallum.format.head import format_time
 
 OK, NO, USAGE, DATA, UNAVAILABLE, NOT_ENTITLED = 0, 1, 2, 3, 4, 5
+BROKEN = 70  # as sysexits.h says of a fault within the program
 STOPPED, GONE = 130, 141  # as shells say of programs that SIGINT or SIGPIPE ended
 EXIT_CODES = """\
 Exit codes: 0 done (or: listed), 1 no (not listed, or something is not in order), 2 the command, the
 configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again,
-5 the list is encrypted and not for this machine's key."""
+5 the list is encrypted and not for this machine's key, 70 a fault of this program."""
 
 
 def clock() -> datetime:
@@ -89,11 +89,6 @@ def show_error(error: VallumError) -> None:
     note(f"{click.style('error:', fg='red', bold=True)} {error}")
     if error.hint:
         note(f"{click.style('hint:', fg='yellow')} {error.hint}")
-
-
-def keep_memory_private() -> None:
-    """Leave no core dump when this process dies: its memory may hold keys and rows of a list."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ PostgreSQL by URL. Nothing above this file knows which of them it talks to, but 
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -48,6 +49,9 @@ _BUSY_STATES = {"55P03", "40P01", "40001"}
 """PostgreSQL: lock not available, deadlock, serialization failure."""
 _FULL_STATES = {"53100", "53200", "25006"}
 """PostgreSQL: disk full, out of memory, read-only."""
+
+# At their debug level SQLAlchemy's engines write down every row that they fetch, hidden parameters or not.
+logging.getLogger("sqlalchemy.engine.Engine").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
 def open_engine(url: str | Path, *, create: bool, busy_seconds: float) -> Engine:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from vallum.cli.terminal import EXIT_CODES, keep_memory_private, run
+from vallum.cli import process
+from vallum.cli.terminal import EXIT_CODES
 from vallum_publisher.cli.announce import announce
 from vallum_publisher.cli.backup import backup, restore
 from vallum_publisher.cli.demo import demo
@@ -70,5 +70,4 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
-    keep_memory_private()
-    sys.exit(run(cli))
+    process.main(cli)

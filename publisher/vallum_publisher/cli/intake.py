@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -65,6 +65,7 @@ _SHOWN_CHANGES = 50
 )
 @click.option("--label-scheme", default="", metavar="SCHEME:VERSION", help="Of labels that are bare codes.")
 @click.option("--allow-empty", is_flag=True, help="Let a file without entries take every entry off the list.")
+@click.option("--values", is_flag=True, help="Show what rejected lines say. Mind who looks at the screen.")
 @json_option
 @click.pass_obj
 def ingest(
@@ -78,6 +79,7 @@ def ingest(
     bare_host: str | None,
     label_scheme: str,
     allow_empty: bool,
+    values: bool,
     as_json: bool,
 ) -> None:
     """Read a file (`-` for standard input) into the catalog; whole, or not at all."""
@@ -100,7 +102,7 @@ def ingest(
                     progress=progress,
                 )
         except RejectedInput as error:
-            _show_rejects(file, error.rejects, as_json)
+            _show_rejects(file, error.rejects, values, as_json)
             raise InputError(f"{file}: {error}", hint=error.hint) from None
         if not records and mode == Mode.REPLACE and not allow_empty:
             raise InputError(
@@ -179,7 +181,9 @@ def _open(file: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _show_rejects(file: Path, rejects: tuple[Reject, ...], as_json: bool) -> None:
+def _show_rejects(file: Path, rejects: tuple[Reject, ...], values: bool, as_json: bool) -> None:
+    if not values:
+        rejects = tuple(replace(reject, text="") for reject in rejects)
     if as_json:
         emit([asdict(reject) for reject in rejects])
         return

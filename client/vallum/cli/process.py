@@ -1,0 +1,64 @@
+"""A command as a process: its memory stays its own, and a fault of ours is told without what it was about.
+
+Both command lines, the client's and the publisher's, start here. What is said of errors that Vallum knows is
+:mod:`.terminal`'s business.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from vallum.cli.terminal import BROKEN, note, run
+
+_PR_SET_DUMPABLE = 4
+_FRAMES = 20
+
+
+def main(command: click.Command) -> NoReturn:
+    """Run a command line as this process, to its end."""
+    keep_memory_private()
+    # Python's own would print the error's text, and that quotes what it choked on: a URL, a key.
+    threading.excepthook = lambda told: _tell(told.exc_value)
+    sys.unraisablehook = lambda told: _tell(told.exc_value)
+    try:
+        code = run(command)
+    except Exception as error:  # as of threads, above
+        _tell(error)
+        code = BROKEN
+    sys.exit(code)
+
+
+def keep_memory_private() -> None:
+    """Leave no core dump when this process dies: its memory may hold keys and rows of a list.
+
+    The limit alone does not do on Linux, where a core may be piped to a collector, whatever the limit says.
+    A process that is not dumpable is never dumped, nor can others of the same user attach to it.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _tell(error: BaseException | None) -> None:
+    """Tell a programmer where an error arose, and nobody what it was about."""
+    lines = ["error: internal error; nothing of any list stands in these lines, report them"]
+    chained = error
+    while chained is not None:
+        lines.append(f"  {type(chained).__name__}")
+        frames = traceback.extract_tb(chained.__traceback__)[-_FRAMES:]
+        lines += [f"    {_shorten(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+        chained = chained.__cause__ or chained.__context__
+    note("\n".join(lines))
+
+
+def _shorten(filename: str) -> str:
+    """A file by its package, not by where it is installed."""
+    return "/".join(Path(filename).parts[-3:])

@@ -1,0 +1,172 @@
+"""Crashes and faults of real processes: no core, no traceback that quotes what it choked on.
+
+Each program is started anew with a fault put into it at the moment when it holds a list and its keys.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.typed import typed
+
+URL = "https://zqhost.example/zqpath"
+DESK = ("vallum-publisher", "-C", "hotline")
+CLIENT = ("vallum", "-c", "provider/vallum.toml")
+
+CRASH = "import os, signal; os.kill(os.getpid(), signal.{signal})"
+FAULT = "raise ValueError(f'cannot read {held!r}') from KeyError(repr(held))"
+# Runs a command line in which a function does its work and then something else.
+PROGRAM = """
+import sys
+from {module} import {owner} as owner
+plain = getattr(owner, {name!r})
+def faulty(*arguments, **named):
+    held = (plain(*arguments, **named), arguments)
+    {fault}
+setattr(owner, {name!r}, faulty)
+from {cli}.cli import main
+sys.argv = {words!r}
+main()
+"""
+SPOTS = {
+    "looking up": ("vallum.match.lists", "Lists", "match_url", "vallum", (*CLIENT, "check", URL)),
+    "syncing": ("vallum.sync.keys", "SourceKeys", "epoch_key", "vallum", (*CLIENT, "sync")),
+    "publishing": ("vallum_publisher.vault", "Vault", "open", "vallum_publisher", (*DESK, "publish")),
+    "verifying": (
+        "vallum_publisher.catalog",
+        "Catalog",
+        "listed_rows",
+        "vallum_publisher",
+        (*DESK, "verify"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hotline with one encrypted list, and a provider who has synced once and has something to fetch."""
+    folder = tmp_path_factory.mktemp("process")
+    (folder / "list.txt").write_text(f"{URL}\n")
+    for words in (
+        [*DESK, "init", "--name", "Hotline", "--public-url", "../hotline/store"],
+        [*DESK, "list", "create", "urls", "--kind", "url"],
+        [*DESK, "ingest", "urls", "list.txt"],
+        [*DESK, "publish"],
+        [*DESK, "invite", "urls.full", "--output", "invitation.json"],
+        ["vallum", "keygen", "provider.key", "--suite", "x25519"],
+        [
+            *CLIENT,
+            "init",
+            "--invitation",
+            "invitation.json",
+            "--name",
+            "hotline",
+            "--recipient",
+            "provider.key",
+        ],
+    ):
+        assert typed(words, folder).code == 0
+    shown = typed(["vallum", "keygen", "provider.key", "--show"], folder).out.splitlines()
+    (folder / "line.txt").write_text(next(line for line in shown if line.startswith("vallum-recipient")))
+    fingerprint = "".join(line.strip() for line in shown if line.startswith("    "))
+    add = [*DESK, "recipients", "add", "urls.full", "provider", "line.txt", "--fingerprint", fingerprint]
+    for words in (add, [*CLIENT, "sync"], [*DESK, "recipients", "rotate", "urls"]):
+        assert typed(words, folder).code == 0
+    (folder / "list.txt").write_text(f"{URL}\n{URL}/2\n")
+    assert typed([*DESK, "ingest", "urls", "list.txt"], folder).code == 0
+    return folder
+
+
+def _run(code: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run Python code where cores may be as large as they like: only the program itself forbids them."""
+
+    def unlimited() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONDEVMODE": ""},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        preexec_fn=unlimited,
+        check=False,
+    )
+
+
+def _program(spot: str, fault: str) -> str:
+    module, owner, name, cli, words = SPOTS[spot]
+    return PROGRAM.format(module=module, owner=owner, name=name, cli=cli, words=list(words), fault=fault)
+
+
+def _secrets(folder: Path) -> list[bytes]:
+    """The list's value, the pepper and the epoch keys, raw and as text."""
+    found = [b"zqhost", b"zqpath"]
+    for path in (folder / "provider" / "state" / "hotline" / "keys").iterdir():
+        data = path.read_bytes()
+        for part in (data[:32], data[32:]):
+            if part:
+                found += [part, part.hex().encode(), repr(part)[2:-1].encode()]
+    assert len(found) > 5
+    return found
+
+
+@pytest.fixture(scope="module")
+def dumps(folder: Path) -> None:
+    """Skip where a program that does not forbid it leaves no core either: there nothing would be shown."""
+    done = _run(CRASH.format(signal="SIGSEGV"), folder)
+    cores = [path for path in folder.iterdir() if path.name.startswith("core")]
+    for path in cores:
+        path.unlink()
+    if not cores:
+        pytest.skip(f"this machine leaves no cores in a program's folder ({done.returncode})")
+
+
+@pytest.mark.parametrize("spot", SPOTS)
+@pytest.mark.parametrize("kind", ["SIGSEGV", "SIGABRT"])
+def test_a_crash_leaves_no_core(folder: Path, dumps: None, spot: str, kind: str) -> None:
+    done = _run(_program(spot, CRASH.format(signal=kind)), folder)
+    assert done.returncode == -getattr(signal, kind), done.stderr
+    assert [path.name for path in folder.iterdir() if path.name.startswith("core")] == []
+    assert not [secret for secret in _secrets(folder) if secret in done.stdout + done.stderr]
+
+
+def test_a_core_is_not_even_left_to_a_collector(folder: Path, dumps: None) -> None:
+    """What collects cores by a pipe gets them whatever the limit says, as if there were none."""
+    unlimited = "import resource; resource.setrlimit = lambda *_: None\n"
+    done = _run(unlimited + _program("looking up", CRASH.format(signal="SIGSEGV")), folder)
+    assert done.returncode == -signal.SIGSEGV, done.stderr
+    assert [path.name for path in folder.iterdir() if path.name.startswith("core")] == []
+
+
+@pytest.mark.parametrize("spot", SPOTS)
+def test_a_fault_of_ours_quotes_nothing(folder: Path, spot: str) -> None:
+    """An error's text often holds what it choked on, and so does that of the error behind it."""
+    done = _run(_program(spot, FAULT), folder)
+    said = done.stdout + done.stderr
+    # A sync goes on with its other sources and lists, and says so of the one that it could not do.
+    code, told = (3, b"unforeseen ValueError") if spot == "syncing" else (70, b"internal error")
+    assert done.returncode == code, said
+    assert told in said
+    assert b"ValueError" in said
+    assert b"<string>:7" in said, "it says where"
+    assert not [secret for secret in _secrets(folder) if secret in said]
+
+
+def test_a_fault_in_a_thread_quotes_nothing(folder: Path) -> None:
+    thread = (
+        "import threading; t = threading.Thread(target=lambda: int(repr(held)));"
+        " t.start(); t.join(); return held[0]"
+    )
+    done = _run(_program("looking up", thread), folder)
+    assert done.returncode == 0, done.stderr
+    assert b"internal error" in done.stderr
+    assert b"ValueError" in done.stderr
+    assert not [secret for secret in _secrets(folder) if secret in done.stdout + done.stderr]
