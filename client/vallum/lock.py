@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vallum.durable import os_errors
@@ -20,7 +20,9 @@ FILE = "lock"
 WAIT = 10.0
 """Seconds that a caller waits unless it says otherwise."""
 
-_PAUSE = 0.05
+_PAUSES = 0.001, 0.05
+"""Seconds between two attempts: the first pause, which doubles, and the longest. A poll holds the lock for
+milliseconds: whoever always paused for long would come too late most times."""
 
 
 @contextmanager
@@ -41,10 +43,12 @@ def exclusive(folder: Path, wait: float = WAIT, name: str = FILE) -> Iterator[No
         _acquire(descriptor, path, time.monotonic() + wait)
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # whatever it answers, the descriptor is gone, and the lock with it
+            os.close(descriptor)
 
 
 def _acquire(descriptor: int, path: Path, until: float) -> None:
+    pause, longest = _PAUSES
     while True:
         with os_errors(path, "lock"):
             try:
@@ -57,4 +61,5 @@ def _acquire(descriptor: int, path: Path, until: float) -> None:
                 f"{path.parent}: somebody else is writing there",
                 hint="wait until it is done; if none runs, ask who holds the lock: `fuser` names the process",
             )
-        time.sleep(_PAUSE)
+        time.sleep(pause)
+        pause = min(2 * pause, longest)

@@ -24,6 +24,11 @@ FORMAT = 1
 FILE = "current.json"
 _LAYER = "current.json"
 _MAX_BYTES = 16 << 20
+_MEND = "run `vallum sync`: it recovers from a damaged state"
+
+
+class NewerStateError(FormatError):
+    """A newer release wrote the state folder: no damage that a sync may mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +143,26 @@ def parse_current(data: bytes) -> Current:
     """Read what :func:`format_current` wrote.
 
     Raises:
-        FormatError: torn, foreign, or of another release's format.
+        NewerStateError: a newer release wrote it.
+        FormatError: torn or foreign.
     """
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError):
-        raise FormatError(
-            _LAYER, "not JSON", hint="run `vallum sync`: it recovers from a damaged state"
-        ) from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("sources"), dict):
-        raise FormatError(
-            _LAYER, "of another format", hint="the state folder was written by another release of vallum"
+        raise FormatError(_LAYER, "not JSON", hint=_MEND) from None
+    written = raw.get("format") if isinstance(raw, dict) else None
+    if type(written) is int and written > FORMAT:
+        raise NewerStateError(
+            _LAYER,
+            f"of format {written}, of which this release knows nothing: a newer one wrote this folder",
+            hint="upgrade vallum, or give this release a state folder of its own; nothing was changed",
         )
-    return Current({_source_name(name): _parse_source(source) for name, source in raw["sources"].items()})
+    if not isinstance(raw, dict) or written != FORMAT or not isinstance(raw.get("sources"), dict):
+        raise FormatError(_LAYER, "malformed", hint=_MEND)
+    try:
+        return Current({_source_name(name): _parse_source(source) for name, source in raw["sources"].items()})
+    except FormatError as error:
+        raise FormatError(_LAYER, str(error).removeprefix(f"{_LAYER}: "), hint=_MEND) from None
 
 
 def read_current(state_dir: Path) -> Current:

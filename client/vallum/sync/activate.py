@@ -7,22 +7,24 @@ next sweep takes them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from vallum.access import FILE_MODE
 from vallum.allow import clear_leftovers
-from vallum.durable import remove_files, temporaries, write_durable
+from vallum.durable import os_errors, remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.journal import record
 from vallum.state import FILE, Current, NewerStateError, format_current, read_current
 from vallum.sync.errand import Staged
 from vallum.sync.floor import read_floor, write_floor
-from vallum.sync.kept import Kept, read_kept, recover, state_file, worth_keeping, write_kept
+from vallum.sync.kept import keep, read_kept, recover, state_file, worth_keeping
 from vallum.sync.place import role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
 from vallum.sync.quarantine import mark
-from vallum.sync.tables import FILE_MODE, sweep
+from vallum.sync.tables import sweep
 
 
 def read_held(state_dir: Path) -> Current:
@@ -66,11 +68,14 @@ def activate(
     if after != before:
         _account(state_dir, before, after, now)
         write_durable(state_dir / FILE, [format_current(after)], mode=FILE_MODE)  # 7.4
+        # Not before: nobody shall go back to what never came into force. If it fails, `tidy` does it.
+        with suppress(StorageError):
+            keep(state_dir, after, now)
     return after, done
 
 
 def _account(state_dir: Path, before: Current, after: Current, now: datetime) -> None:
-    """Write down what is about to come into force, and what was signed about it."""
+    """Write down what is about to come into force."""
     for name, source in after.sources.items():
         was = before.sources.get(name)
         for stream, state in source.streams.items():
@@ -82,7 +87,6 @@ def _account(state_dir: Path, before: Current, after: Current, now: datetime) ->
             }  # fmt: skip
             if held is None or mark(held.head) != mark(head):
                 record(state_dir, now, "activated", details)
-                write_kept(state_dir, name, stream, Kept(state, now))
             if held is not None and held.pin is not None and state.pin is None:
                 record(state_dir, now, "pin ended", details)
             lifted = stream in source.lifted
@@ -100,19 +104,24 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime) -> Non
         StorageError: a file cannot be removed.
         BusyError: somebody writes allowances, and has for long.
     """
-    keep: list[Path] = []
+    for current in (before, after):
+        keep(state_dir, current, now)
+    wanted: list[Path] = []
     named = [*before.streams(), *after.streams()]
     for source, stream, _ in after.streams():
         kept = worth_keeping(read_kept(state_dir, source, stream), now)
         named += [(source, stream, version.state) for version in kept]
     for source, stream, state in named:
-        keep += state.files(source, stream).values()
-        keep += [role_file(source, stream, state.head), state_file(source, stream, state.head)]
-    sweep(state_dir, keep)
+        wanted += state.files(source, stream).values()
+        wanted += [role_file(source, stream, state.head), state_file(source, stream, state.head)]
+    sweep(state_dir, wanted)
     remove_files(temporaries(state_dir, FILE))
     clear_leftovers(state_dir)
     for source in after.sources:
         folder = state_dir / source
-        for written in (folder, folder / "keys", folder / "evidence", *folder.glob(f"{QUARANTINE}/*")):
+        with os_errors(folder, "read"):
+            aside = list(folder.glob(f"{QUARANTINE}/*"))
+            foreign = [path for path in (folder / "trust").glob("tmp*") if path.suffix != ".json"]
+        for written in (folder, folder / "keys", folder / "evidence", *aside):
             remove_files(temporaries(written))
-        remove_files(path for path in (folder / "trust").glob("tmp*") if path.suffix != ".json")
+        remove_files(foreign)

@@ -109,8 +109,7 @@ class Follower:
         there = open_tables(place.state_dir, files, head.tables)
         same = held if held is not None and mark(held.head) == mark(head) else None
         if same is not None and there:
-            if self.quarantine.offered_again(stream, head):
-                self.quarantine.drop(stream)  # it was accepted, and the acceptance was cut short
+            self.quarantine.drop(stream)  # what is there was accepted, and the acceptance was cut short
             alarm = self._standing(stream, there, codec.keyer) if self.rejudge else None
             return Followed(replace(state, window=same.window), alarm=alarm)
         before = (

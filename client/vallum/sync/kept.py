@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import FormatError
+from vallum.format.charter import split_stream
 from vallum.format.head import Head, format_time, parse_time
-from vallum.state import StreamState, format_stream, parse_stream
-from vallum.sync.tables import FILE_MODE, FOLDER_MODE
+from vallum.state import Current, StreamState, format_stream, parse_stream
+from vallum.sync.errand import NOTHING
+from vallum.sync.tables import open_tables
 
 NEWEST = 3
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -38,13 +41,17 @@ def state_file(source: str, stream: str, head: Head) -> Path:
     return Path(source, "lists", stream, f"{head.generation}-{head.version}-{head.state[:16]}{_SUFFIX}")
 
 
-def write_kept(state_dir: Path, source: str, stream: str, kept: Kept) -> None:
-    """Write what was signed about a version; one that is there already stays. Raises ``StorageError``."""
-    path = state_dir / state_file(source, stream, kept.state.head)
-    signed = StreamState(kept.state.charter, kept.state.head)
-    raw = {"activated": format_time(kept.activated), "stream": format_stream(signed)}
-    make_folder(path.parent, FOLDER_MODE)
-    write_durable(path, [json.dumps(raw, sort_keys=True).encode() + b"\n"], mode=FILE_MODE, exclusive=True)
+def keep(state_dir: Path, current: Current, now: datetime) -> None:
+    """Write what was signed about each version in force, if it is not there. Raises ``StorageError``."""
+    for source, stream, state in current.streams():
+        path = state_dir / state_file(source, stream, state.head)
+        with os_errors(path, "read"):
+            if path.exists():
+                continue
+        signed = StreamState(state.charter, state.head)
+        raw = {"activated": format_time(now), "stream": format_stream(signed)}
+        make_folder(path.parent, FOLDER_MODE)
+        write_durable(path, [json.dumps(raw, sort_keys=True).encode() + b"\n"], mode=FILE_MODE)
 
 
 def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
@@ -61,6 +68,36 @@ def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
             except (ValueError, FormatError):
                 continue
     return sorted(found, key=_order, reverse=True)
+
+
+def recover(state_dir: Path) -> Current:
+    """What was last in force, as far as whole versions are on this disk (client.md §1.3).
+
+    Without it a damaged ``current.json`` would make a cold start of the next sync, which would take what is
+    in quarantine. When it was verified is not known any more: it counts as stale until a sync succeeds.
+    """
+    found: dict[str, dict[str, Kept]] = {}
+    for folder in state_dir.glob("*/lists/*"):
+        source, stream = folder.parent.parent.name, folder.name
+        try:
+            split_stream(stream)
+        except FormatError:
+            continue
+        for kept in read_kept(state_dir, source, stream):
+            if open_tables(state_dir, kept.state.files(source, stream), kept.state.head.tables):
+                found.setdefault(source, {})[stream] = kept
+                break
+    return Current(
+        {
+            source: replace(
+                NOTHING,
+                followed=tuple(sorted(streams)),
+                streams={stream: kept.state for stream, kept in streams.items()},
+                verified_at=max(kept.activated for kept in streams.values()),
+            )
+            for source, streams in found.items()
+        }
+    )
 
 
 def worth_keeping(found: Iterable[Kept], now: datetime) -> list[Kept]:

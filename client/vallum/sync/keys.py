@@ -2,7 +2,7 @@
 
 ::
 
-    STATE/<source>/keys/<list>.<generation>.pepper            32 bytes, 0640: readers look things up with it
+    STATE/<source>/keys/<list>.<generation>.pepper            32 bytes, as tables: readers look things up with it
     STATE/<source>/keys/<stream>.<generation>.<epoch>.epoch   epoch key, decoy seed, 0600: for syncing only
 
 A wrap lies outside TUF, and anybody can seal one to a key that he knows: nothing of it is stored or used
@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from vallum.access import FOLDER_MODE, table_mode
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import ConfigError, DataError, NotEntitledError, StorageError
 from vallum.format.charter import Charter
@@ -27,7 +28,6 @@ from vallum.pepper import pepper_path, read_pepper
 from vallum.recipient import PASSPHRASE_VARIABLE, read_key
 from vallum.seed import epoch_path
 from vallum.sync.fetch import AbsentError, Fetcher
-from vallum.sync.tables import FILE_MODE, FOLDER_MODE
 
 _EPOCH_FILE = re.compile(r"(.+)\.([0-9]+)\.([0-9]+)\.epoch")
 
@@ -71,7 +71,7 @@ class SourceKeys:
         secrets = self._fetch(epoch, charter, commitment)
         make_folder(self._folder, FOLDER_MODE)
         path = pepper_path(self.state_dir, self.source, stream, charter)
-        write_durable(path, [secrets.pepper], mode=FILE_MODE)
+        write_durable(path, [secrets.pepper], mode=table_mode(self.state_dir))
         write_durable(self._file(epoch), [secrets.key + secrets.seed], mode=0o600)
         return secrets.key
 
@@ -81,9 +81,9 @@ class SourceKeys:
         Raises:
             StorageError: a file cannot be removed.
         """
-        if not self._folder.is_dir():
-            return
         with os_errors(self._folder, "clear"):
+            if not self._folder.is_dir():
+                return
             for path in self._folder.iterdir():
                 match = _EPOCH_FILE.fullmatch(path.name)
                 if match is None or match[1] != stream:
@@ -137,4 +137,10 @@ class SourceKeys:
                 hint=f"send {charter.publisher or 'the publisher'} this line, and read its fingerprint to "
                 f"them by telephone ({public.fingerprint()}): {public.line()}",
             ) from None
-        return open_wrap(data, private, epoch, commitment, charter.pepper)
+        try:
+            return open_wrap(data, private, epoch, commitment, charter.pepper)
+        except DataError as error:
+            # What a wrap must be is said without names; here it is known whom to call.
+            said = error.hint or "call the publisher: the wrap is damaged; the last good list stays in force"
+            error.hint = f"{said} (the publisher is {charter.publisher})" if charter.publisher else said
+            raise

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import StorageError
 from vallum.format.head import Head
 from vallum.sync.floor import Mark
-from vallum.sync.tables import FILE_MODE, FOLDER_MODE, folder_bytes
+from vallum.sync.tables import folder_bytes
 
 STAGING = "staging"
 EVIDENCE = "evidence"
@@ -48,7 +49,9 @@ class Place:
     def write_role(self, stream: str, head: Head, role: bytes) -> None:
         """Keep the signed role of a version beside its tables (client.md §7.2). Raises ``StorageError``."""
         path = self.state_dir / role_file(self.name, stream, head)
-        if not path.exists():
+        with os_errors(path, "read"):
+            there = path.exists()
+        if not there:
             write_durable(path, [role], mode=FILE_MODE)
 
     def keep_evidence(self, stream: str, held: Mark, offered: Head, role: bytes) -> None:
@@ -57,8 +60,8 @@ class Place:
         make_folder(folder, FOLDER_MODE)
         ours = self.state_dir / role_file(self.name, stream, held)
         pieces = [(role_file(self.name, stream, offered).name, role)]
-        if ours.exists():
-            with os_errors(ours, "read"):
+        with os_errors(ours, "read"):
+            if ours.exists():
                 pieces.append((ours.name, ours.read_bytes()))
         for name, data in pieces:
             write_durable(folder / f"{stream}-{name}", [data], mode=FILE_MODE, exclusive=True)

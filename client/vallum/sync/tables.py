@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from vallum.access import FOLDER_MODE, table_mode
 from vallum.durable import make_folder, os_errors, sync_folder, write_durable
 from vallum.errors import DataError, StorageError
 from vallum.format.table import Table
 from vallum.tablefile import open_table
-
-FOLDER_MODE = 0o750
-FILE_MODE = 0o640
-"""Readers are in the group; nobody else may see a list."""
 
 
 def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> dict[str, Table]:
@@ -53,7 +50,7 @@ def write_tables(state_dir: Path, files: Mapping[str, Path], tables: Mapping[str
     """Write tables under the names of their version; nothing refers to them yet. Raises ``StorageError``."""
     for name, path in files.items():
         make_folder((state_dir / path).parent, FOLDER_MODE)
-        write_durable(state_dir / path, tables[name].chunks(), mode=FILE_MODE)
+        write_durable(state_dir / path, tables[name].chunks(), mode=table_mode(state_dir))
 
 
 def sweep(state_dir: Path, keep: Iterable[Path]) -> None:
@@ -65,7 +62,9 @@ def sweep(state_dir: Path, keep: Iterable[Path]) -> None:
         StorageError: a file cannot be removed.
     """
     kept = {state_dir / path for path in keep}
-    for folder in state_dir.glob("*/lists/*"):
+    with os_errors(state_dir, "sweep"):
+        folders = list(state_dir.glob("*/lists/*"))
+    for folder in folders:
         with os_errors(folder, "sweep"):
             gone = [path for path in folder.iterdir() if path not in kept]
             for path in gone:
