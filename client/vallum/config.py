@@ -32,7 +32,7 @@ QUOTA = 4 << 30
 
 HARD_EXPIRY_DAYS = 30
 
-_TOP = ("state", "never_block", "allow", "hard_expiry", "source")
+_TOP = ("state", "group_readable", "never_block", "allow", "hard_expiry", "source")
 _HARD_EXPIRY = ("after", "policy")
 _SOURCE = (
     "name",
@@ -42,6 +42,7 @@ _SOURCE = (
     "proxy",
     "ca",
     "headers",
+    "query",
     "timeout",
     "deadline",
     "quota",
@@ -49,6 +50,7 @@ _SOURCE = (
     "recipient",
     "hints",
 )
+_QUERY = re.compile(r"[!-\"$-~]*")  # printable ASCII without blanks and `#`
 _MAX_NAMES_BYTES = 64 << 20
 _MAX_BYTES = 1 << 20
 _RESERVED = ("lock",)  # a file of the state folder has this name
@@ -66,6 +68,7 @@ class Source:
         proxy: URL; empty means what the environment says, ``"none"`` no proxy.
         ca: file of certificates to trust in place of the system's.
         headers: sent with each request, such as an authorization.
+        query: put behind each address, such as a signature that lets the whole container be read.
         timeout: seconds to wait for a connection, and for each next byte.
         deadline: seconds that one sync of this source may take.
         quota: bytes that this source may fill, and make us fetch in one sync.
@@ -82,6 +85,7 @@ class Source:
     proxy: str = ""
     ca: Path | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: str = field(default="", repr=False)
     timeout: float = TIMEOUT
     deadline: float = DEADLINE
     quota: int = QUOTA
@@ -117,6 +121,7 @@ class Config:
         never_block: file of names that no list may block as a whole.
         allow: file of what no list may block at all.
         hard_expiry: what becomes of a list that stays stale.
+        group_readable: whether the state folder's group may look things up; else its owner alone.
     """
 
     state: Path
@@ -125,6 +130,7 @@ class Config:
     never_block: Path | None = None
     allow: Path | None = None
     hard_expiry: HardExpiry = HardExpiry()
+    group_readable: bool = False
 
     def digest(self) -> str:
         """SHA-256 over the values and the bytes of the files they name, as hex.
@@ -133,12 +139,13 @@ class Config:
         """
         state = hashlib.sha256()
         own = [_digest(self.never_block), _digest(self.allow), self.hard_expiry.days, self.hard_expiry.opens]
+        # Who may read is no part of it: nothing has to be verified anew for that.
         state.update(json.dumps(own).encode() + b"\n")
         for source in self.sources:
             values = [
                 source.name, source.url, source.streams, source.proxy, sorted(source.headers.items()),
-                source.timeout, source.deadline, source.quota, _digest(source.root), _digest(source.ca),
-                sorted(source.floor.items()), _digest(source.recipient),
+                source.query, source.timeout, source.deadline, source.quota, _digest(source.root),
+                _digest(source.ca), sorted(source.floor.items()), _digest(source.recipient),
             ]  # fmt: skip
             state.update(json.dumps(values).encode() + b"\n")
         return state.hexdigest()
@@ -169,6 +176,9 @@ def parse_config(raw: Mapping[str, Any], path: Path) -> Config:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{path}: two sources are named {name!r}", hint="give each its own name")
+    readable = raw.get("group_readable", False)
+    if not isinstance(readable, bool):
+        raise ConfigError(f"{path}: group_readable is neither true nor false")
     return Config(
         state=path.parent.absolute() / text_of(path, "", raw, "state"),
         sources=sources,
@@ -176,6 +186,7 @@ def parse_config(raw: Mapping[str, Any], path: Path) -> Config:
         never_block=file_of(path, "", raw, "never_block"),
         allow=file_of(path, "", raw, "allow"),
         hard_expiry=_hard_expiry(path, raw.get("hard_expiry", {})),
+        group_readable=readable,
     )
 
 
@@ -228,7 +239,10 @@ def check_url(text: str, base: Path) -> str:
                 "url holds a user or password", hint="put an Authorization into [source.headers]"
             )
         if parts.query or parts.fragment:
-            raise ConfigError("url holds a query or fragment", hint="names are put behind it")
+            raise ConfigError(
+                "url holds a query or fragment",
+                hint="names are put behind it; a signature for the whole container goes into `query`",
+            )
         return text.rstrip("/")
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
@@ -301,6 +315,7 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
         proxy=text_of(path, where, raw, "proxy", ""),
         ca=file_of(path, where, raw, "ca"),
         headers=headers_of(path, where, raw.get("headers", {})),
+        query=_query(path, where, raw),
         timeout=number_of(path, where, raw, "timeout", TIMEOUT, 600),
         deadline=number_of(path, where, raw, "deadline", DEADLINE, 86_400),
         quota=int(number_of(path, where, raw, "quota", QUOTA, 1 << 50)),
@@ -308,6 +323,16 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
         floor=_floor(path, where, raw.get("floor", {}), streams),
         hints=_hints(path, where, raw, base),
     )
+
+
+def _query(path: Path, where: str, raw: Mapping[str, Any]) -> str:
+    text = text_of(path, where, raw, "query", "").removeprefix("?")
+    if not _QUERY.fullmatch(text):
+        # Never shown: it is as good as a password.
+        raise ConfigError(
+            f"{path}: {where}query is not what may stand behind a `?`", hint="such as sv=…&sig=…"
+        )
+    return text
 
 
 def _hints(path: Path, where: str, raw: Mapping[str, Any], base: Path) -> str:

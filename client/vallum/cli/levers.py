@@ -253,14 +253,14 @@ def allow() -> None:
 @click.pass_obj
 def add_allowance(config: Path, subject: str, until: str, reason: str, as_json: bool) -> None:
     """Allow a page, a host, a host with all names below it, or one entry."""
+    from vallum.access import prepare_state
     from vallum.allow import Allowance, add, parse_subject
     from vallum.config import load_config
-    from vallum.durable import make_folder
 
     loaded, now = load_config(config), clock()
     kind, text = parse_subject(subject)
     made = Allowance(kind, text, now.replace(microsecond=0), parse_until(until, now), reason)
-    make_folder(loaded.state, 0o750)
+    prepare_state(loaded.state, group_readable=loaded.group_readable)
     add(loaded.state, made, now)
     if as_json:
         emit(made.to_dict())

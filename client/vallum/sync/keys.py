@@ -2,7 +2,7 @@
 
 ::
 
-    STATE/<source>/keys/<list>.<generation>.pepper            32 bytes, as tables: readers look things up with it
+    STATE/<source>/keys/<list>.<generation>.pepper            32 bytes: readers look things up with it
     STATE/<source>/keys/<stream>.<generation>.<epoch>.epoch   epoch key, decoy seed, 0600: for syncing only
 
 A wrap lies outside TUF, and anybody can seal one to a key that he knows: nothing of it is stored or used

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from vallum.access import FILE_MODE
 from vallum.config import Config, Source
 from vallum.durable import os_errors, write_durable
 from vallum.errors import ConfigError, StateError
@@ -30,7 +31,7 @@ from vallum.sync.kept import Kept, read_kept
 from vallum.sync.place import role_file
 from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined
 from vallum.sync.report import SourceReport
-from vallum.sync.tables import FILE_MODE, open_tables, write_tables
+from vallum.sync.tables import open_tables, write_tables
 
 
 def find_stream(config: Config, name: str) -> tuple[Source, str]:

@@ -14,13 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import make_folder, os_errors, remove_files, write_durable
 from vallum.errors import DataError, FormatError, StorageError
 from vallum.format.charter import split_stream
 from vallum.format.head import Head, format_time, parse_time
 from vallum.format.table import Table
 from vallum.state import StreamState, format_stream, parse_stream
-from vallum.sync.tables import FILE_MODE, FOLDER_MODE, open_tables, write_tables
+from vallum.sync.tables import open_tables, write_tables
 
 FOLDER = "quarantine"
 ROLE = "role.json"

@@ -12,15 +12,15 @@ from datetime import datetime
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
+from vallum.access import prepare_state
 from vallum.config import Config, check_url
-from vallum.durable import make_folder, write_durable
+from vallum.durable import write_durable
 from vallum.errors import ConfigError, InputError
 from vallum.invitation import Invitation, root_fingerprint
 from vallum.journal import record
 from vallum.lock import WAIT, exclusive
 from vallum.sync.activate import read_held
 from vallum.sync.floor import read_floor
-from vallum.sync.tables import FOLDER_MODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def replace_root(
             f"the invitation is to another address than that of source {name}",
             hint=f"change `url` in {config.path} first",
         )
-    make_folder(config.state, FOLDER_MODE)
+    prepare_state(config.state, group_readable=config.group_readable)
     with exclusive(config.state, wait):
         held = read_held(config.state).sources.get(name)
         floor = read_floor(config.state / name).shipped(source.floor)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from vallum.access import FOLDER_MODE
 from vallum.config import HardExpiry
 from vallum.durable import make_folder, os_errors, remove_files
 from vallum.state import StreamState
@@ -20,7 +21,7 @@ from vallum.sync.judge import absurd
 from vallum.sync.poll import may_poll
 from vallum.sync.quarantine import Quarantine
 from vallum.sync.report import StreamOutcome, StreamReport, foreseen
-from vallum.sync.tables import FOLDER_MODE, Proven
+from vallum.sync.tables import Proven
 
 
 class SourceSync:

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from vallum.access import prepare_state
 from vallum.allow import settle
 from vallum.config import Config, Source
-from vallum.durable import make_folder
 from vallum.errors import DataError, VallumError
 from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
@@ -27,7 +27,7 @@ from vallum.sync.judge import load_never_block
 from vallum.sync.place import Place
 from vallum.sync.report import SourceReport, SyncReport
 from vallum.sync.source import SourceSync
-from vallum.sync.tables import FOLDER_MODE, Proven
+from vallum.sync.tables import Proven
 from vallum.sync.transport import Transport, open_transport
 
 PATIENCE = 30.0
@@ -87,8 +87,8 @@ class Updater:
             now = datetime.now(UTC)  # noqa: TID251  the shell of the core; see the module's docstring
         started = time.monotonic()
         state_dir = self._config.state
-        if not state_dir.is_dir():
-            make_folder(state_dir, FOLDER_MODE)
+        if self._config.group_readable or not state_dir.is_dir():
+            prepare_state(state_dir, group_readable=self._config.group_readable)
         with exclusive(state_dir, wait_for_lock):
             before = self._read_held()
             # A damaged file of allowances must not hold back lists; `vallum doctor` names it.
