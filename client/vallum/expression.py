@@ -156,9 +156,13 @@ class Keyer:
 
     def entry_id(self, key: bytes) -> str:
         """The 16 hex digits that logs and block pages show: BLAKE2b-64 of the key with the pepper."""
-        state = self._id.copy()
+        state = self.begin_id()
         state.update(key)
         return state.hexdigest()
+
+    def begin_id(self) -> Hash:
+        """A hash state for look-ups: copy it, update the copy with a key, and ``hexdigest()`` is its id."""
+        return self._id.copy()
 
 
 _FILL = 64

@@ -10,10 +10,11 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vallum.expression import DIGEST_TAGS, TAGS, URL_TAGS, Hash, Keyer, Scope
+from vallum.expression import DIGEST_TAGS, KEY_BYTES, TAGS, URL_TAGS, Hash, Keyer, Scope
 from vallum.format.table import Table
 from vallum.host import suffixes
 from vallum.match.answer import Match
+from vallum.match.by_text import FEW, MatchUrl, text_look_up, value_places
 from vallum.match.host_index import HostIndex
 from vallum.match.prefilter import KeyFilter, NameFilter
 from vallum.url import Canonical
@@ -21,7 +22,6 @@ from vallum.url import Canonical
 WEAK_SIGNALS = frozenset({"md5", "sha1"})
 _REST = (1 << 96) - 1
 _LOW = (1 << 32) - 1
-_FEW = 16
 _HOST, _PLACE, _WHOLE = range(3)
 _TEXTS = (
     (Scope.URL, _WHOLE),
@@ -54,10 +54,12 @@ class Matcher:
         self.signals = frozenset(TAGS[code].signal for code in codes if TAGS[code].scope is None)
         domains = Scope.DOMAIN in self.scopes
         self._names = suffixes if domains else _alone
-        self._rows_on = HostIndex(table.rows.hi, keyer).rows_on
+        self._index = HostIndex(table.rows.hi, keyer)
+        self._rows_on = self._index.rows_on
         valued = self.scopes and table.rows.lengths is not None
         self.prefilter = NameFilter(table.rows) if valued else KeyFilter(table.rows, keyer, domains=domains)
         self._likely = self.prefilter.names_on if isinstance(self.prefilter, NameFilter) else self._names
+        self._id = keyer.begin_id().copy
         self._version = table.version
         self._hi, self._lo = table.rows.hi, table.rows.lo
         self._labels, self._label_ids = table.rows.dictionary, table.rows.label_ids
@@ -67,6 +69,19 @@ class Matcher:
         self._own = tuple((scope.value, begin[scope], text) for scope, text in _TEXTS if scope in begin)
         self._above = tuple(probe for probe in self._own if probe[0] == Scope.DOMAIN)
         self._prefix = begin.get(Scope.PATH_PREFIX)
+        self._places = value_places(table.rows) if valued else None
+
+    def url_look_up(self) -> MatchUrl:
+        """Make the quickest look-up of host, path and query that there is for this table.
+
+        Not kept here: it refers to this matcher, and a circle would keep old tables mapped until the garbage
+        collector comes by.
+        """
+        if self._places is None:
+            return self.match_url
+        return text_look_up(
+            self.table.rows, self._places, self._index, self._likely, self._match, self.match_url
+        )
 
     def match_url(self, host: str, path: str, query: str | None) -> list[Match]:
         """Look a URL in canonical form up; ``host`` is not empty. Tries what :meth:`explain_url` shows."""
@@ -78,7 +93,7 @@ class Matcher:
             # Mostly one row or two: the last 32 bits of the hash rule nearly everything else out.
             if end - start == 1:
                 lows: bytes | tuple[bytes, ...] = self._lo[start].to_bytes(4)
-            elif end - start <= _FEW:
+            elif end - start <= FEW:
                 lows = tuple([low.to_bytes(4) for low in self._lo[start:end]])
             else:
                 lows = b""
@@ -112,7 +127,9 @@ class Matcher:
                 found: list[Match] = []
                 key = self._take(found, scope, digest, part, start, end)
                 match = found[0] if found else None
-                yield Probe(Scope(scope), f"url|{scope}|{text.decode()}", key.to_bytes(12).hex(), match)
+                yield Probe(
+                    Scope(scope), f"url|{scope}|{text.decode()}", key.to_bytes(KEY_BYTES).hex(), match
+                )
 
     def match_digest(self, signal: str, raw: bytes) -> list[Match]:
         """Look an exact digest up; ``raw`` has the length of its algorithm."""
@@ -123,7 +140,7 @@ class Matcher:
         if at is None:
             return []
         tag = DIGEST_TAGS[signal]
-        return [self._match(tag.signal, None, key, at)]
+        return [self._match(tag.signal, None, at)]
 
     def _digests(self, url: Canonical, name: str) -> Iterator[tuple[str, bytes, bytes]]:
         """Yield what could be listed on ``name``: all scopes on the URL's own host, above it ``domain``.
@@ -147,15 +164,21 @@ class Matcher:
         at = start if end - start == 1 else bisect_left(hi, top, start, end)
         while at < end and hi[at] == top:
             if self._lo[at] == low:
-                found.append(self._match("url", scope, key.to_bytes(12), at))
+                found.append(self._match("url", scope, at))
                 break
             at += 1
         return key
 
-    def _match(self, signal: str, scope: str | None, key: bytes, at: int) -> Match:
-        labels = self._labels[self._label_ids[at]]
-        name, weak = self.keyer.entry_id(key), signal in WEAK_SIGNALS
-        return Match(self.source, self.list, self._version, name, signal, scope, None, labels, weak)
+    def _match(self, signal: str, scope: str | None, at: int) -> Match:
+        state = self._id()
+        state.update((self._hi[at] << 32 | self._lo[at]).to_bytes(KEY_BYTES))
+        labels, weak = self._labels[self._label_ids[at]], signal in WEAK_SIGNALS
+        facts = (self.source, self.list, self._version, state.hexdigest(), signal, scope, None, labels, weak)
+        return _new_match(Match, facts)
+
+
+_new_match = tuple.__new__
+"""What a named tuple's constructor does in the end, for half of the time."""
 
 
 def _alone(host: str) -> list[str]:

@@ -7,13 +7,14 @@ listed on a host is :mod:`vallum.match.exact`'s business.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Sequence
+from random import random
 from typing import TypeVar
 
 from vallum.expression import URL_TAGS, Keyer, Scope
 from vallum.format.rows import Rows
 from vallum.host import stands_alone, suffixes
+from vallum.match.host_index import TOP
 
 MAX_BITMAP_BITS = 24
 """A bitmap has at most this many address bits: 2 MB per process and table."""
@@ -22,6 +23,10 @@ _SLOTS = (1 << MAX_BITMAP_BITS) - 1
 
 CACHED_NAMES = 16_384
 """How many clean names are remembered, as most traffic goes to few: at most 2 MB."""
+
+_REMEMBERED = 1 / 4
+"""Which share of clean look-ups is remembered: names that come often soon are, and those that come once drive
+few others out."""
 
 _SHORT = 3
 _L = "[a-z0-9_-]"
@@ -36,9 +41,6 @@ group is its stem, the second the last two labels of a stem of three."""
 _CACHED_TOPS = 1024
 _TOP_LENGTH = 6
 """Names up to ``com.au`` are few and asked about all the time."""
-
-_TOP = struct.Struct(">I8x")
-"""The leading 32 bits of a key, which hold the host bits."""
 
 _SLOTS_PER_ROW = 16
 _SECOND, _THIRD = 20, 40
@@ -92,17 +94,20 @@ class NameFilter:
         """List those of a host and the names above it on which a row could stand."""
         if not self.mask:
             return suffixes(host)
-        found: list[str] = []
-        has, name, at = self.has, host, 0
+        if host.count(".") == 1:  # its own stem: nothing more to ask
+            return [host]
+        at, last = host.find("."), host.rfind(".")
+        has = self.has
+        found = [host] if has(host) else []
+        if stands_alone(host):
+            return found
         # No row stands on a top-level name alone, unless it is the host.
-        last = 0 if stands_alone(host) else host.rfind(".")
-        while True:
+        while at < last:
+            name = host[at + 1 :]
             if has(name):
                 found.append(name)
-            at = host.find(".", at) + 1
-            if not 0 < at <= last:
-                return found
-            name = host[at:]
+            at = host.find(".", at + 1)
+        return found
 
 
 def stem_of(host: str) -> str:
@@ -117,12 +122,23 @@ def stem_of(host: str) -> str:
 class KeyFilter:
     """For a table of keys alone: a bitmap over their host bits. Safe to share between threads."""
 
-    __slots__ = ("_begin", "_bitmap", "_clean_tops", "_domains", "_fold", "_keyer", "_narrow", "_rows")
+    __slots__ = (
+        "_begin",
+        "_begin_domain",
+        "_bitmap",
+        "_clean_tops",
+        "_domains",
+        "_fold",
+        "_keyer",
+        "_narrow",
+        "_rows",
+    )
 
     def __init__(self, rows: Rows, keyer: Keyer, *, domains: bool) -> None:
         """``domains`` says that there are rows of scope ``domain``, so that names above a host count."""
         self._rows, self._keyer = rows, keyer
         self._begin = keyer.begin(b"host|").copy
+        self._begin_domain = keyer.begin(URL_TAGS[Scope.DOMAIN].prefix.encode("ascii")).copy
         self._narrow = 32 - keyer.host_bits
         self._fold = max(0, keyer.host_bits - MAX_BITMAP_BITS)
         self._bitmap = _bitmap(rows.hi, keyer.host_bits, self._fold)
@@ -137,11 +153,13 @@ class KeyFilter:
         while True:
             state = begin()
             state.update(name)
-            part = _TOP.unpack(state.digest())[0] >> narrow
+            part = TOP(state.digest())[0] >> narrow
             slot = part >> fold
             if bitmap[slot >> 3] >> (slot & 7) & 1:
                 slot = part & _SLOTS
-                if (not fold or bitmap[slot >> 3] >> (slot & 7) & 1) and self._confirms(name, host):
+                if (not fold or bitmap[slot >> 3] >> (slot & 7) & 1) and self._confirms(
+                    name, host, part << narrow << 64
+                ):
                     return True
             at = name.find(b".") + 1
             if not at or not self._domains:
@@ -157,11 +175,13 @@ class KeyFilter:
             tops.add(top)
         return False
 
-    def _confirms(self, name: bytes, host: str) -> bool:
+    def _confirms(self, name: bytes, host: str, part: int) -> bool:
         """Ask for the very row, if ``name`` stands above ``host``: a chance hit must not slow all of .com."""
         if len(name) == len(host):
             return True
-        return self._rows.find(self._keyer.url_key(Scope.DOMAIN, name.decode())) is not None
+        state = self._begin_domain()
+        state.update(name)
+        return self._rows.find(self._keyer.joined(part, state.digest())) is not None
 
 
 def _bitmap(hi: Sequence[int], bits: int, fold: int) -> bytes:
@@ -180,19 +200,23 @@ def _bitmap(hi: Sequence[int], bits: int, fold: int) -> bytes:
 
 
 Answer = TypeVar("Answer")
+LookUp = Callable[[str | bytes], list[Answer]]
 
 
-def filtered(
-    look_up: Callable[[str | bytes], list[Answer]], filters: Sequence[NameFilter | KeyFilter]
-) -> Callable[[str | bytes], list[Answer]]:
+def filtered(look_up: LookUp[Answer], filters: Sequence[NameFilter | KeyFilter]) -> LookUp[Answer]:
     """Make the same look-up that answers ``[]`` at once where no table can hold a URL.
 
     A closure, written flat, since calls are what costs most. It remembers names found clean, as most traffic
     goes to few: stems where all tables have a :class:`NameFilter`, else whole hosts.
     """
-    glance, name_hash = AT_A_GLANCE, hash
-    named = [(table.bitmap, table.mask, table.has) for table in filters if isinstance(table, NameFilter)]
-    keyed = [table.may_hold for table in filters if isinstance(table, KeyFilter)]
+    named = [table for table in filters if isinstance(table, NameFilter)]
+    keyed = [table for table in filters if isinstance(table, KeyFilter)]
+    return _filtered_by_key(look_up, named, keyed) if keyed else _filtered_by_name(look_up, named)
+
+
+def _filtered_by_name(look_up: LookUp[Answer], filters: Sequence[NameFilter]) -> LookUp[Answer]:
+    glance, name_hash, draw = AT_A_GLANCE, hash, random
+    tables = [(table.bitmap, table.mask) for table in filters]
     clean: set[str] = set()
 
     def look_up_rest(url: str | bytes) -> list[Answer]:
@@ -203,25 +227,58 @@ def filtered(
         if found is None:
             return look_up(url)
         stem, short = found.groups()
-        name = found[0] if keyed else stem
-        if name in clean:
+        if stem in clean:
             return []
-        for bitmap, mask, has in named:
-            slot = name_hash(stem) & mask
-            if bitmap[slot >> 3] >> (slot & 7) & 1 and has(stem):
-                return look_up(url)
-            if short and has(short):  # a row on these two labels is filed under them
-                return look_up(url)
-        if "xn--" in name:
+        code = name_hash(stem)
+        for bitmap, mask in tables:
+            slot = code & mask
+            if bitmap[slot >> 3] >> (slot & 7) & 1:
+                slot = code >> _SECOND & mask
+                if bitmap[slot >> 3] >> (slot & 7) & 1:
+                    slot = code >> _THIRD & mask
+                    if bitmap[slot >> 3] >> (slot & 7) & 1:
+                        return look_up(url)
+        if short and any(table.has(short) for table in filters):
+            return look_up(url)  # a row on these two labels is filed under them
+        if "xn--" in stem:
             return look_up(url)
-        if keyed:
-            host = name[name.index("/") + 2 : -1]
-            for may_hold in keyed:
-                if may_hold(host):
-                    return look_up(url)
-        if len(clean) >= CACHED_NAMES:
-            clean.clear()
-        clean.add(name)
+        if draw() < _REMEMBERED:
+            if len(clean) >= CACHED_NAMES:
+                clean.pop()
+            clean.add(stem)
+        return []
+
+    return look_up_rest
+
+
+def _filtered_by_key(
+    look_up: LookUp[Answer], named: Sequence[NameFilter], keyed: Sequence[KeyFilter]
+) -> LookUp[Answer]:
+    glance, draw = AT_A_GLANCE, random
+    names, keys = [table.has for table in named], [table.may_hold for table in keyed]
+    clean: set[str] = set()
+
+    def look_up_rest(url: str | bytes) -> list[Answer]:
+        try:
+            start = url[: url.index("/", 8)]  # type: ignore[arg-type]  # as above
+        except (TypeError, ValueError):
+            return look_up(url)
+        if start in clean:
+            return []
+        found = glance(url)  # type: ignore[arg-type]
+        if found is None or "xn--" in found[0]:
+            return look_up(url)
+        for has in names:
+            if has(found[1]) or (found[2] and has(found[2])):
+                return look_up(url)
+        host = found[0][found[0].index("/") + 2 : -1]
+        for may_hold in keys:
+            if may_hold(host):
+                return look_up(url)
+        if draw() < _REMEMBERED and len(found[0]) == len(start) + 1:
+            if len(clean) >= CACHED_NAMES:
+                clean.pop()
+            clean.add(start)  # type: ignore[arg-type]
         return []
 
     return look_up_rest

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from functools import partial
 from typing import Self
 
 from vallum.allow import NOTHING, Allowances
@@ -37,7 +36,7 @@ class Snapshot:
     def _allow(self, allowed: Allowances) -> None:
         self.allowed = allowed
         # Holds the tables and not this snapshot, or only the garbage collector would let go of old tables.
-        self.match_fully = partial(_look_up, self._of_urls, allowed)
+        self.match_fully = _looking_up(self._of_urls, allowed)
         """Looks a URL up without any shortcut; the answer is the same."""
         self._look_up = filtered(self.match_fully, [matcher.prefilter for matcher in self._of_urls])
 
@@ -89,16 +88,21 @@ class Snapshot:
         return "hash" in kinds and not self.signals and not self._near
 
 
-def _look_up(matchers: Sequence[Matcher], allowed: Allowances, url: str | bytes) -> list[Match]:
-    host, path, query = parts(url)
-    if not host:
-        raise no_host(url)
-    found: list[Match] = []
-    for matcher in matchers:
-        found += matcher.match_url(host, path, query)
-    if found and allowed:
-        found = [] if allowed.covers(Canonical(host, path, query)) else _left(found, allowed)
-    return most_severe_first(found)
+def _looking_up(matchers: Sequence[Matcher], allowed: Allowances) -> Callable[[str | bytes], list[Match]]:
+    look_ups, something_allowed = [matcher.url_look_up() for matcher in matchers], bool(allowed)
+
+    def look_up(url: str | bytes) -> list[Match]:
+        host, path, query = parts(url)
+        if not host:
+            raise no_host(url)
+        found: list[Match] = []
+        for match_url in look_ups:
+            found += match_url(host, path, query)
+        if found and something_allowed:
+            found = [] if allowed.covers(Canonical(host, path, query)) else _left(found, allowed)
+        return most_severe_first(found) if len(found) > 1 else found
+
+    return look_up
 
 
 def _left(found: list[Match], allowed: Allowances) -> list[Match]:
