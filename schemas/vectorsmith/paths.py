@@ -35,6 +35,11 @@ def vectors() -> Vectors:
          [[1, 2, 500], [1, 3, 1257], [2, 3, 500]], 1, 3, [[1, 2], [2, 3]]),
         ("a detour over a base that ends later than a run is found",
          [[0, 7, 600], [3, 8, 1500], [7, 8, 300]], 4, 8, [[0, 7], [7, 8]]),
+        ("a cheap path of thirteen runs is not taken where there is one of twelve",
+         [*([at, at + 1, 1] for at in range(1, 14)), [1, 3, 100000]], 1, 14,
+         [[1, 3], *([at, at + 1] for at in range(3, 14))]),
+        ("a path of thirteen runs is taken where there is no other",
+         [[at, at + 1, 1] for at in range(1, 14)], 1, 14, [[at, at + 1] for at in range(1, 14)]),
         ("the held version lies beyond the head", [[1, 2, 10]], 3, 2, None),
     ]  # fmt: skip
     for description, runs, held, wanted, path in cases:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from vallum.format.head import RunRef
-from vallum.path import shortest_path
+from vallum.path import FETCHES, shortest_path
 from vallum_publisher.release.ladder import (
     BASE_VERSIONS,
-    FETCHES,
+    FACTOR,
     KEPT,
+    RUNGS,
     base_is_due,
     due_runs,
     keep_listed,
@@ -28,9 +31,11 @@ from vallum_publisher.release.ladder import (
         (8, [7, 4]),
         (16, [15, 12, 1]),
         (32, [31, 28, 16, 1]),
-        (64, [63, 60, 48, 32, 1]),
-        (128, [127, 124, 112, 96, 64, 1]),
-        (256, [255, 252, 240, 224, 192, 128, 1]),
+        (64, [63, 60, 48, 32]),
+        (128, [127, 124, 112, 96, 1]),
+        (256, [255, 252, 240, 224, 128, 1]),
+        (1024, [1023, 1020, 1008, 992, 896, 768, 512]),
+        (2048, [2047, 2044, 2032, 2016, 1920, 1792, 1536, 1]),
         (255, [254]),
         (252, [251, 248]),
     ],
@@ -41,24 +46,32 @@ def test_due_runs(version: int, starts: list[int]) -> None:
 
 def test_a_run_cut_off_at_version_1_belongs_to_its_rung() -> None:
     spans = ((1, 2), (1, 4), (4, 8), (1, 16), (16, 32), (1, 32), (1, 64))
-    assert [rung_of(RunRef(*span, 1)) for span in spans] == [1, 4, 4, 16, 16, 32, 64]
+    assert [rung_of(RunRef(*span, 1)) for span in spans] == [1, 4, 4, 16, 16, 32, 128]
 
 
 def test_the_newest_of_each_rung_stay_and_one_base() -> None:
     steps = [RunRef(at, at + 1, 1) for at in range(1, 12)]
     merged = [RunRef(1, 4, 1), RunRef(4, 8, 1)]
     bases = [RunRef(0, 3, 1), RunRef(0, 9, 1)]
-    assert keep_listed([*steps, *merged, *bases]) == [RunRef(0, 9, 1), *merged, *steps[-KEPT:]]
+    assert keep_listed([*steps, *merged, *bases]) == [RunRef(0, 9, 1), *merged, *steps[-RUNGS[1] :]]
+
+
+def test_enough_of_each_rung_stay_to_reach_the_next() -> None:
+    lengths = [*RUNGS, max(RUNGS) * FACTOR]
+    for length, longer in pairwise(lengths):
+        assert longer % length == 0
+        assert RUNGS[length] >= longer // length - 1
+    assert KEPT >= FACTOR - 1
 
 
 def test_every_version_finds_a_short_way() -> None:
-    """Uniform changes to a large list, up to the rung of 1,024 and beyond."""
+    """Uniform changes to a large list, over two of the longest rung of the table and beyond."""
 
     def size(run: RunRef) -> int:
         return 10**9 if run.start == 0 else 100 * (run.end - run.start) + 1
 
     listed: list[RunRef] = []
-    bases = []
+    bases, by_base = [], set()
     for version in range(1, 1100):
         listed = keep_listed([*listed, *(RunRef(start, version, 1) for start in due_runs(version))])
         if base_is_due(listed, version, size):
@@ -71,7 +84,12 @@ def test_every_version_finds_a_short_way() -> None:
             for held in (0, *range(version % 5 + 1, version, 5)):
                 way = shortest_path(listed, held, version, size)
                 assert len(way) <= FETCHES
-                assert held == 0 or way[0].start  # nobody fetches more than a cold start
+                if held and not way[0].start:
+                    # No more than a cold start, and only after many versions, at one of three heads in 512:
+                    # the steps on each rung would be thirteen.
+                    assert version - held >= 512
+                    by_base.add(version)
+    assert by_base == {1023}
     assert 4 <= len(bases) <= 8
 
 
@@ -88,7 +106,7 @@ def test_a_client_that_was_away_for_a_month() -> None:
             listed = keep_listed([*listed, RunRef(0, version, 1)])
     way = shortest_path(listed, 280, 1000, size)
     assert [(run.start, run.end) for run in way] == [
-        (256, 512), (512, 768), (768, 896), (896, 960), (960, 992), (992, 996), (996, 1000),
+        (256, 512), (512, 768), (768, 896), (896, 928), (928, 960), (960, 992), (992, 996), (996, 1000),
     ]  # fmt: skip
 
 

@@ -21,16 +21,13 @@ from vallum.format.epoch import Epoch
 from vallum.format.head import Head, RunRef
 from vallum.format.section import Codec
 from vallum.format.table import Table
-from vallum.path import shortest_path
+from vallum.path import FETCHES, shortest_path
 from vallum.state import StreamState
 from vallum.sync.apply import apply_listed, check_tables
 from vallum.sync.fetch import AbsentError
 from vallum.sync.keys import SourceKeys
 from vallum.sync.place import Place
 from vallum.sync.trust import Repository
-
-WORKERS = 6
-"""Runs fetched at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ class Guide:
         self.place.check_quota(sum(runs[ref].length for ref in path))
         staging = self.place.staging
         make_folder(staging, FOLDER_MODE)
-        with ThreadPoolExecutor(min(WORKERS, len(path)), "vallum-run") as pool:
+        with ThreadPoolExecutor(min(FETCHES, len(path)), "vallum-run") as pool:
             files = [staging / f"{stream}-{ref.start}-{ref.end}.run" for ref in path]
             fetched = [
                 pool.submit(self._download, runs[ref], file) for ref, file in zip(path, files, strict=True)

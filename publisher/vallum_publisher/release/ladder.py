@@ -1,8 +1,8 @@
-"""The ladder: which runs a version gets, which stay listed, when the base is renewed (DESIGN §5, ADR 0005).
+"""The ladder: which runs a version gets, which stay listed, when the base is renewed (DESIGN §5, ADR 0009).
 
-Pure numbers. Each version adds the step ``(v-1, v]``; each multiple of 4, 16, 32, 64, … also the merged run
-of that length, so that a client that was away for 300 versions climbs down in a handful of fetches. A run
-leads from *any* version in ``[start, end)``, hence a merged one serves clients in its middle too.
+Pure numbers. Each version adds the step ``(v-1, v]``; each multiple of 4, 16, 32, … also the merged run of
+that length, so that a client that was away for 300 versions climbs down in a handful of fetches. A run leads
+from *any* version in ``[start, end)``, hence a merged one serves clients in its middle too.
 """
 
 from __future__ import annotations
@@ -11,30 +11,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from vallum.errors import StateError
 from vallum.format.head import RunRef
-from vallum.path import shortest_path
+from vallum.path import FETCHES, shortest_path
 
-KEPT = 4
-"""Newest runs that stay listed per rung; fewer than 3 on the lowest would leave gaps with no path at all."""
-LONG, KEPT_LONG = 512, 2
-"""On rungs this long fewer do: their runs are large, and soon a base is cheaper."""
+RUNGS = {1: 4, 4: 4, 16: 4, 32: 8, 128: 4, 256: 4, 512: 3}
+"""Lengths of runs, each a multiple of the one before, and how many of each stay listed: at least as many as
+lead to the next rung, and more where clients would else have to enter a much longer run in its middle."""
+FACTOR, KEPT = 4, 3
+"""Beyond, each length is so many times the one before, and so many stay."""
 
 BASE_SHARE = 8
 """The base is renewed when the way from it to the head weighs more than this fraction of it…"""
 BASE_VERSIONS = 256
-"""…or after so many versions…"""
-FETCHES = 12
-"""…or when a cold start would take more fetches than this, the base among them. A client that missed fewer
-than 1,024 versions never needs more either: 3 steps, 3 runs of 4, and one of each longer rung."""
+"""…or after so many versions, or when a cold start would take more fetches than any client should."""
 
 
 def rungs(longest: int) -> Iterator[int]:
-    """Lengths of runs up to ``longest``: fourfold at first, where runs are small and their number counts,
-    then twofold, where it is bytes that count.
-    """
-    length = 1
+    """Lengths of runs up to ``longest``."""
+    yield from (length for length in RUNGS if length <= longest)
+    length = max(RUNGS) * FACTOR
     while length <= longest:
         yield length
-        length *= 4 if length < 16 else 2
+        length *= FACTOR
 
 
 def due_runs(version: int) -> list[int]:
@@ -50,7 +47,7 @@ def due_runs(version: int) -> list[int]:
 
 def rung_of(run: RunRef) -> int:
     """The rung that a run belongs to, by its length; one cut off at version 1 counts as whole."""
-    return next(length for length in rungs(2 * run.end) if length >= run.end - run.start)
+    return next(length for length in rungs(FACTOR * run.end) if length >= run.end - run.start)
 
 
 def keep_listed(runs: Iterable[RunRef]) -> list[RunRef]:
@@ -60,7 +57,7 @@ def keep_listed(runs: Iterable[RunRef]) -> list[RunRef]:
         by_rung.setdefault(0 if run.start == 0 else rung_of(run), []).append(run)
     listed: list[RunRef] = []
     for rung, members in by_rung.items():
-        kept = 1 if rung == 0 else KEPT if rung < LONG else KEPT_LONG
+        kept = 1 if rung == 0 else RUNGS.get(rung, KEPT)
         listed += sorted(members, key=lambda run: run.end)[-kept:]
     return sorted(listed, key=lambda run: (run.start, run.end))
 
@@ -77,8 +74,8 @@ def base_is_due(runs: Sequence[RunRef], version: int, size_of: Callable[[RunRef]
     if base is None or version - base.end >= BASE_VERSIONS:
         return True
     try:
-        way = shortest_path(runs, base.end, version, size_of)
+        way = shortest_path(runs, 0, version, size_of)
     except StateError:
         # A merged run was not worth listing and no other bridges its span.
         return True
-    return len(way) >= FETCHES or BASE_SHARE * sum(map(size_of, way)) > size_of(base)
+    return len(way) > FETCHES or BASE_SHARE * sum(map(size_of, way[1:])) > size_of(base)
