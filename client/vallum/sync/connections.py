@@ -9,7 +9,7 @@ import socket
 import ssl
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
 
@@ -84,12 +84,24 @@ def open_pool(source: Source) -> urllib3.PoolManager:
     }
     proxy = proxy_of(source)
     try:
-        return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        if not proxy:
+            return urllib3.PoolManager(**options)
+        return urllib3.ProxyManager(proxy, proxy_headers=_credentials(proxy), **options)
     except (urllib3.exceptions.HTTPError, ValueError):
         raise ConfigError(
             f"source {source.name}: the proxy's address is malformed",
             hint="such as http://proxy.example:3128",
         ) from None
+
+
+def _credentials(proxy: str) -> dict[str, str]:
+    """The header for the user and password in a proxy's address, which urllib3 leaves out."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    return dict(
+        urllib3.make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+    )
 
 
 def _tls(source: Source) -> ssl.SSLContext:

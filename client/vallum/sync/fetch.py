@@ -108,12 +108,9 @@ class Fetcher:
 
         What came is kept for the next ``read`` of it, so that nothing is fetched twice.
         """
-        answer, _ = self._ask(TIMESTAMP, etag=etag)
-        if answer.status == 304:
-            return None
-        data = self._whole(TIMESTAMP, answer)
-        self._note_timestamp(data, answer)
-        self._ready[TIMESTAMP] = data
+        data = self._read_unless(TIMESTAMP, etag)
+        if data is not None:
+            self._ready[TIMESTAMP] = data
         return data
 
     def read(self, name: str) -> bytes:
@@ -142,9 +139,17 @@ class Fetcher:
         return used
 
     def _read(self, name: str) -> bytes:
+        data = self._read_unless(name, "")
+        assert data is not None  # noqa: S101 - nothing was sent that a 304 could answer
+        return data
+
+    def _read_unless(self, name: str, etag: str) -> bytes | None:
+        """Fetch an object whole, again if its body breaks off; ``None`` if ``etag`` still is its tag."""
         made = 0
         while True:
-            answer, made = self._ask(name, made=made)
+            answer, made = self._ask(name, etag, made)
+            if answer.status == 304:
+                return None
             try:
                 data = self._whole(name, answer)
             except FetchError:

@@ -104,6 +104,7 @@ class HttpTransport:
 
     def __init__(self, source: Source) -> None:
         self._url = source.url
+        self._query = f"?{source.query}" if source.query else ""
         self._where = f"{urlsplit(source.url).scheme}://{urlsplit(source.url).netloc}"
         self._connections = Connections(source)
         self._pool = self._connections.pool
@@ -116,7 +117,7 @@ class HttpTransport:
         try:
             response = self._pool.request(
                 "GET",
-                f"{self._url}/{name}",
+                f"{self._url}/{name}{self._query}",
                 headers={**self._pool.headers, **extra},
                 preload_content=False,
                 decode_content=False,
