@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,10 @@ class Machine:
         assert self.in_force() == before
         return errors[0]
 
-    def holds(self, version: tuple[int, int]) -> bool:
-        """Sync, which may fail, and say whether this is in force."""
+    def tries(self) -> tuple[int, int]:
+        """Sync, which may fail; generation and version that are in force."""
         self._sync()
-        return self.in_force() == version
+        return self.in_force()
 
     def in_force(self) -> tuple[int, int]:
         head = read_current(self.config.state).sources["hotline"].streams[STREAM].head
@@ -111,23 +112,28 @@ class Thief:
     online: CryptoSigner
     list_key: CryptoSigner | None = None
 
-    def jump(self, number: int, roles: dict[str, Targets] | None = None) -> None:
+    def jump(
+        self,
+        number: int,
+        roles: dict[str, Targets] | None = None,
+        meta: Mapping[str, MetaFile] | None = None,
+    ) -> None:
         """Sign timestamp and snapshot at ``number``, roles with the list's key, and put all of it there."""
         tip = self.publisher.repository.tip()
-        meta = dict(tip.meta)
+        named = dict(tip.meta if meta is None else meta)
         for role, content in (roles or {}).items():
             assert self.list_key is not None
             content.version = number
             data = self._sign(content, self.list_key)
             self.publisher.store.create(f"metadata/{number}.{role}.json", data, METADATA)
-            meta[f"{role}.json"] = MetaFile.from_data(number, data, ["sha256"])
+            named[f"{role}.json"] = MetaFile.from_data(number, data, ["sha256"])
         assert tip.snapshot is not None
         assert tip.timestamp is not None
-        snapshot = Snapshot(number, expires=tip.snapshot.expires, meta=meta)
+        snapshot = Snapshot(number, expires=tip.snapshot.expires, meta=named)
         data = self._sign(snapshot, self.online)
         self.publisher.store.create(f"metadata/{number}.snapshot.json", data, METADATA)
-        named = MetaFile.from_data(number, data, ["sha256"])
-        timestamp = Timestamp(number, expires=tip.timestamp.expires, snapshot_meta=named)
+        file = MetaFile.from_data(number, data, ["sha256"])
+        timestamp = Timestamp(number, expires=tip.timestamp.expires, snapshot_meta=file)
         self.put(self._sign(timestamp, self.online))
 
     def put(self, timestamp: bytes) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tuf.api.metadata import Metadata, Root
 
 from tests.fakes.faulty_store import Fault, FaultyStore, Killed
-from tests.keys.scenes import STREAM, Scene, Thief, follow
+from tests.keys.scenes import STREAM, Scene, follow
 from tests.release.scenes import NOW, publisher
 from vallum.errors import ConfigError, TrustError, VallumError
 from vallum_publisher.release.holders import read_holders
@@ -154,11 +153,7 @@ def test_key_rules_hold_for_new_keys(scene: Scene) -> None:
 
 STOPS = [
     *(("online", fault) for fault in Fault),
-    *(
-        (name, fault)
-        for name in ("offline", "targets", "urls")
-        for fault in (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
-    ),
+    *((name, Fault.KILLED_AFTER) for name in ("offline", "targets", "urls")),
 ]
 
 
@@ -170,7 +165,7 @@ def test_a_change_that_was_stopped_anywhere_is_finished(scene: Scene, name: str,
         faulty = FaultyStore(scene.store, step, fault)
         with publisher(open_workspace(folder), faulty) as opened, suppress(VallumError, Killed):
             Rotation(opened).rotate([name], ONE, now=NOW)
-        assert scene.client.holds((1, 1))
+        assert scene.client.tries() == (1, 1)
         signed = _immutable(scene)
         with publisher(open_workspace(folder), scene.store) as opened:
             Rotation(opened).rotate([name], ONE, now=NOW)
@@ -188,33 +183,3 @@ def _immutable(scene: Scene) -> dict[str, bytes]:
         for key, stored in scene.store._objects.items()
         if key.startswith("metadata/") and key != "metadata/timestamp.json"
     }
-
-
-def test_a_thief_of_the_online_key_who_jumped_is_shaken_off(scene: Scene, tmp_path: Path) -> None:
-    """He signs timestamp and snapshot at 10⁹ and puts them into the store; clients take them.
-
-    The publisher refuses to go on from there. Root takes his key away; clients come back to low numbers, and
-    what he signs afterwards is refused.
-    """
-    thief = Thief(scene.publisher, scene.signer("online"))
-    thief.jump(10**9)
-    assert scene.client.synced() == (1, 1)
-    for act in (
-        lambda: scene.publish("b.example/1"),
-        lambda: scene.publisher.refresh(now=NOW + timedelta(hours=12)),
-    ):
-        with pytest.raises(TrustError, match="somebody else signs") as refused:
-            act()
-        assert "keys rotate online" in refused.value.hint
-    mine = thief.timestamp()
-    scene.rotation().rotate(["online"], ONE, now=NOW)
-    assert scene.publisher.repository.tip().number("timestamp") < 100
-    assert scene.client.synced() == (1, 1)
-    assert scene.publish("b.example/1") == (1, 2)
-    assert scene.client.synced() == (1, 2)
-    honest = thief.timestamp()
-    thief.put(mine)
-    assert "timestamp" in str(scene.client.refused(TrustError))
-    assert scene.publish("b.example/1", "b.example/2") == (1, 3)  # over his head
-    assert scene.client.synced() == (1, 3)
-    assert honest != mine

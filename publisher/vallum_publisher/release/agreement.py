@@ -44,7 +44,7 @@ def public_version(
             f"{info.name}: its editions are not at one version", hint="somebody else signs for this list"
         )
     generation, version = found.pop()
-    if generation < info.generation:
+    if generation < info.generation and not info.version:
         return 0
     under_way = pending.version if pending else 0
     if generation > info.generation or (version > info.version and version != under_way):
@@ -52,7 +52,7 @@ def public_version(
             f"{info.name}: the store is at version {version}, the catalog at {info.version}",
             hint="the catalog is older than the store (a restored backup?): open a new generation first",
         )
-    if version < info.version:
+    if (generation, version) < (info.generation, info.version):
         raise StateError(
             f"{info.name}: the store is at version {version}, the catalog at {info.version}",
             hint="the store went back: restore it, or open a new generation",

@@ -16,7 +16,7 @@ from datetime import datetime
 from securesystemslib.signer import Key
 from tuf.api.metadata import Metadata, Root, Targets
 
-from vallum.errors import BusyError, ConfigError, StateError
+from vallum.errors import BusyError, ConfigError, DataError
 from vallum.format.charter import split_stream
 from vallum.sync.roles import check_roles
 from vallum_publisher.errors import ConflictError
@@ -88,7 +88,7 @@ class Rotation:
 
         Raises:
             ConfigError: no such role, keys that cannot be meant, or not enough of the old ones at hand.
-            StateError: a stream's head is not what the catalog says.
+            DataError: a stream's head is not what the catalog says.
             TrustError: the new keys break a key rule.
             ConflictError, UnavailableError: as of ``publish``; the same command again finishes it.
         """
@@ -275,7 +275,7 @@ class Rotation:
                 public_version(
                     catalog, info, catalog.pending_version(name), public_heads(repository, tip, info)
                 )
-            except StateError as error:
+            except DataError as error:
                 error.hint = (
                     f"if a key was stolen: vallum-publisher list new-generation {name} --new-keys --reason …"
                 )
