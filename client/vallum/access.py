@@ -1,6 +1,6 @@
 """Who may read what is verified on this machine: the user who syncs, and on demand the state folder's group.
 
-The state folder's own mode says which (client.md §8.3): a folder that its group may search has tables and
+The state folder's own mode says which (client.md §8.5): a folder that its group may search has tables and
 peppers that its group may read. Keys that only a sync needs are 0600 in any case. What else lies there tells
 nothing of any entry.
 """
@@ -14,7 +14,7 @@ from vallum.durable import make_folder, os_errors
 
 FOLDER_MODE, PRIVATE_FOLDER_MODE = 0o750, 0o700
 FILE_MODE, PRIVATE_FILE_MODE = 0o640, 0o600
-_SHARED = ("*/lists/*/*", "*/quarantine/*/*", "*/kept/*/*", "*/keys/*.pepper")
+_SHARED = ("*/lists/*/*", "*/quarantine/*/*", "*/keys/*.pepper")
 
 
 def prepare_state(state_dir: Path, *, group_readable: bool) -> None:

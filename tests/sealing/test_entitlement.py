@@ -118,10 +118,12 @@ def test_keys_on_the_clients_disk(hotline: Hotline, tmp_path: Path) -> None:
     _admit(hotline, machine)
     hotline.publish(FORMS)
     machine.synced()
-    modes = {name: machine.mode(name) for name in machine.files() if "/keys/" in name or "/lists/" in name}
+    modes = {
+        name: machine.mode(name) for name in machine.files() if "/keys/" in name or name.endswith(".exact")
+    }
     assert modes.pop("hotline/keys/urls.match.1.1.epoch") == 0o600
-    assert modes.pop("hotline/keys/urls.1.pepper") == 0o640
-    assert set(modes.values()) == {0o640}
+    assert modes.pop("hotline/keys/urls.1.pepper") == 0o600
+    assert set(modes.values()) == {0o600}
     hotline.roster.rotate("urls", now=NOW)
     hotline.publish(FORMS[1:])
     machine.synced()
