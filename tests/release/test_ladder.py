@@ -85,7 +85,7 @@ def test_every_version_finds_a_short_way() -> None:
                 way = shortest_path(listed, held, version, size)
                 assert len(way) <= FETCHES
                 if held and not way[0].start:
-                    # No more than a cold start, and only after many versions, at one of three heads in 512:
+                    # No more than a cold start, and only after many versions, at few heads of 512 (here one):
                     # the steps on each rung would be thirteen.
                     assert version - held >= 512
                     by_base.add(version)
