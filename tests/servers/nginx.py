@@ -51,7 +51,7 @@ def start_nginx(tmp_path: Path) -> Iterator[StartNginx]:
             (folder / "site.conf").write_text(text)
             user = "user root;\n" if os.geteuid() == 0 else ""  # the tests' folders are closed to others
             (folder / "nginx.conf").write_text(user + _FRAME.format(folder=folder))
-            ports = [int(part.split(";")[0]) for part in text.split("listen 127.0.0.1:")[1:]]
+            ports = [int(part.split(";")[0].split()[0]) for part in text.split("listen 127.0.0.1:")[1:]]
             command: list[str | Path] = [program, "-p", folder, "-c", folder / "nginx.conf"]
             stack.enter_context(running(command, folder / "out", lambda: all(map(accepts, ports))))
 
