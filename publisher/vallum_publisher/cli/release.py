@@ -104,7 +104,7 @@ def status(home: Path, as_json: bool) -> int:
         if found.lists:
             say()
             table(
-                ("list", "kind", "version", "rows", "waiting", "stale after", "state"),
+                ("list", "kind", "public version", "rows", "changes waiting", "stale after", "state"),
                 [
                     (
                         each.name,
@@ -120,7 +120,7 @@ def status(home: Path, as_json: bool) -> int:
             )
         say()
         table(
-            ("role", "number", "expires", "due"),
+            ("role", "file number", "expires", "to be signed"),
             [(role.role, role.number, format_time(role.expires), role.due) for role in found.roles],
         )
         for each in found.lists:

@@ -89,7 +89,10 @@ class Course:
         """Compute a version and record its state; ``None`` if another publisher was faster."""
         self._progress(f"{info.name}: computing version {version.version}")
         try:
-            release = make_release(self.catalog, self._cache, info, version, public, self.custody, now)
+            release = make_release(
+                *(self.catalog, self._cache, info, version, public, self.custody, now),
+                tell=lambda doing: self._progress(f"{info.name}: {doing}"),
+            )
             if version.published_at is not None:
                 if (release.state, release.digests) != (version.state, version.tables):
                     raise StateError(f"{info.name}: the catalog's rows are not the state that was signed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -25,6 +25,8 @@ from vallum.tablefile import open_table
 from vallum_publisher.catalog import Catalog, ListRow
 
 FULL = "full"
+
+_TELL_EVERY = 50_000
 
 
 def edition_of(table: Table, edition: str, name: str) -> Table:
@@ -78,6 +80,13 @@ def build(charter: Charter, version: int, salt: bytes, listed: Iterable[ListRow]
         counts=count_tags(rows),
         rows=rows,
     )
+
+
+def _counted(rows: Iterable[ListRow], tell: Callable[[str], None]) -> Iterator[ListRow]:
+    for done, row in enumerate(rows):
+        if done % _TELL_EVERY == 0:
+            tell(f"reading all rows, {done:,} so far")
+        yield row
 
 
 def _rows(rows: Sequence[ListRow]) -> Rows:
@@ -146,9 +155,21 @@ class TableCache:
 
 
 def current_tables(
-    catalog: Catalog, cache: TableCache, name: str, charter: Charter, version: int, salt: bytes
+    catalog: Catalog,
+    cache: TableCache,
+    name: str,
+    charter: Charter,
+    version: int,
+    salt: bytes,
+    tell: Callable[[str], None],
 ) -> tuple[Held | None, Held]:
     """Compute a list's tables at ``version``, the one under way or the newest published.
+
+    Args:
+        catalog, cache: where rows and former tables are.
+        name, charter: of the list.
+        version, salt: of the tables.
+        tell: told how far a reading of all rows has come.
 
     Returns:
         The tables that were held before, if any, and those of ``version``; the latter are in the cache.
@@ -162,7 +183,8 @@ def current_tables(
     digests: dict[str, str] = {}
     for table_name in charter.tables:
         if held is None:
-            table = build(charter, version, salt, catalog.listed_rows(name, table_name))
+            rows = _counted(catalog.listed_rows(name, table_name), tell)
+            table = build(charter, version, salt, rows)
         else:
             touched = list(catalog.touched_rows(name, table_name, held.version))
             table = advance(held.tables[table_name], version, salt, touched)

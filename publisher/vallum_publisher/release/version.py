@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -91,6 +91,7 @@ def make_release(
     public: Mapping[str, StreamHead | None],
     custody: Custody,
     now: datetime,
+    tell: Callable[[str], None],
 ) -> Release:
     """Compute a version from the catalog, or, of one that is public, what its streams' new epochs add.
 
@@ -101,13 +102,14 @@ def make_release(
         version: the one under way, or the newest one.
         public: what each stream's role says now.
         now: when the head is signed.
+        tell: told what is done next, where it may take long.
 
     Raises:
         StateError: a run does not lead to the state; nothing of it must be signed.
     """
     pepper = custody.pepper(info)
     charter = charter_for(info, pepper)
-    before, after = current_tables(catalog, cache, info.name, charter, version.version, version.salt)
+    before, after = current_tables(catalog, cache, info.name, charter, version.version, version.salt, tell)
     digests = {f"{FULL}.{name}": digest for name, digest in after.digests.items()}
     streams: dict[str, StreamHead] = {}
     files: dict[str, bytes] = {}
@@ -129,7 +131,8 @@ def make_release(
                 for run, file in listed.items()
                 if run.start and custody.holds(Epoch(info.uid, stream, version.generation, run.epoch))
             }
-        for run, data in _new_runs(catalog, info.name, codec, version, tables, listed, keyed):
+        for run, data in _new_runs(catalog, info.name, codec, version, tables, listed, keyed, tell):
+            tell(f"checking the run from {run.start} to {run.end} of {stream}, {len(data):,} bytes")
             _check(codec, run, data, edition, before, its_digests, keyed)
             file = listed[run] = run_file(stream, version.generation, run, data)
             files[run_key(file)] = data
@@ -158,6 +161,7 @@ def _new_runs(
     tables: Mapping[str, Table],
     listed: Listed,
     keyed: Keyed | None,
+    tell: Callable[[str], None],
 ) -> Iterator[tuple[RunRef, bytes]]:
     """Yield the runs that end at this version: the step, merged ones worth listing, a base if it is due.
 
@@ -175,11 +179,13 @@ def _new_runs(
         merged = start < version.version - 1
         if merged and sum(map(len, touched.values())) > rows:
             continue  # more than the whole state: nobody would choose it
+        tell(f"making the run from {start} to {version.version}")
         data = make_run(codec, tables, start, epoch, touched, sealed)
         if not merged or not base or len(data) < base:
             yield RunRef(start, version.version, epoch), data
     kept = keep_listed(listed)
     if base_is_due(kept, version.version, lambda run: listed[run].length):
+        tell(f"making a base of {rows:,} rows")
         yield RunRef(0, version.version, epoch), make_run(codec, tables, 0, epoch, {}, sealed)
 
 

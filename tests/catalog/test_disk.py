@@ -1,0 +1,56 @@
+"""What a full or forbidden disk says: the hint points at the disk, and the catalog is as it was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vallum.errors import StorageError
+from vallum_publisher.catalog import open_catalog
+
+_FILLED = """
+import resource, sys
+from datetime import UTC, datetime
+from vallum.errors import StorageError
+from vallum_publisher.catalog import ListSpec, Mode, Record, open_catalog
+now = datetime(2026, 5, 1, tzinfo=UTC)
+with open_catalog(sys.argv[1]) as catalog:
+    catalog.create_list(ListSpec("pics", "hash", public=True), actor="ann", now=now)
+    most = 1 << 20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    records = [Record(16, number.to_bytes(32)) for number in range(1, 20_000)]
+    try:
+        catalog.apply("pics", records, mode=Mode.ADD, actor="ann", now=now)
+    except StorageError as error:
+        print(error.hint)
+"""
+
+
+def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FILLED, tmp_path / "catalog.sqlite"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "space" in done.stdout
+    assert "owns" not in done.stdout
+    with open_catalog(tmp_path / "catalog.sqlite") as catalog:
+        assert catalog.count_pending("pics") == 1  # the test row
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot make the catalog"):
+        open_catalog(tmp_path / "file" / "catalog.sqlite")
+
+
+def test_something_else_than_a_catalog(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    path.write_bytes(b"some other file of this machine, " * 100)
+    with pytest.raises(StorageError) as raised:
+        open_catalog(path)
+    assert "right file" in raised.value.hint
