@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -230,6 +230,12 @@ class Workspace:
     def read_public(self, uri: str) -> tuple[str, SSlibKey]:
         """Read the public half of the key that a signer URI names (``vallum_publisher.keys.read_public``)."""
         return read_public(self.folder, uri, self._ask)
+
+    def use_signers(self, uris: Iterable[str]) -> None:
+        """Sign with the keys that these URIs name, until this command ends, wherever else they are said to be."""
+        for uri in uris:
+            _, key = self.read_public(uri)
+            self.keyring.add({key.keyid: uri})
 
     def forget_signers(self, keyids: Collection[str]) -> None:
         """Name no signer any more for these keys; their files stay where they are."""

@@ -83,8 +83,8 @@ class Scene:
     store: MemoryStore
     client: Machine
 
-    def rotation(self, *sign_with: str) -> Rotation:
-        return Rotation(self.publisher, sign_with)
+    def rotation(self) -> Rotation:
+        return Rotation(self.publisher)
 
     def holders(self) -> list[Holder]:
         return read_holders(self.publisher.repository, self.publisher.workspace)

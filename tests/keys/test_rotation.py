@@ -124,9 +124,8 @@ def test_offline_keys_come_on_a_stick(scene: Scene, tmp_path: Path) -> None:
     with pytest.raises(VallumError):
         scene.rotation().rotate(["online"], ONE, now=NOW)
     with publisher(open_workspace(scene.publisher.workspace.folder), scene.store) as opened:
-        Rotation(opened, [f"file:{stick}/root-1.pem", f"file:{stick}/root-3.pem"]).rotate(
-            ["online"], ONE, now=NOW
-        )
+        opened.workspace.use_signers([f"file:{stick}/root-1.pem", f"file:{stick}/root-3.pem"])
+        Rotation(opened).rotate(["online"], ONE, now=NOW)
         where = {
             holder.reach
             for holder in read_holders(opened.repository, opened.workspace)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.terminal import clock, emit, note, say, table
-from vallum_publisher.cli.keys import located
 from vallum_publisher.cli.session import (
     ask_passphrase,
     json_option,
+    located,
     new_passphrase,
     no_lists,
     open_home,
     open_publisher,
+    sign_with_option,
 )
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def lists() -> None:
     show_default=True,
     help="How many of them must sign.",
 )
+@sign_with_option
 @click.option("--encrypt-keys", is_flag=True, help="Encrypt the new key files with a passphrase.")
 @json_option
 @click.pass_obj
@@ -143,6 +145,7 @@ def create(
     max_age: int,
     keys: int,
     threshold: int,
+    sign_with: tuple[str, ...],
     encrypt_keys: bool,
     as_json: bool,
 ) -> None:
@@ -154,6 +157,7 @@ def create(
         host_bits = propose_host_bits(expected_hosts)
         note(f"host bits: {host_bits}, for {expected_hosts:,} hosts")
     with open_publisher(home, quiet=as_json) as publisher:
+        publisher.workspace.use_signers(map(located, sign_with))
         info = publisher.create_list(
             ListSpec(
                 name=name,
@@ -194,12 +198,7 @@ def create(
     is_flag=True,
     help="With --new-pepper: make a vault key, since it was lost and has no copy.",
 )
-@click.option(
-    "--sign-with",
-    metavar="URI",
-    multiple=True,
-    help="Where an offline key is, for this command only: file:/media/stick/root-1.pem, hsm:2?label=root.",
-)
+@sign_with_option
 @click.option("--encrypt-keys", is_flag=True, help="Encrypt new key files with a passphrase.")
 @json_option
 @click.pass_obj
@@ -225,7 +224,8 @@ def new_generation(
 
     passphrase = new_passphrase(encrypt_keys)
     with open_publisher(home, quiet=as_json) as publisher:
-        rotation = Rotation(publisher, list(map(located, sign_with)))
+        publisher.workspace.use_signers(map(located, sign_with))
+        rotation = Rotation(publisher)
         if new_vault_key:
             publisher.workspace.make_vault(passphrase)
         holders = None

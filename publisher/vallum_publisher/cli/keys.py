@@ -11,7 +11,13 @@ import click
 
 from vallum.cli.terminal import clock, emit, note, say, table
 from vallum.format.head import format_time
-from vallum_publisher.cli.session import json_option, new_passphrase, open_publisher
+from vallum_publisher.cli.session import (
+    json_option,
+    located,
+    new_passphrase,
+    open_publisher,
+    sign_with_option,
+)
 
 if TYPE_CHECKING:
     from vallum_publisher.release.rotation import Changed, NewKeys
@@ -33,12 +39,6 @@ def keys() -> None:
     """
 
 
-_SIGN_WITH = click.option(
-    "--sign-with",
-    metavar="URI",
-    multiple=True,
-    help="Where a present key is, for this command only: file:/media/stick/root-1.pem, hsm:2?label=root.",
-)
 _NEW = click.option(
     "--new", metavar="URI", multiple=True, help="A key that exists is the new one; else a file is made."
 )
@@ -60,7 +60,7 @@ def _options(*options: Command) -> Callable[[Command], Command]:
     return decorate
 
 
-_CHANGING = _options(_SIGN_WITH, _NEW, _NUMBER, _THRESHOLD, _ENCRYPT, json_option, click.pass_obj)
+_CHANGING = _options(sign_with_option, _NEW, _NUMBER, _THRESHOLD, _ENCRYPT, json_option, click.pass_obj)
 
 
 @keys.command(
@@ -133,7 +133,7 @@ def add(home: Path, roles: tuple[str, ...], **said: Any) -> None:
 @keys.command(epilog="\b\nExamples:\n  vallum-publisher keys remove offline 3f2a91c0 --threshold 1")
 @click.argument("role", metavar="ROLE")
 @click.argument("gone", metavar="KEY...", nargs=-1, required=True)
-@_options(_SIGN_WITH, _THRESHOLD, json_option, click.pass_obj)
+@_options(sign_with_option, _THRESHOLD, json_option, click.pass_obj)
 def remove(home: Path, role: str, gone: tuple[str, ...], **said: Any) -> None:
     """Take keys from a role, named by the first digits of their ids or by their signers."""
     _change(home, (role,), gone, {**said, "number": 0})
@@ -142,7 +142,7 @@ def remove(home: Path, role: str, gone: tuple[str, ...], **said: Any) -> None:
 @keys.command(epilog="\b\nExamples:\n  vallum-publisher keys threshold offline 3")
 @click.argument("role", metavar="ROLE")
 @click.argument("threshold", metavar="NUMBER", type=click.IntRange(1, 99))
-@_options(_SIGN_WITH, json_option, click.pass_obj)
+@_options(sign_with_option, json_option, click.pass_obj)
 def threshold(home: Path, role: str, **said: Any) -> None:
     """Let more or fewer of a role's keys have to sign."""
     _change(home, (role,), (), {**said, "number": 0})
@@ -154,7 +154,7 @@ def threshold(home: Path, role: str, **said: Any) -> None:
     "      --sign-with file:/media/stick/root-2.pem"
 )
 @click.argument("roles", metavar="[root|targets|offline]...", nargs=-1)
-@_options(_SIGN_WITH, json_option, click.pass_obj)
+@_options(sign_with_option, json_option, click.pass_obj)
 def renew(home: Path, roles: tuple[str, ...], sign_with: tuple[str, ...], as_json: bool) -> None:
     """Sign root and targets again, with the same keys, before they expire: once a year.
 
@@ -163,7 +163,8 @@ def renew(home: Path, roles: tuple[str, ...], sign_with: tuple[str, ...], as_jso
     from vallum_publisher.release.rotation import Rotation
 
     with open_publisher(home, quiet=as_json) as publisher:
-        done = Rotation(publisher, list(map(located, sign_with))).renew(roles or ("offline",), now=clock())
+        publisher.workspace.use_signers(map(located, sign_with))
+        done = Rotation(publisher).renew(roles or ("offline",), now=clock())
     _say(done, as_json)
 
 
@@ -202,18 +203,13 @@ def new_keys(said: dict[str, Any]) -> NewKeys:
     return NewKeys(uris, said.get("number"), new_passphrase(said.get("encrypt_keys", False)))
 
 
-def located(uri: str) -> str:
-    """A signer URI as typed: a file's path is relative to where one stands, not to the publisher's folder."""
-    scheme, _, path = uri.partition(":")
-    return f"file:{Path(path).absolute()}" if scheme == "file" else uri
-
-
 def _change(home: Path, roles: tuple[str, ...], going: tuple[str, ...] | None, said: dict[str, Any]) -> None:
     from vallum_publisher.release.rotation import Rotation
 
     as_json, new = said["as_json"], new_keys(said)
     with open_publisher(home, quiet=as_json) as publisher:
-        rotation = Rotation(publisher, list(map(located, said["sign_with"])))
+        publisher.workspace.use_signers(map(located, said["sign_with"]))
+        rotation = Rotation(publisher)
         if going is None:
             done = rotation.rotate(roles, new, threshold=said["threshold"], now=clock())
         else:

@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+sign_with_option = click.option(
+    "--sign-with",
+    metavar="URI",
+    multiple=True,
+    help="Where a key is, for this command only: file:/media/stick/root-1.pem, hsm:2?label=root.",
+)
+
+
+def located(uri: str) -> str:
+    """A signer URI as typed: a file's path is relative to where one stands, not to the publisher's folder."""
+    scheme, _, path = uri.partition(":")
+    return f"file:{Path(path).absolute()}" if scheme == "file" else uri
+
 
 def ask_passphrase(name: str) -> str:
     """The passphrase of a key: from the environment, else typed by the person at the terminal."""

@@ -67,13 +67,9 @@ class NewKeys:
 class Rotation:
     """Changes keys for one publisher."""
 
-    def __init__(self, publisher: Publisher, sign_with: Sequence[str] = ()) -> None:
-        """``sign_with``: signer URIs that are only for now, such as of offline keys on a stick."""
+    def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._workspace = publisher.workspace
-        for uri in sign_with:
-            _, key = self._workspace.read_public(uri)
-            self._workspace.keyring.add({key.keyid: uri})
 
     def rotate(
         self, names: Sequence[str], new: NewKeys, *, threshold: int | None = None, now: datetime
