@@ -93,6 +93,11 @@ FAMILIES: dict[str, tuple[str, list[Case]]] = {
             ("http://b\u0075\u0308cher.example/page", "xn--bcher-kva.example/page", "composed"),
             ("http://fa\u00df.example/page", "xn--fa-hia.example/page", "as browsers do today"),
             ("http://under_score.example/page", "under_score.example/page", "an underscore stays"),
+            (
+                f"http://{'A' * 64}.example/page",
+                f"{'a' * 64}.example/page",
+                "a label longer than the DNS can carry stays",
+            ),
         ],
     ),
     "address": (
@@ -168,6 +173,8 @@ FAMILIES: dict[str, tuple[str, list[Case]]] = {
             ("http://example.com/a%3Fb", "example.com/a%3Fb", "and, in a path, ?"),
             ("http://example.com/100%", "example.com/100%25", "and % itself"),
             ("http://example.com/100%zz", "example.com/100%25zz", "also before what is no digit"),
+            ("http://example.com/page>", "example.com/page>", "what text leaves at the end stays"),
+            ("http://example.com/page%20", "example.com/page%20", "an escaped blank at the end too"),
             ('http://example.com/"<>`{}|^', 'example.com/"<>`{}|^', "nothing else is"),
         ],
     ),

@@ -24,7 +24,7 @@ from vallum.format.head import format_time, parse_time
 from vallum.host import host_form, suffixes
 from vallum.journal import record
 from vallum.lock import exclusive
-from vallum.url import Canonical, canonicalize
+from vallum.url import Canonical, canonicalize, no_host
 
 FILE = "allow.json"
 LOCK = "allow.lock"
@@ -131,7 +131,7 @@ def parse_subject(text: str) -> tuple[Kind, str]:
         url = canonicalize(text)
         if url.host:
             return Kind.URL, str(url)
-        raise InputError("the URL to allow names no host", hint="such as https://www.example/page")
+        raise no_host(text)
     names = text.startswith("*.")
     host = host_form(text[2:] if names else text) if _HOST.fullmatch(text) else ""
     if not host or "*" in host or host not in suffixes(host):

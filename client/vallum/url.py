@@ -70,6 +70,12 @@ _PORT = re.compile(r"[0-9]+(?:[/\\?#]|\Z)")
 _AUTHORITY = re.compile(r"[^/\\?#]*")
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _SECOND_URL = re.compile(r"[\s,;|]https?://", re.IGNORECASE)
+_CLOSERS = frozenset('">`')
+"""What text puts behind a URL. Unescaped, no URL holds it."""
+
+_MAX_LABEL, _MAX_NAME = 63, 253
+"""What the DNS can carry (RFC 1035 §2.3.4)."""
+
 _HTTP = frozenset({"http", "https"})
 _LIKE_HTTP = _HTTP | {"ws", "wss", "ftp"}
 _BLANK = "".join(map(chr, range(0x21)))
@@ -269,6 +275,11 @@ def _refuse_slips(cleaned: str, host: str) -> None:
             "the text holds two URLs",
             hint="one URL each; percent-encode the separator if it belongs to the URL",
         )
+    if cleaned[-1:] in _CLOSERS:
+        raise InputError(
+            "the URL ends with a quotation mark or an angle bracket",
+            hint="leave out what enclosed it; percent-encode the character if it belongs to the URL",
+        )
     if is_address(host):
         return
     if host in _HTTP:
@@ -277,6 +288,11 @@ def _refuse_slips(cleaned: str, host: str) -> None:
         raise InputError(
             "the host is no name and no address that a browser accepts",
             hint="is it mistyped? letters, digits, hyphens and dots only, as in https://host.example/path",
+        )
+    if len(host) > _MAX_NAME or any(len(label) > _MAX_LABEL for label in host.split(".")):
+        raise InputError(
+            f"the host is longer than a name can be ({_MAX_LABEL} characters a label, {_MAX_NAME} in all)",
+            hint="no browser can ask for it; is it cut short, or is a dot missing?",
         )
     if "." not in host:
         raise InputError("the host is a single label", hint="a listed host has a dot, as in host.example")

@@ -204,6 +204,23 @@ def test_a_slip_of_the_pen_is_no_entry(text: str) -> None:
     assert raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("https://x1.example.com/page>", "ends with"),
+        ('https://x1.example.com/page"', "ends with"),
+        ("https://x1.example.com/?q`", "ends with"),
+        ("https://x1.example.com/page#top> ", "ends with"),
+        (f"https://{'a' * 64}.example/page", "longer than a name"),
+        (f"https://{'a.' * 127}example/page", "longer than a name"),
+    ],
+)
+def test_what_encloses_a_url_and_names_nobody_can_ask_for(text: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as raised:
+        entry_form(text, Scope.URL)
+    assert raised.value.hint
+
+
 @pytest.mark.parametrize("text", ["a b.com", "ex%ff.com", "ex%61mple.com%40evil.example"])
 def test_a_slip_in_a_host_is_no_domain(text: str) -> None:
     for scope in (Scope.DOMAIN, Scope.HOST):
@@ -219,6 +236,10 @@ def test_a_slip_in_a_host_is_no_domain(text: str) -> None:
         "https://x_1.example.com/save/http://x2.example.com/",
         "https://x1.example.com/?u=a,http%3A//x2.example.com/",
         "https://x1.example.com:99999/a",
+        "https://x1.example.com/a%3E",
+        "https://x1.example.com/a/>/b",
+        "https://x1.example.com/it's?q='",
+        f"https://{'a' * 63}.example/a",
         "https://b\u00fccher.example/a",
         "https://[2001:db8::1]/a",
         "https://192.0.2.9/a",

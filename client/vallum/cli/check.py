@@ -143,15 +143,15 @@ def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match]:
+    from vallum.url import no_host
+
     explanation = lists.explain_url(question.url)
     if as_json:
         emit_line({"asked": question.where, **explanation.to_dict()})
     else:
         say("\n".join(explanation.lines()))
     if not explanation.url.host:
-        raise InputError(
-            "the URL names no host, so nothing was looked up", hint="write it as https://host/path"
-        )
+        raise no_host(question.url)
     return explanation.matches
 
 
