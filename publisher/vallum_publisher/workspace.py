@@ -232,7 +232,7 @@ class Workspace:
         return read_public(self.folder, uri, self._ask)
 
     def use_signers(self, uris: Iterable[str]) -> None:
-        """Sign with the keys that these URIs name, until this command ends, wherever else they are said to be."""
+        """Sign with the keys that these URIs name until this command ends, wherever else they may be."""
         for uri in uris:
             _, key = self.read_public(uri)
             self.keyring.add({key.keyid: uri})
