@@ -1,26 +1,23 @@
-"""The attackers of schemas/threat-model.md who want to read, played against a whole repository."""
+"""Wraps that are not what the publisher made, by strangers, stores and the publisher himself; who has none.
+
+The stranger and the revoked recipient, who only read, have files of their own.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zstandard
 
+import vallum
 from tests.release.scenes import NOW
 from tests.sealing.scenes import Hotline, Machine
 from vallum.errors import FormatError, NotEntitledError, TrustError, VallumError
-from vallum.expression import Keyer, Scope
-from vallum.format.columns import padme
 from vallum.format.epoch import Epoch, commit_epoch
 from vallum.format.keypair import PublicKey, Suite, generate
-from vallum.format.rows import Rows
-from vallum.format.run import parse_header
-from vallum.format.table import Table, parse_table
 from vallum.format.wrap import Secrets, seal_wrap, wrap_name
-from vallum.pepper import read_pepper
+from vallum.recipient import write_key
 from vallum.state import StreamState, read_current
 
 FORMS = [f"site{at}.example/page" for at in range(40)]
@@ -36,60 +33,7 @@ def machine(hotline: Hotline, tmp_path: Path) -> Machine:
     return made
 
 
-# The stranger ----------------------------------------------------------------------------------------------
-
-
-def test_a_stranger_with_the_whole_bucket_learns_nothing_of_the_list(
-    hotline: Hotline, machine: Machine, tmp_path: Path
-) -> None:
-    """He has our code, every object, and all years: no form, host, key, count, salt or pepper is in there."""
-    hotline.publish(FORMS[3:])
-    hotline.roster.rotate("urls", now=NOW)
-    hotline.publish(FORMS[6:])
-    info = hotline.publisher.catalog.get_list("urls")
-    pepper = hotline.publisher.custody.pepper(info)
-    secrets = {pepper, pepper.hex().encode()}
-    for form in FORMS:
-        host = form.partition("/")[0]
-        secrets |= {form.encode(), host.encode(), host.partition(".")[0].encode()}
-    for row in hotline.publisher.catalog.listed_rows("urls", "exact"):
-        secrets |= {row.key, row.key.hex().encode(), row.key[:8][::-1]}
-    for version in hotline.publisher.catalog.versions("urls"):
-        secrets.add(version.salt)
-    for keyed in hotline.publisher.catalog.epochs("urls.match"):
-        epoch = Epoch(info.uid, "urls.match", 1, keyed.number)
-        secrets.add(hotline.publisher.custody.key(epoch))
-    objects = hotline.objects()
-    assert len([key for key in objects if key.startswith("targets/")]) > 6
-    for key, data in objects.items():
-        for view in (data, _unpacked(data)):
-            assert not [secret for secret in secrets if secret in view], key
-
-
-def _unpacked(data: bytes) -> bytes:
-    try:
-        return zstandard.ZstdDecompressor().decompress(data)
-    except zstandard.ZstdError:
-        return b""
-
-
-def test_all_that_a_stranger_sees_of_runs_is_their_padded_size(hotline: Hotline, machine: Machine) -> None:
-    hotline.publish(FORMS[1:])
-    for key, data in hotline.objects().items():
-        if key.startswith("targets/"):
-            header, at = parse_header(data)
-            assert len(header.salt) == 32
-            assert padme(len(data) - at) == len(data) - at
-            assert padme(header.raw_max) == header.raw_max
-
-
-def test_no_count_and_no_state_of_the_text_is_signed_in_clear(hotline: Hotline, machine: Machine) -> None:
-    for key, data in hotline.objects().items():
-        if not key.startswith("metadata/") or not key.endswith(".json"):
-            continue
-        for target in json.loads(data)["signed"].get("targets", {}).values():
-            said = (target.get("custom") or {}).get("vallum", {})
-            assert not {"count", "counts", "rows", "size", "pepper_key"} & said.keys()
+# Wraps -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5])
@@ -107,53 +51,6 @@ def test_wraps_count_and_name_nobody(hotline: Hotline, tmp_path: Path, number: i
     after = {key for key in hotline.objects() if key.startswith("wraps/")} - before
     assert len(after).bit_count() == 1
     assert all(len(hotline.objects()[key]) == 2048 for key in after)
-
-
-# The revoked recipient -------------------------------------------------------------------------------------
-
-
-def test_a_revoked_recipient_cannot_confirm_a_guess(hotline: Hotline, tmp_path: Path) -> None:
-    """He has pepper, keys and the last table, and guesses the next change exactly: nothing public says so."""
-    stays, goes = Machine(hotline, tmp_path / "stays"), Machine(hotline, tmp_path / "goes")
-    for machine, name in ((stays, "stays"), (goes, "goes")):
-        hotline.roster.admit("urls.match", name, machine.key.public(), now=NOW)
-    hotline.publish(FORMS)
-    stays.synced()
-    goes.synced()
-    hotline.roster.revoke("urls.match", "goes", now=NOW)
-    added, removed = "new.example/guessed", FORMS[0]
-    hotline.publish([*FORMS[1:], added])
-    goes.refused(NotEntitledError)
-
-    table = _table(goes)
-    guessed = _changed(table, _keyer(goes), added, removed)
-    public = b"".join(hotline.objects().values())
-    for salt in (table.salt, bytes(16)):
-        digest = table.at(1, 2, salt, table.counts, guessed).digest()
-        assert digest.encode() not in public
-    # With the salt, which recipients have, the same guess is right: it is the salt that keeps it from him.
-    stays.synced()
-    right = table.at(1, 2, _table(stays).salt, table.counts, guessed).digest()
-    assert right == _held(stays).head.tables["exact"]
-    assert right.encode() in public
-
-
-def test_keys_of_the_past_open_nothing_new(hotline: Hotline, tmp_path: Path) -> None:
-    goes = Machine(hotline, tmp_path / "goes")
-    hotline.roster.admit("urls.match", "goes", goes.key.public(), now=NOW)
-    hotline.publish(FORMS)
-    goes.synced()
-    before = set(hotline.objects())
-    hotline.roster.revoke("urls.match", "goes", now=NOW)
-    hotline.publish(FORMS[1:])
-    new = {key: data for key, data in hotline.objects().items() if key not in before}
-    assert not [key for key in new if key.startswith("wraps/")], "nobody is left to wrap for"
-    for key, data in new.items():
-        if key.startswith("targets/urls.match/"):
-            assert parse_header(data)[0].epoch == 2
-
-
-# Wraps -----------------------------------------------------------------------------------------------------
 
 
 def _name(hotline: Hotline, machine: Machine) -> str:
@@ -196,20 +93,52 @@ def _wrong_pepper(hotline: Hotline, to: PublicKey) -> bytes:
     return seal_wrap(epoch, Secrets(contents.key, b"P" * 32, contents.seed), to)
 
 
+def _wrong_epoch_key(hotline: Hotline, to: PublicKey) -> bytes:
+    epoch, contents = _secrets(hotline)
+    return seal_wrap(epoch, Secrets(b"K" * 32, contents.pepper, contents.seed), to)
+
+
+def _other_generation(hotline: Hotline, to: PublicKey) -> bytes:
+    epoch, contents = _secrets(hotline)
+    return seal_wrap(Epoch(epoch.uid, epoch.stream, epoch.generation + 1, epoch.number), contents, to)
+
+
+def _flipped(at: int) -> Callable[[Hotline, PublicKey], bytes]:
+    def forge(hotline: Hotline, to: PublicKey) -> bytes:
+        data = bytearray(seal_wrap(*_secrets(hotline), to))
+        data[at] ^= 1
+        return bytes(data)
+
+    return forge
+
+
 def _cut(hotline: Hotline, to: PublicKey) -> bytes:
     return seal_wrap(*_secrets(hotline), to)[:-1]
 
 
+def _padded(hotline: Hotline, to: PublicKey) -> bytes:
+    """All that was committed, and something hidden in the padding."""
+    epoch, contents = _secrets(hotline)
+    secret = (contents.key + contents.pepper + contents.seed).ljust(2048 - to.suite.overhead - 1, b"\0")
+    return to.seal(secret + b"\1", epoch.context("wrap") + to.suite.ids)
+
+
 @pytest.mark.parametrize(
-    ("forge", "kind"),
+    ("forge", "kind", "says"),
     [
-        (_stranger, TrustError),
-        (_other_edition, TrustError),
-        (_other_epoch, TrustError),
-        (_other_list, TrustError),
-        (_other_key, TrustError),
-        (_wrong_pepper, TrustError),
-        (_cut, FormatError),
+        (_stranger, TrustError, "epoch key is not the one that the head commits to"),
+        (_wrong_epoch_key, TrustError, "epoch key is not the one that the head commits to"),
+        (_wrong_pepper, TrustError, "pepper is not the one that the charter commits to"),
+        (_other_edition, TrustError, "another list, edition or epoch"),
+        (_other_epoch, TrustError, "another list, edition or epoch"),
+        (_other_generation, TrustError, "another list, edition or epoch"),
+        (_other_list, TrustError, "another list, edition or epoch"),
+        (_other_key, TrustError, "sealed to another key"),
+        (_flipped(0), TrustError, "damaged"),
+        (_flipped(1200), TrustError, "damaged"),
+        (_flipped(-1), TrustError, "damaged"),
+        (_cut, FormatError, "a wrap has 2048 bytes, this one 2047"),
+        (_padded, FormatError, "the padding is not zero"),
     ],
 )
 def test_a_wrap_that_is_not_the_publishers(
@@ -217,6 +146,7 @@ def test_a_wrap_that_is_not_the_publishers(
     machine: Machine,
     forge: Callable[[Hotline, PublicKey], bytes],
     kind: type[VallumError],
+    says: str,
 ) -> None:
     """Refused with what is wrong and whom to call; nothing of it is stored; the last good list stays."""
     hotline.roster.rotate("urls", now=NOW)
@@ -224,11 +154,60 @@ def test_a_wrap_that_is_not_the_publishers(
     machine.swapped[_name(hotline, machine)] = forge(hotline, machine.key.public())
     before = {path for path in machine.files() if "/keys/" in path}
     error = machine.refused(kind)
-    if kind is TrustError:
-        assert "call the publisher" in error.hint
+    assert says in str(error)
+    assert "call " in error.hint
+    assert "Example Hotline" in error.hint
+    with vallum.open(machine.config.state) as lists:
+        assert lists.match_url(FORMS[0]), "the last good list stays in force"
     assert {path for path in machine.files() if "/keys/" in path} == before
     machine.swapped.clear()
     assert machine.synced() == 2
+
+
+def test_a_publisher_that_gives_two_recipients_different_secrets(hotline: Hotline, tmp_path: Path) -> None:
+    """One shall be blinded by a pepper that matches nothing, another be read apart by a key of his own."""
+    honest, blinded, apart = (Machine(hotline, tmp_path / name) for name in ("honest", "blinded", "apart"))
+    for machine in (honest, blinded, apart):
+        name = machine.config.state.parent.name
+        hotline.roster.admit("urls.match", name, machine.key.public(), now=NOW)
+    hotline.publish(FORMS)
+    for machine in (honest, blinded, apart):
+        machine.synced()
+    hotline.roster.rotate("urls", now=NOW)
+    hotline.publish(FORMS[1:])
+    blinded.swapped[_name(hotline, blinded)] = _wrong_pepper(hotline, blinded.key.public())
+    apart.swapped[_name(hotline, apart)] = _wrong_epoch_key(hotline, apart.key.public())
+    assert honest.synced() == 2
+    for machine in (blinded, apart):
+        error = machine.refused(TrustError)
+        assert "what he sealed for this key is not what other recipients have" in error.hint
+        assert "Example Hotline" in error.hint
+        with vallum.open(machine.config.state) as lists:
+            assert lists.match_url(FORMS[0])
+
+
+def test_another_recipients_key_gets_nothing(hotline: Hotline, machine: Machine) -> None:
+    """The wrong key file in the configuration: told which line to send to whom; the last good list stays."""
+    other = generate()
+    [source] = machine.config.sources
+    assert source.recipient is not None
+    source.recipient.unlink()
+    write_key(source.recipient, other)
+    hotline.roster.rotate("urls", now=NOW)
+    hotline.publish(FORMS[1:])
+    error = machine.refused(NotEntitledError)
+    assert other.public().line() in error.hint
+    assert other.public().fingerprint() in error.hint
+    assert "Example Hotline" in error.hint
+    with vallum.open(machine.config.state) as lists:
+        assert lists.match_url(FORMS[0])
+
+
+def test_a_key_of_the_other_edition_gets_nothing(hotline: Hotline, machine: Machine, tmp_path: Path) -> None:
+    """Who may read ``match`` follows ``full`` with the same key."""
+    greedy = Machine(hotline, tmp_path / "greedy", "urls.full", key=machine.key)
+    error = greedy.refused(NotEntitledError)
+    assert machine.key.public().line() in error.hint
 
 
 def test_commitments_in_the_head_are_those_of_the_keys(hotline: Hotline, machine: Machine) -> None:
@@ -238,20 +217,3 @@ def test_commitments_in_the_head_are_those_of_the_keys(hotline: Hotline, machine
 
 def _held(machine: Machine) -> StreamState:
     return read_current(machine.config.state).sources["hotline"].streams["urls.match"]
-
-
-def _keyer(machine: Machine) -> Keyer:
-    charter = _held(machine).charter
-    return Keyer(read_pepper(machine.config.state, "hotline", "urls.match", charter), charter.host_bits)
-
-
-def _table(machine: Machine) -> Table:
-    path = _held(machine).files("hotline", "urls.match")["exact"]
-    return parse_table((machine.config.state / path).read_bytes())
-
-
-def _changed(table: Table, keyer: Keyer, added: str, removed: str) -> Rows:
-    """The rows after one has come and one has gone."""
-    labels = {key: table.rows.labels(at) for at, key in enumerate(table.rows.keys())}
-    labels[keyer.url_key(Scope.URL, added)] = labels.pop(keyer.url_key(Scope.URL, removed))
-    return Rows.build(list(labels), list(labels.values()), None)
