@@ -198,9 +198,7 @@ def open_generation(connection: Connection, info: ListInfo, above: int = 0) -> i
         ),
         {"list": info.id},
     )
-    connection.execute(
-        update(lists).where(lists.c.id == info.id).values(generation=generation, version=0)
-    )
+    connection.execute(update(lists).where(lists.c.id == info.id).values(generation=generation, version=0))
     return generation
 
 
