@@ -6,6 +6,8 @@ by whoever reads.
 
 from __future__ import annotations
 
+from array import array
+
 from vallum.errors import FormatError
 from vallum.expression import TAGS, Keyer, Tag
 from vallum.format import limits
@@ -15,20 +17,23 @@ from vallum.format.rows import Rows, Unordered
 _LAYER = "run.digests"
 _HEAD = 8
 """Leading bytes of a digest that are delta-coded."""
+_PLACE = 4
 
 
 def encode_digests(rows: Rows) -> tuple[list[int], list[object]]:
     """Write the rows' values; return their label ids in that order, and the columns of format.md §4.4.3."""
-    per_tag: dict[int, list[tuple[bytes, int]]] = {}
+    per_tag: dict[int, list[bytes]] = {}
     for at, value in enumerate(rows.iter_values()):
-        per_tag.setdefault(value[0], []).append((value[1:], rows.label_ids[at]))
+        # One object a row, which sorts as its digest does; the place behind it finds the label id again.
+        per_tag.setdefault(value[0], []).append(value[1:] + at.to_bytes(_PLACE))
     groups: list[list[object]] = []
     ids: list[int] = []
-    for code in sorted(per_tag):
-        digests = sorted(per_tag[code])
-        heads = encode_u64([int.from_bytes(digest[:_HEAD]) for digest, _ in digests])
-        groups.append([code, heads, b"".join(digest[_HEAD:] for digest, _ in digests)])
-        ids.extend(label for _, label in digests)
+    for code, records in sorted(per_tag.items()):
+        records.sort()
+        heads = array("Q", b"".join([record[:_HEAD] for record in records]))
+        heads.byteswap()
+        groups.append([code, encode_u64(heads), b"".join([record[_HEAD:-_PLACE] for record in records])])
+        ids.extend(rows.label_ids[int.from_bytes(record[-_PLACE:])] for record in records)
     return ids, [groups]
 
 
