@@ -194,7 +194,6 @@ class Workspace:
             make_folder(self.folder / FORMER_ROOTS, 0o700)
             write_durable(self.folder / FORMER_ROOTS / f"{number}.json", [root])
         write_durable(self.folder / ROOT_FILE, [data])
-        self.end_root()
 
     def begun_root(self) -> bytes | None:
         """A root that was signed and perhaps not published: one number is never signed twice."""
@@ -203,7 +202,7 @@ class Workspace:
             return path.read_bytes() if path.exists() else None
 
     def begin_root(self, data: bytes) -> None:
-        """Keep a signed root before it is published; :meth:`save_root` or :meth:`end_root` ends that."""
+        """Keep a signed root before it is published; :meth:`end_root` ends that."""
         write_durable(self.folder / BEGUN_ROOT, [data])
 
     def end_root(self) -> None:

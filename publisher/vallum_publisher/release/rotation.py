@@ -134,8 +134,9 @@ class Rotation:
             data = workspace.keyring.sign(Metadata(root), "root", *role_keys(root, "root"))
             open_role(root, "root", data, Root)
             workspace.begin_root(data)
-            self._upload_root(root.version, data)
+            # Before it is in the store: nothing there would lead from the old one to it.
             publisher.trust(data)
+            self._upload_root(root.version, data)
             self._commit([], {}, now)
             self.forget()
             self._record(GROUPS["offline"], added, gone, root.version, now, reason=reason)
@@ -299,16 +300,13 @@ class Rotation:
     def _finish(self, begun: bytes, now: datetime) -> Changed | None:
         """Finish what an earlier command began; ``None`` if there was nothing left to do."""
         version = Metadata[Root].from_bytes(begun).signed.version
-        if self._publisher.repository.follows(begun):
-            if self._publisher.repository.tip().root.version > version:
-                self._workspace.end_root()
-                return None
-            self._upload_root(version, begun)
-        else:
-            self._upload_root(version, begun)
+        if not self._publisher.repository.follows(begun):
             self._publisher.trust(begun)
+        if self._publisher.repository.tip().root.version > version:
+            self._workspace.end_root()
+            return None
+        self._upload_root(version, begun)
         self._commit([], {}, now)
-        self._workspace.end_root()
         removed = self.forget()
         self._record([], [], list(removed), version, now)
         return Changed(version, (), (), removed, finished=True)
@@ -334,6 +332,7 @@ class Rotation:
             repository = publisher.repository
             if repository.root_bytes != self._workspace.root_bytes():
                 self._workspace.save_root(repository.root_bytes, repository.former_bytes)
+            self._workspace.end_root()
             return
         raise BusyError("other publishers were faster each time", hint="run it again")
 
