@@ -9,7 +9,7 @@ import mmap
 from hashlib import sha256
 from pathlib import Path
 
-from vallum.errors import FormatError, StateError, StorageError
+from vallum.errors import StateError, StorageError
 from vallum.format.table import Table, parse_table
 
 _HINT = "run `vallum sync`: it fetches the list anew"
@@ -27,19 +27,6 @@ def open_table(path: Path, digest: str) -> Table:
     if sha256(view).hexdigest() != digest:
         raise StateError(f"{path}: not the table that was signed", hint=_HINT)
     return parse_table(view)
-
-
-def count_rows(path: Path) -> int:
-    """Rows of a table file by its header, without hashing it.
-
-    Raises:
-        StorageError: it cannot be read, is empty, or is not there.
-        StateError: it is damaged.
-    """
-    try:
-        return len(parse_table(_map(path)).rows)
-    except FormatError as error:
-        raise StateError(f"{path}: damaged: {error}", hint=_HINT) from None
 
 
 def _map(path: Path) -> memoryview[int]:

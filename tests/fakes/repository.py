@@ -335,10 +335,14 @@ class Repository:
         for name in sorted(self.objects, key="metadata/timestamp.json".__eq__):
             data = self.objects[name]
             path = folder / name
+            if path.exists() and path.read_bytes() == data:
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
             if self.wire_size(name) != len(data):
                 path.with_name(path.name + PACKED).write_bytes(self.packed(name))
+            beside = path.with_name(f".{path.name}")
+            beside.write_bytes(data)
+            beside.rename(path)
 
     def config(self, folder: Path, *streams: str, name: str = "hotline") -> Config:
         """A client's configuration in ``folder``; of all lists unless some are named."""

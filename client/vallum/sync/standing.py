@@ -12,7 +12,7 @@ from vallum.format.head import format_time, stale_after
 from vallum.state import SourceState, StreamState, read_current
 from vallum.sync.freshness import Freshness, freshness, half_spent
 from vallum.sync.quarantine import Quarantine, Quarantined
-from vallum.tablefile import count_rows
+from vallum.tablefile import open_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,11 @@ def read_standing(config: Config, now: datetime) -> Standing:
                 stream,
                 state,
                 about,
-                sum(count_rows(config.state / path) for path in state.files(source, stream).values()),
+                # Hashed, as by every reader that opens it: what is damaged must not be called fresh.
+                sum(
+                    len(open_table(config.state / path, state.head.tables[name]).rows)
+                    for name, path in state.files(source, stream).items()
+                ),
                 freshness(state, about, now, config.hard_expiry.days),
                 half_spent(state, about, now),
                 Quarantine(config.state, source).find(stream),
