@@ -13,7 +13,7 @@ import pytest
 
 from tests.servers.nginx import StartNginx
 from tests.servers.process import free_ports
-from vallum_publisher.store import METADATA, RUN, TIMESTAMP, WRAP, ObjectStore
+from vallum_publisher.store import METADATA, PACKED_METADATA, RUN, TIMESTAMP, WRAP, ObjectStore
 from vallum_publisher.store.directory import DirectoryStore
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/nginx/mirror.conf"
@@ -63,11 +63,13 @@ def site(tmp_path: Path, start_nginx: StartNginx) -> Site:
 def test_objects_have_the_headers_that_their_kinds_say(site: Site, server: str) -> None:
     port = getattr(site, server)
     site.store.create("metadata/1.root.json", b"{}", METADATA)
+    site.store.create("metadata/2.a.full.json.zst", b"packed", PACKED_METADATA)
     site.store.create("targets/a.full/1.run", b"run", RUN)
     site.store.create("wraps/00ff", b"wrap", WRAP)
     site.store.replace("metadata/timestamp.json", b"{1}", TIMESTAMP, None)
     for key, kind in {
         "metadata/1.root.json": METADATA,
+        "metadata/2.a.full.json.zst": PACKED_METADATA,
         "targets/a.full/1.run": RUN,
         "wraps/00ff": WRAP,
         "metadata/timestamp.json": TIMESTAMP,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import urllib3
 from tests.servers.radosgw import CEPH_USERS
 from tests.servers.s3 import Identity, S3Server
 from vallum.errors import ConfigError
-from vallum_publisher.store import METADATA, RUN, TIMESTAMP, WRAP, ObjectStore
+from vallum_publisher.store import METADATA, PACKED_METADATA, RUN, TIMESTAMP, WRAP, ObjectStore
 
 POLICIES = Path(__file__).parents[2] / "deploy/object-storage"
 BUCKET = "vallum"
@@ -59,6 +60,7 @@ def publish(store: ObjectStore, name: str) -> None:
     store.create(f"targets/a.full/{name}.run", b"run", RUN)
     store.create(f"wraps/{name}", b"wrap", WRAP)
     store.create(f"metadata/{name}.snapshot.json", b"{}", METADATA)
+    store.create(f"metadata/{name}.snapshot.json.zst", b"packed", PACKED_METADATA)
     stored = store.get(HEAD)
     store.replace(HEAD, name.encode(), TIMESTAMP, None if stored is None else stored.tag)
     assert f"targets/a.full/{name}.run" in [found.key for found in store.list("targets/")]
@@ -143,3 +145,20 @@ def test_aws_allows_what_was_proved_on_ceph_and_demands_conditions_on_top() -> N
     assert [(extra["Effect"], extra["Action"]) for extra in aws[len(ceph) :]] == [
         ("Deny", ["s3:PutObject"])
     ] * 2
+
+
+def test_on_aws_nothing_but_the_timestamp_may_be_overwritten() -> None:
+    once, swapped = read("aws-bucket-policy.json")["Statement"][-2:]
+
+    def covers(statement: Any, key: str) -> bool:
+        return any(fnmatchcase(f"arn:aws:s3:::{BUCKET}/{key}", pattern) for pattern in statement["Resource"])
+
+    for key in (
+        *("metadata/1.root.json", "metadata/7.urls.full.json", "metadata/7.urls.full.json.zst"),
+        *("metadata/8.snapshot.json", "metadata/8.snapshot.json.zst", "wraps/00ff"),
+        f"targets/urls.full/{'0' * 64}.1-1-0-1.run",
+    ):
+        assert covers(once, key)
+        assert not covers(swapped, key)
+    assert covers(swapped, HEAD)
+    assert not covers(once, HEAD)

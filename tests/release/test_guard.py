@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.release.scenes import NOW, URLS, fill, listed_values, publisher, read_tables, url
-from vallum.errors import ConfigError, GuardError, StateError
+from vallum.errors import ConfigError, GuardError, StateError, StorageError
 from vallum.expression import Scope
 from vallum_publisher.release.publisher import Publisher
-from vallum_publisher.workspace import open_workspace
+from vallum_publisher.workspace import Workspace, open_workspace
 
 DAY = timedelta(days=1)
 PAGES = [url(f"bad{number}.example/") for number in range(400)]
@@ -148,3 +149,49 @@ def test_a_new_generation_that_is_stopped_anywhere(
     assert found is not None
     assert (found[0].generation, found[0].version) == (2, 1)
     urls.verify()
+
+
+def with_never_block(scene: Publisher, text: str) -> Publisher:
+    """The same publisher with a never-block list."""
+    (scene.workspace.folder / "never-block.txt").write_text(text)
+    workspace = Workspace(
+        scene.workspace.folder,
+        replace(scene.workspace.settings, never_block="never-block.txt"),
+        lambda name: name,
+    )
+    return Publisher(workspace, catalog=scene.catalog, store=scene.store)
+
+
+def test_names_that_no_list_may_cover(urls: Publisher) -> None:
+    careful = with_never_block(urls, "# ours\nwww.emergency.example\n")
+    fill(careful.catalog, "urls", [*PAGES, url("emergency.example", scope=Scope.DOMAIN)])
+    refused(careful, "domain rows cover names on the never-block list")
+    fill(careful.catalog, "urls", [*PAGES, url("www.emergency.example/page")])
+    assert careful.publish("urls", now=NOW).version == 2
+
+
+def test_a_never_block_list_younger_than_what_is_public(urls: Publisher) -> None:
+    """The name is thought of when its row is out already: nothing is left to publish, and yet it is said."""
+    wide = url("www.emergency.example", scope=Scope.HOST)
+    fill(urls.catalog, "urls", [*PAGES, wide])
+    urls.publish("urls", now=NOW)
+    assert urls.status(now=NOW).lists[0].problem == ""
+    careful = with_never_block(urls, "www.emergency.example\n")
+    assert "never-block" in careful.status(now=NOW).lists[0].problem
+    with pytest.raises(GuardError, match=r"version 2 is public: 1 of its rows cover names") as raised:
+        careful.publish("urls", now=NOW)
+    assert "emergency" not in str(raised.value)
+    fill(careful.catalog, "urls", PAGES)
+    assert careful.publish("urls", now=NOW).version == 3
+    assert careful.publish("urls", now=NOW).versions == ()
+    assert careful.status(now=NOW).lists[0].problem == ""
+
+
+@pytest.mark.parametrize("text", ["www.emergency.example\n*.example\n", "a.example/x\n", None])
+def test_a_broken_never_block_list_does_not_go_unnoticed(urls: Publisher, text: str | None) -> None:
+    careful = with_never_block(urls, text or "")
+    if text is None:
+        (urls.workspace.folder / "never-block.txt").unlink()
+    for ask in (lambda: careful.publish("urls", now=NOW), lambda: careful.status(now=NOW)):
+        with pytest.raises((ConfigError, StorageError), match=r"never-block\.txt"):
+            ask()

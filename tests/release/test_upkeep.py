@@ -10,11 +10,12 @@ import pytest
 from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import HASHES, NOW, URLS, digest, fill, publisher, url
-from vallum.errors import ConfigError, StateError, VallumError
+from vallum.errors import ConfigError, DataError, StateError, VallumError
 from vallum.format.columns import compress
 from vallum.invitation import parse_invitation
 from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.publisher import Publisher
+from vallum_publisher.release.readback import check_published
 from vallum_publisher.store import RUN
 from vallum_publisher.workspace import Workspace
 
@@ -246,11 +247,15 @@ def test_verify_refuses_packed_metadata_that_says_something_else(scene: Publishe
     scene.create_list(URLS, now=NOW)
     fill(scene.catalog, "urls", [url("a.example/1")])
     scene.publish("urls", now=NOW)
+    held = public_head(scene.repository, scene.repository.tip(), "urls.full")
+    assert held is not None
     objects = _memory(scene)._objects
     key = "metadata/2.urls.full.json.zst"
     objects[key] = replace(objects[key], data=compress(b"{}", 3))
-    with pytest.raises(VallumError):
+    with pytest.raises(DataError, match="not what the plain file says"):
         scene.verify()
+    with pytest.raises(DataError, match="not what the plain file says"):
+        check_published(scene.store, scene.repository.root_bytes, {"urls.full": held.head})
     del objects[key]
     scene.verify()  # without a twin the plain file serves everybody
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import md5
 
 import pytest
 
 from tests.servers.faulty_proxy import FaultyProxy, Spoil, faulty_proxy
-from tests.servers.s3 import S3Server
+from tests.servers.process import free_ports
+from tests.servers.s3 import Identity, S3Server
 from vallum.errors import FetchError
 from vallum_publisher.errors import ConflictError
-from vallum_publisher.store import METADATA, ROOT, RUN, TIMESTAMP, WRAP, Kind, ObjectStore
+from vallum_publisher.store import METADATA, RUN, TIMESTAMP, Kind, ObjectStore
+from vallum_publisher.store.kinds import KINDS, PROBE
 from vallum_publisher.store.s3 import Patience, S3Store
 
 HEAD = "metadata/timestamp.json"
@@ -118,7 +122,30 @@ def test_a_server_that_compares_etags_without_quotes_is_served_without(radosgw: 
         assert line.proxy.conditions == [tag]
 
 
-@pytest.mark.parametrize("kind", [TIMESTAMP, ROOT, METADATA, RUN, WRAP], ids=lambda kind: kind.name)
+def test_pauses_grow_within_bounds_and_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    (port,) = free_ports(1)
+    nowhere = S3Server("nowhere", f"http://127.0.0.1:{port}", Identity("key", "value"))
+    store = nowhere.store("bucket", patience=Patience(attempts=12, first_pause=0.2, longest_pause=5))
+    with pytest.raises(FetchError, match="12 attempts"):
+        store.get(HEAD)
+    assert len(pauses) == 11
+    assert all(0 <= pause <= min(5, 0.2 * 2**at) for at, pause in enumerate(pauses))
+    assert len(set(pauses)) == len(pauses)  # publishers that met once do not meet again
+
+
+def test_a_large_run_is_one_put_and_no_multi_part_upload(line: Line) -> None:
+    """Beyond the 8 MiB from which boto3's own transfers cut: parts are not conditional everywhere."""
+    data = secrets.token_bytes(20 << 20)
+    line.good.create("targets/a/large.run", data, RUN)
+    stored = line.good.get("targets/a/large.run")
+    assert stored is not None
+    assert stored.data == data
+    assert stored.tag == f'"{md5(data, usedforsecurity=False).hexdigest()}"'  # that of parts has a dash
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not PROBE], ids=lambda kind: kind.name)
 def test_objects_carry_the_headers_of_their_kind(s3_server: S3Server, kind: Kind) -> None:
     prefix = uuid.uuid4().hex
     store = s3_server.store("contract", prefix)
