@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,9 @@ def test_keys_come_and_go(scene: Scene) -> None:
 
 def test_renewing_before_it_expires(scene: Scene) -> None:
     later = NOW.replace(year=NOW.year + 1)
+    for days, due in ((300, set()), (306, {"root", "targets"})):
+        found = scene.publisher.status(now=NOW + timedelta(days=days)).roles
+        assert {role.role for role in found if role.due and role.role in ("root", "targets")} == due
     scene.rotation().renew(["offline"], now=later)
     tip = scene.publisher.repository.tip()
     assert tip.root.version == 2

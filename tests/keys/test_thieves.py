@@ -37,6 +37,8 @@ def test_a_thief_of_the_online_key_who_jumped_is_shaken_off(scene: Scene) -> Non
         with pytest.raises(TrustError, match="somebody else signs") as refused:
             act()
         assert "keys rotate online" in refused.value.hint
+    jumped = {role.role for role in scene.publisher.status(now=NOW).roles if role.jumped}
+    assert jumped == {"timestamp", "snapshot"}
     mine = thief.timestamp()
     scene.rotation().rotate(["online"], ONE, now=NOW)
     assert scene.publisher.repository.tip().number("timestamp") < 100

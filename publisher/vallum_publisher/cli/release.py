@@ -128,10 +128,16 @@ def status(home: Path, as_json: bool) -> int:
                 note(f"warning: {each.name}: {each.problem}")
             if each.under_way is not None:
                 note(f"warning: {each.name}: version {each.under_way} is under way; run publish again")
-        if any(role.due for role in found.roles):
+        for role in found.roles:
+            if role.jumped:
+                note(f"warning: {role.role}: no honest number; a key was stolen (deploy/runbooks)")
+        due = {role.role for role in found.roles if role.due}
+        if due - {"root", "targets"}:
             note("something is due to be signed again: run `vallum-publisher refresh`")
-    good = not any(role.due for role in found.roles) and not any(each.problem for each in found.lists)
-    return OK if good else NO
+        if due & {"root", "targets"}:
+            note("root or targets expires soon: bring the offline keys and run `vallum-publisher keys renew`")
+    good = not any(role.due or role.jumped for role in found.roles)
+    return OK if good and not any(each.problem for each in found.lists) else NO
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher verify")

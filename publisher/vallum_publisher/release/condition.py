@@ -13,8 +13,8 @@ from vallum_publisher.catalog import Catalog, ListInfo
 from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.agreement import public_head, public_heads, public_version
 from vallum_publisher.release.judgement import check_in_force
-from vallum_publisher.release.renewal import head_is_due, snapshot_is_due, timestamp_is_due
-from vallum_publisher.release.repository import Repository, Tip
+from vallum_publisher.release.renewal import head_is_due, offline_is_due, snapshot_is_due, timestamp_is_due
+from vallum_publisher.release.repository import LARGEST_NUMBER, Repository, Tip
 from vallum_publisher.release.version import streams_of
 from vallum_publisher.workspace import Lifetimes
 
@@ -27,6 +27,11 @@ class RoleCondition:
     number: int
     expires: datetime
     due: bool
+
+    @property
+    def jumped(self) -> bool:
+        """Whether no honest publisher can have come to such a number."""
+        return self.number > LARGEST_NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +90,16 @@ def read_condition(
         UnavailableError: store or catalog do not answer.
     """
     tip = repository.tip()
-    roles = [RoleCondition("root", tip.root.version, tip.root.expires, due=False)]
+    root_due = offline_is_due(tip.root.expires, lifetimes.of("root"), now)
+    roles = [RoleCondition("root", tip.root.version, tip.root.expires, root_due)]
     if tip.targets and tip.snapshot and tip.timestamp:
         roles += [
-            RoleCondition("targets", tip.targets.version, tip.targets.expires, due=False),
+            RoleCondition(
+                "targets",
+                tip.targets.version,
+                tip.targets.expires,
+                offline_is_due(tip.targets.expires, lifetimes.of("targets"), now),
+            ),
             RoleCondition(
                 "snapshot", tip.snapshot.version, tip.snapshot.expires, snapshot_is_due(tip, lifetimes, now)
             ),

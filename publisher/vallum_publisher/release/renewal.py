@@ -30,6 +30,11 @@ def snapshot_is_due(tip: Tip, lifetimes: Lifetimes, now: datetime) -> bool:
     return tip.snapshot is None or tip.snapshot.expires - now <= lifetimes.of("snapshot") / 2
 
 
+def offline_is_due(expires: datetime, lifetime: timedelta, now: datetime) -> bool:
+    """Say whether root or targets should be renewed: a sixth of their life is left, two months of a year."""
+    return expires - now <= lifetime / 6
+
+
 def head_is_due(held: StreamHead | None, role: Targets, lifetimes: Lifetimes, now: datetime) -> bool:
     """Say whether a list role is to be signed again: for ``as_of``, or before it expires."""
     if role.expires - now <= lifetimes.of("list") / 2:
