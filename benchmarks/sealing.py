@@ -11,12 +11,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from benchmarks.sync_bytes import EDITIONS, LAGS, NAME, Model, recorded
+from benchmarks.sync_feed import History, read_changes
+from benchmarks.sync_figures import EDITIONS, LAGS, NAME
 from vallum.expression import DIGEST_TAGS, Keyer
 from vallum.format.columns import padme
 from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
@@ -28,7 +30,13 @@ from vallum.format.table import SALT_BYTES, build_table
 from vallum.format.wrap import Secrets, cover_wraps, covers_wanted, open_wrap, seal_wrap
 from vallum.path import shortest_path
 from vallum.sync.tables import write_tables
+from vallum_publisher.catalog import ListSpec
+from vallum_publisher.recipients.custody import Member
+from vallum_publisher.recipients.roster import Roster
+from vallum_publisher.release.foundation import init_workspace
+from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.runs import make_run
+from vallum_publisher.workspace import Settings
 
 _T = TypeVar("_T")
 EPOCH, KEY = Epoch(bytes(16), "list.match", 1, 1), b"k" * 32
@@ -56,19 +64,19 @@ def sealed_sizes(size: int) -> tuple[int, int]:
 
 def measure_bytes(feed: Path, versions: int) -> None:
     """Overhead by lag on a recorded feed."""
-    model: Model | None = None
+    history: History | None = None
     seen: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
-    for changes in recorded(feed, versions):
-        if model is None:
-            model = Model("url", [value for value, listed in changes.items() if listed])
+    for changes in read_changes(feed, versions):
+        if history is None:
+            history = History(value for value, listed in changes.items() if listed)
             continue
-        model.step(changes)
-        if model.version <= versions - 150 or model.version % 3:
+        history.step(changes)
+        if history.version <= versions - 150 or history.version % 3:
             continue
         for edition in EDITIONS:
-            sizes = model.ladders[edition].sizes
-            for lag in (lag for lag in LAGS if lag < model.version):
-                way = shortest_path(list(sizes), model.version - lag, model.version, sizes.__getitem__)
+            sizes = history.ladders[edition].sizes
+            for lag in (lag for lag in LAGS if lag < history.version):
+                way = shortest_path(list(sizes), history.version - lag, history.version, sizes.__getitem__)
                 each = [(sizes[run], *sealed_sizes(sizes[run])) for run in way]
                 total = (
                     sum(one[0] for one in each),
@@ -153,6 +161,27 @@ def measure_wraps(recipients: int) -> None:
         )
 
 
+def measure_roster(recipients: int) -> None:
+    """The same through catalog and store: letting them in, changing keys, letting one more in."""
+    now = datetime.now(UTC)
+    with TemporaryDirectory() as folder:
+        workspace = init_workspace(Path(folder) / "publisher", Settings(name="Example Hotline"), now=now)
+        with workspace.open_catalog() as catalog:
+            desk = Publisher(workspace, catalog=catalog, store=workspace.open_store())
+            desk.create_list(ListSpec("urls", "url", publisher="Example Hotline"), now=now)
+            desk.publish("urls", now=now)
+            roster = Roster(desk)
+            members = [Member(f"member {at}", generate().public()) for at in range(recipients + 1)]
+            for what, work in (
+                (f"letting {recipients:,} in", lambda: roster.admit_all("urls.match", members[1:], now=now)),
+                ("a rotation of both editions", lambda: roster.rotate("urls", now=now)),
+                ("letting one more in", lambda: roster.admit_all("urls.match", members[:1], now=now)),
+            ):
+                began = time.process_time()
+                work()
+                print(f"{what}: {time.process_time() - began:.2f} s of CPU")
+
+
 def main() -> None:
     """Print one of the tables."""
     parser = argparse.ArgumentParser(
@@ -170,6 +199,7 @@ def main() -> None:
         measure_time(options.rows)
     else:
         measure_wraps(options.recipients)
+        measure_roster(options.recipients)
 
 
 if __name__ == "__main__":

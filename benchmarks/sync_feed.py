@@ -107,7 +107,7 @@ class History:
 
 def replay(path: Path, versions: int, heads: int) -> Figures:
     """Live through the feed's first ``versions``, and measure at ``heads`` of the last 1,096."""
-    steps = _changes(path, versions)
+    steps = read_changes(path, versions)
     history = History(next(steps))
     first = max(2, versions - 1096)
     chosen = set(random.sample(range(first, versions), min(heads, versions - first)))
@@ -141,7 +141,7 @@ def _look_back(history: History, text: list[int], figures: Figures) -> None:
         figures.add("peer", "match", lag, safe_browsing_bytes(history.prefixes(start), now))
 
 
-def _changes(path: Path, versions: int) -> Iterator[dict[bytes, bool]]:
+def read_changes(path: Path, versions: int) -> Iterator[dict[bytes, bool]]:
     """The versions of a recorded feed that change something."""
     holdings = Holdings()
     for step in read_feed(path, versions):
