@@ -10,10 +10,12 @@ from random import Random
 
 import pytest
 
+from tests.fakes.client import Client
+from tests.fakes.repository import Repository, listed
 from tests.fuzz.run import Outcome, execute, fuzz
 from tests.fuzz.targets import MIB, TARGETS, Target
 from vallum.config import load_config
-from vallum.errors import FormatError
+from vallum.errors import FormatError, TrustError
 from vallum.format import limits
 from vallum.format.run import parse_header
 
@@ -68,6 +70,21 @@ def test_found_a_configuration_that_set_64_mib_aside(tmp_path: Path, traced: Non
     tracemalloc.reset_peak()
     config.digest()
     assert tracemalloc.get_traced_memory()[1] < 4 * MIB
+
+
+def test_found_a_role_that_names_a_key_that_is_not_there(tmp_path: Path) -> None:
+    """python-tuf passes over it; reading the keys' values was an unforeseen KeyError."""
+    repository = Repository()
+    repository.create("urls")
+    repository.release("urls", listed("bad.example/a"))
+    client = Client(repository, tmp_path)
+    client.synced()
+    delegations = repository.targets.signed.delegations
+    assert delegations is not None
+    assert delegations.roles is not None
+    delegations.roles["urls.full"].keyids.append("0" * 64)
+    repository.publish()
+    assert "not there" in str(client.refused(TrustError))
 
 
 def test_found_half_a_character_in_an_allowance(tmp_path: Path) -> None:

@@ -137,7 +137,10 @@ def _is_stream(name: str) -> bool:
 
 def _distinct(name: str, keyids: Iterable[str], keys: Mapping[str, Key]) -> set[bytes]:
     """Return a role's key values; TUF counts one value under two ids as two (client.md §3.4)."""
-    values = [key_value(keys[keyid]) for keyid in keyids]
+    named = list(keyids)
+    if not keys.keys() >= set(named):
+        raise TrustError(f"the role {name} names a key that is not there", hint="call the publisher")
+    values = [key_value(keys[keyid]) for keyid in named]
     if len(set(values)) != len(values):
         raise TrustError(f"the role {name} has one key under two names", hint="call the publisher")
     return set(values)
