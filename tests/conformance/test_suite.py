@@ -23,7 +23,7 @@ CLIENT = Path(__file__).with_name("client")
 
 
 def test_every_test_of_the_suite_passes() -> None:
-    """Rollbacks, freezes, thresholds, rotations, delegations, quoting: as the TUF project asks of any client."""
+    """Rollback, freeze, thresholds, rotations, delegations: as the TUF project asks of any client."""
     if SUITE not in os.environ:
         pytest.skip(f"{SUITE} names no checkout of theupdateframework/tuf-conformance (see .ci/run)")
     suite = Path(os.environ[SUITE])

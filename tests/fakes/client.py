@@ -45,10 +45,10 @@ class Client:
         assert report.ok, report.errors()
         return report.sources[0].streams[0]
 
-    def refused(self, kind: type[VallumError]) -> VallumError:
+    def refused(self, kind: type[VallumError], now: datetime | None = None) -> VallumError:
         """Sync, which must fail in one way only, and leave what is in force as it was."""
         before = self.in_force()
-        report = self.sync()
+        report = self.sync(now)
         [(_, error)] = report.errors()
         assert type(error) is kind, f"{type(error).__name__}: {error}"
         assert self.in_force() == before

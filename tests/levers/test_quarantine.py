@@ -177,6 +177,40 @@ def test_never_block(repository: Repository, client: Client, tmp_path: Path) -> 
     assert client.synced().after == 2
 
 
+def test_a_name_that_is_named_too_late(repository: Repository, client: Client, tmp_path: Path) -> None:
+    """The operator puts a name on his list that a version in force covers: it is said at once, and each time.
+
+    Nothing better is there to put in its place, so it stays; his `allow` takes the row out within a second.
+    """
+    repository.release("urls", {**listed(*PAGES), **listed("bank.example", scope=Scope.DOMAIN)})
+    client.synced()
+    names = tmp_path / "never.txt"
+    names.write_text("www.bank.example\n")
+    client.config = replace(client.config, never_block=names)
+    for hours in (0, 0, 2):
+        error = client.refused(GuardError, repository.now + timedelta(hours=hours))
+        assert "never-block" in str(error)
+        assert "bank" not in str(error)
+        assert "allow add" in error.hint
+        assert client.in_force()["hotline/urls.full"][1] == 2
+    repository.release("urls", listed(*PAGES))
+    assert client.synced().after == 3
+
+
+def test_a_never_block_file_that_breaks_is_noticed(client: Client, tmp_path: Path) -> None:
+    """A file is emptied by a bad deployment, or gone: without any new version the next sync says so."""
+    names = tmp_path / "never.txt"
+    names.write_text("www.bank.example\n")
+    client.config = replace(client.config, never_block=names)
+    client.synced()
+    for damage in (b"\xff\xfe", b"https://www.bank.example/\n", None):
+        names.unlink() if damage is None else names.write_bytes(damage)
+        for _ in range(2):
+            client.refused(ConfigError)
+    names.write_text("www.bank.example\n")
+    client.synced()
+
+
 def test_a_never_block_file_that_cannot_be_meant(
     client: Client, repository: Repository, tmp_path: Path
 ) -> None:

@@ -68,9 +68,8 @@ class SourceSync:
         return timestamp is None or sha256(timestamp).hexdigest() == held.timestamp_sha256
 
     def _unchanged(self) -> tuple[StreamReport, ...]:
-        return tuple(
-            self._still(name, self._errand.streams.get(name)) for name in self._errand.source.streams
-        )
+        streams = self._errand.streams
+        return tuple(self._still(name, streams.get(name)) for name in self._errand.source.streams)
 
     def _still(self, name: str, state: StreamState | None) -> StreamReport:
         """Report a list of which nothing new was heard; an alarm goes on."""

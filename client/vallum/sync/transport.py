@@ -173,7 +173,8 @@ def _let_go(response: urllib3.BaseHTTPResponse) -> None:
     """Give the connection back, if what comes with a refusal is as short as it should be; else close it."""
     length = response.headers.get("Content-Length", "")
     if response.status == 304 or (length.isdecimal() and len(length) < 6):
-        response.drain_conn()
+        if response.status != 304:  # which has no body
+            response.drain_conn()
         response.release_conn()
     else:
         response.close()
