@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from schemas.vectorsmith import keys, metadata, paths, runs, tables
+from schemas.vectorsmith import decoys, keys, metadata, paths, runs, tables
 
 VECTORS = Path(__file__).parent / "vectors"
 FAMILIES = {
@@ -24,6 +24,7 @@ FAMILIES = {
     "paths": paths.vectors,
     "heads": metadata.heads,
     "charters": metadata.charters,
+    "decoys": decoys.vectors,
 }
 
 

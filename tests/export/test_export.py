@@ -31,7 +31,7 @@ A, B, AI = ("uk-sap:1:A",), ("uk-sap:1:B",), ("ai_generated", "uk-sap:1:A")
 TEST = (Scope.URL, "test.vallum.example/demo", ("test",))
 ENTRIES: list[Entry] = [
     TEST,
-    *((Scope.URL, f"site{at}.example/a/page?id={at}", (A, B, AI)[at % 3]) for at in range(600)),
+    *((Scope.URL, f"site{at}.example/a/page?id={at}", (A, B, AI)[at % 3]) for at in range(300)),
     *((Scope.URL_ANY_QUERY, f"any{at}.example/a/page", A) for at in range(60)),
     *((Scope.PATH_PREFIX, f"path{at}.example/a", B) for at in range(60)),
     *((Scope.HOST, f"www.host{at}.example", A) for at in range(120)),
@@ -131,7 +131,7 @@ def test_digests_of_all_kinds(tmp_path: Path) -> None:
 
 def test_text_of_several_scopes_is_refused(sealed: Path) -> None:
     """A reader of bare lines would take a page for its host, or a host for its domain."""
-    with pytest.raises(InputError, match=r"url \(601\), .*domain \(60\)") as caught:
+    with pytest.raises(InputError, match=r"url \(301\), .*domain \(60\)") as caught:
         exported(sealed, "text")
     assert "--scope" in caught.value.hint
 
@@ -287,11 +287,11 @@ def test_without_the_seed_nothing_is_exported(tmp_path: Path) -> None:
 def test_what_the_operator_allows_is_left_out(tmp_path: Path, allowed: str, gone: set[str]) -> None:
     """Also an entry that reaches further than what is allowed: a line knows no exceptions."""
     write_sealed(tmp_path, {"urls": TABLE})
-    before = set(rows(tmp_path))
+    before = set(exported(tmp_path, "csv").decode().splitlines())
     _allow(tmp_path, allowed)
-    assert {row.value for row in before - set(rows(tmp_path))} == gone
     export = open_export(tmp_path, "csv")
-    list(export.blocks())
+    after = set(b"".join(export.blocks()).decode().splitlines())
+    assert {line.split(",")[4] for line in before - after} == gone
     assert export.done().left_out == len(gone)
 
 
@@ -409,7 +409,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
         return ((Scope.URL, f"h{at}.example/{'x' * 60}", A) for at in range(number))
 
     peaks = []
-    for number in (3_000, 9_000):
+    for number in (2_100, 6_300):
         folder = tmp_path / str(number)
         folder.mkdir()
         write_state(folder, {"urls": url_table(entries(number))})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 import zstandard
 
 from schemas.build_vectors import FAMILIES, VECTORS, build
+from schemas.vectorsmith.decoys import wanted
 from vallum.errors import FormatError, InputError, StateError, TrustError, VallumError
 from vallum.expression import DIGEST_TAGS, TAGS, Keyer, Scope, host_of, parse_digest
 from vallum.format.charter import check_unchanged, format_charter, parse_charter
+from vallum.format.decoys import decoys_for
 from vallum.format.head import RunRef, format_head, format_time, parse_head, stale_after
 from vallum.format.run import apply_run, format_body, parse_run
 from vallum.format.section import Codec
@@ -123,8 +126,17 @@ def charter(given: Case) -> Case:
     return {"public": parsed.pepper is None, "uid": parsed.uid.hex()}
 
 
+def decoys(given: Case) -> Case:
+    rows = {(code, tuple(labels)): count for code, labels, count in given["rows"]}
+    made = decoys_for(
+        bytes.fromhex(given["seed"]), bytes.fromhex(given["uid"]), rows,
+        partial(wanted, given["tags"], given["label"]),
+    )  # fmt: skip
+    return {"decoys": [[decoy.tag.code, decoy.text, list(decoy.labels)] for decoy in made]}
+
+
 LAYERS: dict[str, Callable[[Case], Case]] = {
-    "key": key, "run": run, "table": table, "path": path, "head": head, "charter": charter
+    "key": key, "run": run, "table": table, "path": path, "head": head, "charter": charter, "decoys": decoys
 }  # fmt: skip
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+from hashlib import shake_256
 
+import msgpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +114,45 @@ def test_a_part_holds_what_the_whole_has_of_it(
         assert mine[: len(held)] == held[: len(mine)]
         if not label:
             assert len(held) <= len(mine) + 1
+
+
+@given(_strata, st.binary(min_size=32, max_size=32))
+@settings(max_examples=20, deadline=None)
+def test_they_are_what_the_page_says(rows: dict[tuple[int, LabelSet], int], seed: bytes) -> None:
+    """format.md §8.6, read word by word; no line in common with the code."""
+    assert [(one.tag.code, one.text, one.labels) for one in decoys_for(seed, UID, rows)] == list(
+        _by_the_page(seed, rows)
+    )
+
+
+def _by_the_page(seed: bytes, rows: dict[tuple[int, LabelSet], int]) -> Iterator[tuple[int, str, LabelSet]]:
+    counts = {tag: sum(count for (code, _), count in rows.items() if code == tag) for tag, _ in rows}
+    total = sum(counts.values())
+    given = []
+    for k in range(128):
+        below = 0
+        for tag in sorted(counts):
+            below += counts[tag]
+            if Fraction(2 * k + 1, 256) * total < below:
+                given.append(tag)
+                break
+    for tag in sorted(counts):
+        sets = [labels for (code, labels), count in sorted(rows.items()) if code == tag for _ in range(count)]
+        for n in range(given.count(tag)):
+            kind = TAGS[tag].signal if TAGS[tag].scope is None else f"url|{TAGS[tag].scope}"
+            d = shake_256(msgpack.packb(["decoy", seed, UID, kind, n], use_bin_type=True)).digest(260)
+            labels = sets[int.from_bytes(d[:4], "big") * len(sets) // 2**32]
+            if kind in ("sha256", "sha1", "md5"):
+                yield tag, d[4 : 4 + TAGS[tag].size].hex(), labels
+                continue
+            host = ""
+            for at in range(8 + d[4] % 3):
+                host += "bcdfghjklmnprstvwxyz"[d[6 + at] % 20] + "aeiou"[d[16 + at] % 5]
+            host += "." + ["com", "net", "org", "info"][d[5] % 4]
+            words = ["img", "gallery", "view", "files", "media", "thumbs", "archive", "post"]
+            endings = [".html", ".jpg", ".php", "", "", "/", ".mp4", ".zip"]
+            page = f"/{words[d[26] % 8]}/{d[28:34].hex()}{endings[d[27] % 8]}"
+            yield tag, host if tag in (4, 5) else host + page, labels
 
 
 def test_few_decoys_change_when_the_list_does() -> None:
