@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, Root
 
+from tests.cli.said import everything
 from tests.fakes.faulty_store import Fault, FaultyStore, Killed
 from tests.keys.scenes import STREAM, Scene, follow
 from tests.release.scenes import NOW, publisher
@@ -79,11 +80,12 @@ def test_below_the_threshold_nothing_is_changed(scene: Scene) -> None:
     folder = scene.publisher.workspace.folder
     for number in (2, 3):
         (folder / f"keys/root-{number}.pem").unlink()
-    objects = dict(scene.store._objects)
+    objects, files = dict(scene.store._objects), everything(folder)
     for change in (["offline"], ["online"], ["urls"], ["root"]):
         with pytest.raises(VallumError):
             scene.rotation().rotate(change, ONE, now=NOW)
     assert scene.store._objects == objects
+    assert everything(folder) == files
     assert scene.publisher.workspace.begun_root() is None
     assert scene.publish("b.example/1") == (1, 2)
     assert scene.client.synced() == (1, 2)

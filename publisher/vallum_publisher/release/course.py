@@ -166,7 +166,8 @@ class Course:
             if (info, pending) == (self.catalog.get_list(name), self.catalog.pending_version(name)):
                 yield info, pending, tip
 
-    def _tips(self) -> Iterator[Tip]:
+    def tips(self) -> Iterator[Tip]:
+        """The store's head as it is, again for each attempt."""
         for _ in range(ATTEMPTS):
             yield self.repository.tip()
 
@@ -179,12 +180,14 @@ class Course:
         try:
             committer.commit(tip, roles, now)
         except ConflictError:
-            self._pause()
+            self.pause()
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
+        """Wait a little after a lost race, so that not all run again at once."""
         time.sleep(_RANDOM.uniform(0, _LONGEST_PAUSE))
 
-    def _beaten(self) -> ConflictError:
+    def beaten(self) -> ConflictError:
+        """The error of whoever has lost every race."""
         return ConflictError(
             TIMESTAMP_KEY,
             f"other publishers were faster {ATTEMPTS} times",

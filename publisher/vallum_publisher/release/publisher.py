@@ -106,7 +106,7 @@ class Publisher(Course):
         with self.workspace.lock():
             committer = self.committer()
             info: ListInfo | None = None
-            for tip in self._tips():
+            for tip in self.tips():
                 targets = tip.required_targets()
                 if charter_of(spec.name, targets) is not None:
                     if info is None:
@@ -124,7 +124,7 @@ class Publisher(Course):
                 # Delegated but absent from the snapshot would stop every client: both in one snapshot.
                 roles |= {stream: make_targets(now) for stream in signers}
                 self._try(committer, tip, roles, now)
-            raise self._beaten()
+            raise self.beaten()
 
     def publish(self, name: str, *, now: datetime, begin: bool = True) -> Published:
         """Publish what waits in the catalog as a new version; finish first what an earlier call began.
@@ -187,7 +187,7 @@ class Publisher(Course):
             roles = self._upload(name, made[which], stored, now)
             # Whether we moved the head or were beaten, the next look tells.
             self._try(committer, tip, roles, now)
-        raise self._beaten()
+        raise self.beaten()
 
     def new_generation(
         self,
@@ -249,7 +249,7 @@ class Publisher(Course):
                 roles = {"targets": recharter(redelegate(targets, holders or {}), name, charter)}
                 roles |= self._upload(name, release, stored, now)
                 self._try(committer, tip, roles, now)
-            raise self._beaten()
+            raise self.beaten()
 
     def _raise_generation(
         self,
@@ -281,7 +281,7 @@ class Publisher(Course):
         lifetimes = self.workspace.settings.lifetimes
         with self.workspace.lock():
             committer = self.committer()
-            for tip in self._tips():
+            for tip in self.tips():
                 due, refused = due_heads(self.repository, self.catalog, tip, lifetimes, now)
                 snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
                 if not snapshot and not timestamp_is_due(tip, lifetimes, now):
@@ -293,10 +293,10 @@ class Publisher(Course):
                     else:
                         committer.move(tip, tip.timestamp.snapshot_meta, now)
                 except ConflictError:
-                    self._pause()
+                    self.pause()
                     continue
                 return Refreshed(tuple(due), snapshot, True, refused)
-            raise self._beaten()
+            raise self.beaten()
 
     def status(self, *, now: datetime) -> Condition:
         """How everything stands; changes nothing.

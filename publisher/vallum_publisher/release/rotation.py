@@ -10,7 +10,7 @@ what was begun. Why keys are changed, and what people do besides, stands in depl
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from securesystemslib.signer import Key
@@ -61,7 +61,11 @@ class NewKeys:
 
     uris: tuple[str, ...] = ()
     number: int | None = None
-    passphrase: str | None = None
+    passphrase: str | None = field(default=None, repr=False)
+
+    def changes(self, threshold: int | None) -> bool:
+        """Whether there is anything to change, with this new threshold."""
+        return bool(self.uris) or self.number != 0 or threshold is not None
 
 
 class Rotation:
@@ -183,6 +187,11 @@ class Rotation:
             tip = publisher.repository.tip()
             roles = _roles(names, tip)
             self._check_heads(tip, roles)
+            # Before keys are made for nothing: those that must sign for any of it can be reached.
+            if "root" in roles or (new.changes(threshold) and set(roles) & set(TOP_LEVEL)):
+                self._workspace.keyring.require("root", *role_keys(tip.root, "root"))
+            if set(roles) - set(TOP_LEVEL):
+                self._workspace.keyring.require("targets", *role_keys(tip.root, "targets"))
             holders, added = self._plan(tip, roles, going, new, threshold)
             before = {role: role_keys(delegator_of(tip, role), role)[0] for role in roles}
             self._check(tip, roles, holders)
@@ -250,13 +259,12 @@ class Rotation:
         return entries
 
     def _check(self, tip: Tip, roles: Sequence[str], holders: Holders) -> None:
-        """Before anything is published: the key rules hold, and whoever must sign can be reached."""
+        """Before anything is published: the key rules hold, and the new ones can sign."""
         root = next_root(tip.root, _of(holders, TOP_LEVEL), tip.root.expires)
         targets = redelegate(tip.required_targets(), _of(holders, tip.streams()))
         check_roles(root, targets)
         keyring = self._workspace.keyring
         if "root" in roles or _of(holders, TOP_LEVEL):
-            keyring.require("root", *role_keys(tip.root, "root"))
             keyring.require("root", *role_keys(root, "root"))
         if tip.rekeyed or set(roles) - {"root", *GROUPS["online"]}:
             keyring.require("targets", *role_keys(root, "targets"))
@@ -316,8 +324,7 @@ class Rotation:
         publisher = self._publisher
         committer = publisher.committer()
         streams = [role for role in roles if role not in TOP_LEVEL]
-        for _ in range(_ATTEMPTS):
-            tip = publisher.repository.tip()
+        for tip in publisher.tips():
             content: dict[str, Targets] = {}
             if streams or "targets" in roles or tip.rekeyed:
                 content["targets"] = redelegate(tip.required_targets(), _of(holders, tip.streams()))
@@ -328,13 +335,14 @@ class Rotation:
             try:
                 committer.commit(tip, content, now)
             except ConflictError:
-                continue  # somebody published; on top of that, then
+                publisher.pause()  # somebody published; on top of that, then
+                continue
             repository = publisher.repository
             if repository.root_bytes != self._workspace.root_bytes():
                 self._workspace.save_root(repository.root_bytes, repository.former_bytes)
             self._workspace.end_root()
             return
-        raise BusyError("other publishers were faster each time", hint="run it again")
+        raise publisher.beaten()
 
     def _record(
         self,
@@ -349,9 +357,6 @@ class Rotation:
         self._publisher.catalog.record(
             actor=self._publisher.actor, action="keys", list_name="", now=now, details=details
         )
-
-
-_ATTEMPTS = 16
 
 
 def _roles(names: Sequence[str], tip: Tip) -> list[str]:
