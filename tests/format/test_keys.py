@@ -30,7 +30,14 @@ def test_a_key_has_its_hosts_bits_in_front_and_its_expressions_behind(
     )
     keyer = Keyer(pepper, host_bits)
     assert keyer.url_key(scope, form) == int(bits, 2).to_bytes(12)
-    assert keyer.url_key(scope, form, keyer.host_part(form.split("/")[0])) == keyer.url_key(scope, form)
+    part = keyer.host_part(form.split("/")[0])
+    assert keyer.url_key(scope, form, part) == keyer.url_key(scope, form)
+    wholes = [naive(f"url|{scope}|{form}").to_bytes(12), b"\xff" * 12, bytes(12)]
+    parts = [part.to_bytes(12), bytes(12), part.to_bytes(12)]
+    assert keyer.joined_all(parts, wholes) == b"".join(
+        keyer.joined(int.from_bytes(part), whole) for part, whole in zip(parts, wholes, strict=True)
+    )
+    assert keyer.joined_all([], []) == b""
 
 
 @given(FORMS)

@@ -12,7 +12,7 @@ from vallum.errors import FormatError
 from vallum.expression import TAGS, Keyer, Tag
 from vallum.format import limits
 from vallum.format.columns import decode_u64, encode_u64
-from vallum.format.rows import Rows, Unordered
+from vallum.format.rows import CHUNK, Rows, Unordered
 
 _LAYER = "run.digests"
 _HEAD = 8
@@ -74,12 +74,19 @@ def _decode_group(keyer: Keyer, tag: Tag, heads: bytes, rests: bytes, rows: Unor
         raise FormatError(_LAYER, "a column of digests has another length than its heads, or is too long")
     begun = keyer.begin(tag.prefix.encode("ascii"))
     code, last, at = bytes((tag.code,)), b"", 0
+    keys: list[bytes] = []
+    values: list[bytes] = []
     for first in firsts:
         digest = first.to_bytes(_HEAD) + rests[at : at + size]
         if digest <= last:
             raise FormatError(_LAYER, "digests are not in strictly ascending order")
         state = begun.copy()
         state.update(digest.hex().encode("ascii"))
-        rows.add(state.digest(), code + digest)
+        keys.append(state.digest())
+        values.append(code + digest)
         last = digest
         at += size
+        if len(keys) == CHUNK:
+            rows.extend(b"".join(keys), values)
+            keys, values = [], []
+    rows.extend(b"".join(keys), values)

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 
 from vallum.errors import FormatError, InputError
-from vallum.expression import TAGS, Keyer, Scope, host_of
+from vallum.expression import KEY_BYTES, TAGS, Keyer, Scope, host_of
 from vallum.format import limits
-from vallum.format.rows import Rows, Unordered
+from vallum.format.rows import CHUNK, Rows, Unordered
 from vallum.url import check_form
 
 _LAYER = "run.forms"
@@ -92,9 +92,12 @@ def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:
         raise FormatError(_LAYER, "a tag is not one of URLs", hint="upgrade vallum on this machine")
 
     rows = Unordered(len(rests) + len(paths))
+    parts: list[bytes] = []
+    wholes: list[bytes] = []
+    values: list[bytes] = []
     begun = {code: keyer.begin(TAGS[code].prefix.encode("ascii")) for code in set(tags)}
     backwards = host = form = ""
-    part = last_code = -1
+    part, last_code = b"", -1
     for code, common, rest, path in zip(
         tags, shared, _lines(rests, length, _HOST_LINES), _lines(paths, length, _PATH_LINES), strict=True
     ):
@@ -110,7 +113,7 @@ def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:
             if backwards != last_backwards:
                 host, last_form = turned(backwards), ""
                 # Forms are sorted by host: one host hash serves all of its rows.
-                part = keyer.host_part(host)
+                part = keyer.host_part(host).to_bytes(KEY_BYTES)
         scope = _SCOPES[code]
         form = host if scope in _BARE else f"{host}/{path}"
         if scope in _BARE and path:
@@ -126,7 +129,13 @@ def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:
         text = form.encode("ascii")
         state = begun[code].copy()
         state.update(text)
-        rows.add(keyer.joined(part, state.digest()), _BYTE[code] + text)
+        parts.append(part)
+        wholes.append(state.digest())
+        values.append(_BYTE[code] + text)
+        if len(values) == CHUNK:
+            rows.extend(keyer.joined_all(parts, wholes), values)
+            parts, wholes, values = [], [], []
+    rows.extend(keyer.joined_all(parts, wholes), values)
     return rows
 
 

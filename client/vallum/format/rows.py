@@ -140,24 +140,25 @@ class Unordered:
     def __len__(self) -> int:
         return len(self._lengths)
 
-    def add(self, key: bytes, value: bytes) -> None:
-        """Append a row; its value is one tag byte, then the form's ASCII or the raw digest."""
-        at = self._size
-        self._keys += key
-        self._lengths.append(len(value))
-        self._size = end = at + len(value)
-        self._values[at:end] = value  # grows beyond what was expected
+    def extend(self, keys: bytes, values: Sequence[bytes]) -> None:
+        """Append rows: their keys one after another; each value a tag byte, then the form or raw digest."""
+        self._keys += keys
+        self._lengths.extend(map(len, values))
+        block = b"".join(values)
+        end = self._size + len(block)
+        self._values[self._size : end] = block  # grows beyond what was expected
+        self._size = end
 
     def ordered(self, ids: memoryview[int], dictionary: tuple[LabelSet, ...]) -> Rows:
-        """Sort into columns; ``ids`` are in the order of the calls of ``add``. To be called once."""
+        """Sort into columns; ``ids`` are in the order in which the rows came. To be called once."""
         keys = bytes(self._keys)
         self._keys.clear()
         hi, lo, order = sort_keys(keys)
         del keys
         starts = array("I" if self._size >> 32 == 0 else "Q", accumulate(self._lengths, initial=0))
         given, values, at = memoryview(self._values), bytearray(self._size), 0
-        for first in range(0, len(order), _CHUNK):
-            block = b"".join([given[starts[row] : starts[row + 1]] for row in order[first : first + _CHUNK]])
+        for first in range(0, len(order), CHUNK):
+            block = b"".join([given[starts[row] : starts[row + 1]] for row in order[first : first + CHUNK]])
             values[at : at + len(block)] = block
             at += len(block)
         return Rows(
@@ -170,8 +171,8 @@ class Unordered:
         )
 
 
-_CHUNK = 4096
-"""Rows whose values are joined at a time."""
+CHUNK = 4096
+"""Rows that are handled at a time, where a call for each would cost more than the work."""
 
 _SLAB = 1 << 16
 """Keys that are sorted at a time, roughly: as Python objects they take five times their bytes."""
