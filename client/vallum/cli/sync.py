@@ -28,6 +28,8 @@ from vallum.errors import VallumError
 from vallum.format.head import format_time
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from vallum.config import Config
     from vallum.sync.report import SyncReport
     from vallum.sync.standing import Standing
@@ -120,19 +122,28 @@ def _complain(report: SyncReport) -> None:
 
 
 @click.command(
-    epilog="\b\nExamples:\n  vallum status\n  vallum status --json\n\n"
+    epilog="\b\nExamples:\n  vallum status\n  vallum status --json\n"
+    "  vallum status --metrics /var/lib/node-exporter/vallum.prom\n\n"
     "Exit codes: 0 all fresh (there may be warnings), 1 a list is missing or not fresh, 3 a version is in "
     "quarantine, 4 a list is hard-expired."
 )
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Write Prometheus metrics into this file, for the node exporter; - prints them.",
+)
 @_json
 @click.pass_obj
-def status(config: Path, as_json: bool) -> int:
+def status(config: Path, metrics: Path | None, as_json: bool) -> int:
     """Show which version of each list is in force, whether it is fresh, and what the operator decided."""
     from vallum.config import load_config
     from vallum.sync.standing import read_standing
 
-    standing = read_standing(load_config(config), clock())
-    if as_json:
+    now = clock()
+    standing = read_standing(load_config(config), now)
+    if metrics is not None:
+        _write_metrics(metrics, standing, now)
+    elif as_json:
         emit(standing.to_dict())
     else:
         if standing.streams:
@@ -158,6 +169,18 @@ def status(config: Path, as_json: bool) -> int:
             for warning in stream.warnings():
                 note(f"warning: {stream.name}: {warning}")
     return _exit_code(standing)
+
+
+def _write_metrics(path: Path, standing: Standing, now: datetime) -> None:
+    from vallum.durable import write_durable
+    from vallum.metrics import format_metrics
+
+    text = format_metrics(standing, now)
+    if str(path) == "-":
+        say(text.rstrip("\n"))
+    else:
+        # Readable by the exporter, who is another user; there is nothing to hide in it.
+        write_durable(path, [text.encode()], mode=0o644)
 
 
 def _exit_code(standing: Standing) -> int:

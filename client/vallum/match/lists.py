@@ -37,11 +37,12 @@ _EXACT = "exact"
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """One list's tables. ``near``: signals of near matching that have rows."""
+    """One list's tables. ``near``: signals of near matching that have rows; ``rows``: of all its tables."""
 
     charter: Charter
     matcher: Matcher
     near: frozenset[str]
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,8 @@ class Lists:
         """Say what is in force, sorted by source and list."""
         self._now()
         loaded = self._require()
-        return list_statuses(loaded.current, loaded.snapshot.matchers)
+        rows = {(one.matcher.source, one.matcher.list): one.rows for one in loaded.tables.values()}
+        return list_statuses(loaded.current, rows)
 
     def ready(self, timeout: float = 0.0) -> bool:
         """Wait up to ``timeout`` seconds until the newest state is open; say whether it is."""
@@ -286,10 +288,11 @@ class Lists:
             name: open_table(self._dir / path, state.head.tables[name])
             for name, path in state.files(source, stream).items()
         }
+        rows = sum(len(table.rows) for table in tables.values())
         exact = tables.pop(_EXACT)
         keyer = Keyer(pepper, state.charter.host_bits)
         near = frozenset(name for name, table in tables.items() if len(table.rows))
-        return _Opened(state.charter, Matcher(source, split_stream(stream)[0], exact, keyer), near)
+        return _Opened(state.charter, Matcher(source, split_stream(stream)[0], exact, keyer), near, rows)
 
 
 def open_lists(state_dir: Path | str, policy: Policy | None = None) -> Lists:

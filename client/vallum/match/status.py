@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from vallum.format.charter import split_stream
 from vallum.format.head import format_time
-from vallum.match.exact import Matcher
 from vallum.state import Current
 
 
@@ -19,6 +18,7 @@ class ListStatus:
 
     Attributes:
         state: digest over all its tables, for recipients to compare.
+        rows: of all its tables, as `vallum status` counts them; 0 if it is lifted.
         as_of, max_age: when its keys last vouched for it, and for how many seconds that is good.
         verified_at, expires: of the source's metadata.
         pinned_until: until when the operator holds this version, if he does.
@@ -60,9 +60,8 @@ class ListStatus:
         }
 
 
-def list_statuses(current: Current, matchers: Iterable[Matcher]) -> list[ListStatus]:
-    """Say what is in force, sorted by source and list."""
-    rows = {(matcher.source, matcher.list): len(matcher.table.rows) for matcher in matchers}
+def list_statuses(current: Current, rows: Mapping[tuple[str, str], int]) -> list[ListStatus]:
+    """Say what is in force, sorted by source and list; ``rows`` by those two, of what is opened."""
     found = []
     for source, stream, state in current.streams():
         name, edition = split_stream(stream)

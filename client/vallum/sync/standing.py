@@ -9,7 +9,7 @@ from typing import Any
 from vallum.allow import Allowance, read_allowances
 from vallum.config import Config
 from vallum.format.head import format_time, stale_after
-from vallum.state import SourceState, StreamState, read_current
+from vallum.state import Pin, SourceState, StreamState, read_current
 from vallum.sync.freshness import Freshness, freshness, half_spent
 from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.tablefile import open_table
@@ -25,6 +25,7 @@ class StreamStanding:
         freshness: what its age means.
         stale_at: when it will be stale, if half of the time until then has passed; ``None`` otherwise.
         aside: what is in quarantine.
+        pin: the operator's, while it lasts.
         lifted: whether it is not enforced, since it is hard-expired and the operator's policy says so.
     """
 
@@ -36,7 +37,13 @@ class StreamStanding:
     freshness: Freshness
     stale_at: datetime | None
     aside: Quarantined | None
+    pin: Pin | None
     lifted: bool
+
+    @property
+    def expires(self) -> datetime:
+        """From when on it is stale, unless it is signed anew (client.md §9.1)."""
+        return min(stale_after(self.state.head), self.about.expires)
 
     @property
     def name(self) -> str:
@@ -49,13 +56,13 @@ class StreamStanding:
         if self.freshness is Freshness.CLOCK:
             said.append("its times contradict this machine's clock")
         elif self.freshness is not Freshness.FRESH:
-            since = format_time(min(stale_after(self.state.head), self.about.expires))
+            since = format_time(self.expires)
             enforced = "not enforced any more" if self.lifted else "still enforced"
             said.append(f"{self.freshness} since {since}, {enforced}")
         elif self.stale_at is not None:
             said.append(f"half of its time is over: it will be stale at {format_time(self.stale_at)}")
-        if self.state.pin is not None:
-            said.append(f"pinned until {format_time(self.state.pin.until)}: {self.state.pin.reason}")
+        if self.pin is not None:
+            said.append(f"pinned until {format_time(self.pin.until)}: {self.pin.reason}")
         if self.aside is not None:
             verdict = "rejected" if self.aside.rejected else "in quarantine"
             said.append(f"version {self.aside.state.head.version} is {verdict}")
@@ -63,7 +70,7 @@ class StreamStanding:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        head, pin = self.state.head, self.state.pin
+        head, pin = self.state.head, self.pin
         return {
             "source": self.source,
             "list": self.stream,
@@ -127,6 +134,8 @@ def read_standing(config: Config, now: datetime) -> Standing:
                 freshness(state, about, now, config.hard_expiry.days),
                 half_spent(state, about, now),
                 Quarantine(config.state, source).find(stream),
+                # Where nothing newer could come into force, the state keeps one that has ended.
+                state.pin if state.pin is not None and now < state.pin.until else None,
                 stream in about.lifted,
             )
         )
