@@ -160,13 +160,23 @@ def change(life: Life) -> None:
     life.write("one.txt", URLS[:1])
     life.type(*DESK, "ingest", "urls", "inputs/one.txt")
     life.type(*DESK, "publish", "urls", code=3)  # too many rows would go: nothing is signed
-    life.write("urls.txt", [*URLS[4:], "https://zqhost-wide.example/"])
-    life.type(*DESK, "ingest", "urls", "inputs/urls.txt")
+    life.write("urls.txt", [*URLS[4:], "zqhost-wide.example"])
+    life.type(*DESK, "ingest", "urls", "inputs/urls.txt", "--bare-host", "host")
+    life.type(*DESK, "publish", "urls")
     never = life.folder / "inputs" / "never.txt"
     never.write_text("zqhost-wide.example\n")
     for name in ("match", "full"):
-        config = life.folder / name / "vallum.toml"
+        client, config = CLIENTS[name], life.folder / name / "vallum.toml"
         config.write_text(f'never_block = "{never}"\n' + config.read_text())
+        life.type(*client, "sync", code=(3, 5))
+        life.type(*client, "quarantine", "list", code=1)
+        version = json.loads(life.type(*client, "quarantine", "list", "--json", code=1))[0]["version"]
+        life.type(*client, "quarantine", "show", "urls")
+        why = ["urls", str(version), "--reason", "a look"]
+        life.type(*client, "quarantine", "accept", *why, code=3)  # no accepting lifts the never-block list
+        life.type(*client, "quarantine", "reject", *why)
+        for words in (["status"], ["status", "--json"], ["doctor"]):
+            life.type(*client, *words, code=(0, 1, 3, 4))
 
 
 def fail(life: Life) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import vallum
-from tests.release.scenes import NOW
+from tests.release.scenes import NOW, url
 from tests.sealing.scenes import Hotline, Machine
-from vallum.errors import NotEntitledError
+from vallum.errors import GuardError, NotEntitledError
+from vallum.expression import Scope
 from vallum.format.keypair import Suite
+from vallum.sync.levers import accept
+from vallum_publisher.catalog import Mode
 
 FORMS = [f"site{at}.example/page" for at in range(40)]
 
@@ -111,6 +115,35 @@ def test_verify_opens_everything(hotline: Hotline, tmp_path: Path) -> None:
         if at == 3:
             hotline.roster.rotate("urls", now=NOW)
     assert {one.stream for one in hotline.publisher.verify()} == {"urls.full", "urls.match"}
+
+
+@pytest.mark.parametrize("stream", ["urls.match", "urls.full"])
+def test_no_lever_lets_a_name_be_blocked_that_never_may(
+    hotline: Hotline, tmp_path: Path, stream: str
+) -> None:
+    """In a `match` edition such a name shows under the list's pepper only."""
+    machine = Machine(hotline, tmp_path / "a", stream)
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    machine.synced()
+    never = tmp_path / "never.txt"
+    never.write_text("mine.example\n")
+    machine.config = replace(machine.config, never_block=never)
+    info, catalog = hotline.publisher.catalog.get_list("urls"), hotline.publisher.catalog
+    catalog.apply(
+        "urls",
+        [url("mine.example", scope=Scope.HOST)],
+        mode=Mode.ADD,
+        actor="test",
+        now=NOW,
+        pepper=hotline.publisher.custody.pepper(info),
+    )
+    hotline.publisher.publish("urls", now=NOW)
+    machine.refused(GuardError)
+    with pytest.raises(GuardError, match="never-block"):
+        accept(machine.config, stream, 2, "a try", NOW)
+    with vallum.open(machine.config.state) as lists:
+        assert not lists.match_url("https://mine.example/")
 
 
 def test_keys_on_the_clients_disk(hotline: Hotline, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from vallum.format.table import Table
 from vallum.guard import Window
 from vallum.journal import record
 from vallum.lock import WAIT, exclusive
+from vallum.pepper import read_pepper
 from vallum.state import Current, Pin, SourceState, StreamState
 from vallum.sync.activate import activate, read_held
 from vallum.sync.errand import Staged
@@ -77,7 +78,8 @@ def accept(config: Config, name: str, version: int, reason: str, now: datetime, 
                 f"{stream}: version {version} is not whole in quarantine", hint="run `vallum sync`"
             )
         judge = Judge(lambda: load_never_block(config.never_block), held.verified_at, now)
-        keyer = new.charter.codec(split_stream(stream)[1]).keyer
+        pepper = read_pepper(state_dir, source.name, stream, new.charter)
+        keyer = new.charter.codec(split_stream(stream)[1], pepper).keyer
         reasons = judge.absolutes(tables, keyer)
         if reasons:
             raise absurd(stream, new, reasons)
