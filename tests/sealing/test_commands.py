@@ -1,4 +1,4 @@
-"""Encrypted lists by the commands as they are typed. What those leave lying about is tests/leaks's business."""
+"""Encrypted lists by the commands as they are typed; what those leave lying about is in tests/leaks."""
 
 from __future__ import annotations
 
