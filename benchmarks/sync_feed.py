@@ -71,7 +71,8 @@ class History:
         rows.sort(key=lambda row: row.key)
         self.table = advance(self.table, self.version, NO_SALT, rows)
         self.touched.append({row.key for row in rows})
-        self.listed.append(frozenset(self.table.rows.keys()))
+        come = {row.key for row in rows if row.labels is not None}
+        self.listed.append((self.listed[-1] - self.touched[-1]) | come)
         if self.version > max(LAGS) + 1:
             self.listed[self.version - max(LAGS) - 1] = frozenset()  # no lag reaches so far back
         for edition in EDITIONS:

@@ -41,7 +41,7 @@ def test_random_bytes_do_not_spoil_the_table_of_skewed_ones() -> None:
     """Keys of a few thousand rows: 3 % less than where one table serves all their bytes."""
     heads = encode_u64(sorted(memoryview(drawn(8 * 5000)).cast("Q")))
     value = [heads, drawn(4 * 5000)]
-    frame, _ = compress_columns(value, 19)
+    frame, _ = compress_columns(value, 16)
     least = 5000 * (64 - 12.29 + 1.44) / 8 + 4 * 5000  # of 5,000 random numbers in ascending order
     assert len(frame) < 1.005 * least
-    assert len(frame) < 0.985 * len(compress(pack(value), 19))
+    assert len(frame) < 0.985 * len(compress(pack(value), 16))

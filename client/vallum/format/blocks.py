@@ -15,10 +15,8 @@ from vallum.format.columns import compress, pack, pack_array
 
 _BLOCK = 128 << 10
 """The most that one block holds (RFC 8878 §3.1.1.2.4); a longer column begins one in any case."""
-_TRIED = 1 << 20
-"""Up to so many bytes other frames are made as well, for one of them may be smaller, and takes no time…"""
-_ALSO = 16
-"""…at this level too: what it chooses of text makes bases of a live feed 1 % smaller than level 19 does."""
+_SMALL = 16 << 10
+"""Up to so many bytes the frame without borders is made as well, for it may be smaller."""
 _HEADER_BITS = 24
 _SYMBOL_BITS = 3.5
 """What a block costs, and each byte value in its Huffman table, about."""
@@ -30,13 +28,10 @@ def compress_columns(value: object, level: int) -> tuple[bytes, int]:
     """Make one zstd frame of the bytes that ``pack`` would write; return it and the size unpacked."""
     blocks = list(_blocks(_pieces(value)))
     raw = b"".join(blocks)
-    sizes = tuple(map(len, blocks))
-    frames = [compress(raw, level, sizes)]
-    if len(raw) <= _TRIED:
-        frames.append(compress(raw, level))
-        if level > _ALSO:
-            frames.append(compress(raw, _ALSO, sizes))
-    return min(frames, key=len), len(raw)
+    frame = compress(raw, level, tuple(map(len, blocks)))
+    if len(blocks) > 1 and len(raw) <= _SMALL:
+        frame = min(frame, compress(raw, level), key=len)
+    return frame, len(raw)
 
 
 def _pieces(value: object) -> Iterator[bytes]:
