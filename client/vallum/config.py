@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
+from vallum.address import check_url
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import ConfigError
 from vallum.fields import file_of, headers_of, number_of, refuse_unknown, text_of, texts_of
@@ -51,6 +50,7 @@ _SOURCE = (
     "hints",
 )
 _QUERY = re.compile(r"[!-\"$-~]*")  # printable ASCII without blanks and `#`
+_REFERENCE = "docs/reference/configuration.md has every key"
 _MAX_NAMES_BYTES = 64 << 20
 _MAX_BYTES = 1 << 20
 _RESERVED = ("lock",)  # a file of the state folder has this name
@@ -161,7 +161,7 @@ def load_config(path: Path) -> Config:
     try:
         raw = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+        raise ConfigError(f"{path}: not TOML: {error}", hint=_REFERENCE) from None
     return parse_config(raw, path)
 
 
@@ -200,7 +200,7 @@ def read_names(path: Path) -> list[tuple[int, str]]:
     try:
         lines = data.decode("utf-8").splitlines()
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8") from None
+        raise ConfigError(f"{path}: not UTF-8", hint="save it as UTF-8, one name a line") from None
     stripped = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
     return [(number, name) for number, name in stripped if name]
 
@@ -220,39 +220,6 @@ def parse_stream(text: str) -> str:
     return f"{name}.{edition}"
 
 
-def check_url(text: str, base: Path) -> str:
-    """Normalize a source's address: an ``http(s):`` or ``file:`` URL, or a folder relative to ``base``.
-
-    Raises:
-        ConfigError: another scheme, no host, or parts that a repository's address does not have.
-    """
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname
-    except ValueError:
-        raise ConfigError("url is malformed", hint="such as https://lists.example/repository") from None
-    if parts.scheme in ("http", "https"):
-        if not host:
-            raise ConfigError("url has no host", hint="such as https://lists.example/repository")
-        if parts.username is not None or parts.password is not None:
-            raise ConfigError(
-                "url holds a user or password", hint="put an Authorization into [source.headers]"
-            )
-        if parts.query or parts.fragment:
-            raise ConfigError(
-                "url holds a query or fragment",
-                hint="names are put behind it; a signature for the whole container goes into `query`",
-            )
-        return text.rstrip("/")
-    if parts.scheme == "file":
-        if parts.netloc not in ("", "localhost"):
-            raise ConfigError("a file: url names another machine", hint="such as file:///srv/repository")
-        return Path(url2pathname(parts.path)).absolute().as_uri()
-    if "://" in text:
-        raise ConfigError(f"url has the scheme {parts.scheme!r}", hint="http, https, file, or a folder")
-    return (base.absolute() / text).as_uri()
-
-
 def add_source(path: Path, table: str, root_file: Path, root: bytes) -> Config:
     """Put a ``[[source]]`` table (TOML text) at the end of a configuration, and its root file beside it.
 
@@ -267,12 +234,12 @@ def add_source(path: Path, table: str, root_file: Path, root: bytes) -> Config:
     except FileNotFoundError:
         before = '# See docs/reference/configuration.md.\nstate = "state"\n'
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
+        raise ConfigError(f"{path}: cannot be read: {error}", hint="name another --config") from None
     text = before.rstrip("\n") + "\n\n" + table
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+        raise ConfigError(f"{path}: not TOML: {error}", hint=_REFERENCE) from None
     config = parse_config(raw, path)
     make_folder(path.parent)
     if not write_durable(root_file, [root], exclusive=True):
@@ -302,7 +269,7 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
             error if said.startswith(str(path)) else ConfigError(f"{path}: {where}{said}", hint=error.hint)
         ) from None
     if len(set(streams)) != len(streams):
-        raise ConfigError(f"{path}: {where}lists names one list twice")
+        raise ConfigError(f"{path}: {where}lists names one list twice", hint="take one of them out")
     if len({stream.partition(".")[0] for stream in streams}) != len(streams):
         raise ConfigError(
             f"{path}: {where}lists names two editions of one list", hint="full holds all that match holds"
@@ -353,7 +320,7 @@ def _hints(path: Path, where: str, raw: Mapping[str, Any], base: Path) -> str:
 def _floor(path: Path, where: str, raw: object, streams: tuple[str, ...]) -> dict[str, tuple[int, int]]:
     floor: dict[str, tuple[int, int]] = {}
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: {where}floor is not a table")
+        raise ConfigError(f"{path}: {where}floor is not a table", hint=_REFERENCE)
     refuse_unknown(path, f"{where}floor.", raw, ("root", *streams))
     for name, said in raw.items():
         numbers = (
@@ -373,7 +340,7 @@ def _floor(path: Path, where: str, raw: object, streams: tuple[str, ...]) -> dic
 
 def _hard_expiry(path: Path, raw: object) -> HardExpiry:
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: hard_expiry is not a table")
+        raise ConfigError(f"{path}: hard_expiry is not a table", hint=_REFERENCE)
     where = "hard_expiry."
     refuse_unknown(path, where, raw, _HARD_EXPIRY)
     policy = text_of(path, where, raw, "policy", "keep")
@@ -396,9 +363,11 @@ def _read(path: Path, what: str, limit: int = _MAX_BYTES) -> bytes:
             f"{what} {path} does not exist", hint="`vallum init --invitation FILE` makes what it needs"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{what} {path} cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"{what} {path} cannot be read: {error.strerror}", hint="give this user access to it"
+        ) from None
     if len(data) > limit:
-        raise ConfigError(f"{what} {path} is larger than {limit} bytes")
+        raise ConfigError(f"{what} {path} is larger than {limit} bytes", hint="is it the right file?")
     return data
 
 

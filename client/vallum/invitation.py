@@ -15,7 +15,8 @@ from typing import Any
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
-from vallum.config import Config, add_source, check_url, parse_stream
+from vallum.address import check_url
+from vallum.config import Config, add_source, parse_stream
 from vallum.errors import InputError
 
 FORMAT = 1

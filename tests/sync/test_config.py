@@ -193,6 +193,20 @@ def test_garbage_is_no_invitation(data: bytes) -> None:
         parse_invitation(data)
 
 
+@pytest.mark.parametrize("url", [
+    "javascript:alert(1)", "data:text/html,x", "mailto:me@hotline.example", "JavaScript:x", "ftp://lists.example/",
+    "https://", "https://lists.example:99999/", "https://lists .example/", "https://[::1/", "  ",
+    "http:lists.example",
+])  # fmt: skip
+def test_an_invitation_to_nowhere(root: bytes, url: str, tmp_path: Path) -> None:
+    """What no client could fetch from is refused before anything is written, with what would do."""
+    invited = replace(invitation(root), url=url)
+    with pytest.raises(ConfigError) as raised:
+        write_config(tmp_path / "vallum.toml", invited, "hotline")
+    assert raised.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "a\x00b", "a\x7fb"])
 def test_an_invitation_cannot_write_into_the_configuration(root: bytes, text: str, tmp_path: Path) -> None:
     """Its texts stand in a comment and in strings of the file: they must not become keys of it."""
@@ -209,12 +223,14 @@ def test_an_invitation_cannot_write_into_the_configuration(root: bytes, text: st
 
 def test_the_reference_names_every_key() -> None:
     """docs/reference/configuration.md: its example loads, its tables name all keys and no other."""
-    text = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()
+    text = page.partition("\n# The publisher's settings")[0]
     [example] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     parse_config(tomllib.loads(example), Path("vallum.toml"))
     keys = re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE)
     assert set(keys) == {
         "state",
+        "group_readable",
         "never_block",
         "allow",
         "after",

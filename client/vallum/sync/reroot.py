@@ -13,7 +13,8 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
 from vallum.access import prepare_state
-from vallum.config import Config, check_url
+from vallum.address import check_url
+from vallum.config import Config
 from vallum.durable import write_durable
 from vallum.errors import ConfigError, InputError
 from vallum.invitation import Invitation, root_fingerprint
