@@ -127,11 +127,8 @@ class Catalog:
     ) -> ListInfo:
         """Open the list's next generation: version 0, every listed row to be published anew (DESIGN §4).
 
-        Args:
-            name, actor, now: as everywhere.
-            above: it is to be above this one, too.
-            keyer: of the list's new pepper; all rows are keyed anew, and ids change.
-            secrets: sealed, to take the place of those of the same names: the new pepper.
+        It is above ``above``, too. With the ``keyer`` of another pepper all rows are keyed anew, and ids change;
+        sealed ``secrets`` take the place of those of the same names.
 
         Raises:
             BusyError: a version is under way.
