@@ -49,6 +49,17 @@ def test_no_chain_is_cheaper_and_none_as_cheap_is_shorter(
     assert cost(sizes, found) <= min(cost(sizes, chain) for chain in chains)
 
 
+@given(LADDERS, st.integers(1, 8), st.integers(1, 8))
+@settings(max_examples=300)
+def test_nobody_pays_more_than_a_cold_start(sizes: dict[RunRef, int], held: int, wanted: int) -> None:
+    try:
+        cold = shortest_path(list(sizes), 0, wanted, sizes.__getitem__)
+    except StateError:
+        return
+    if held <= wanted:
+        assert cost(sizes, shortest_path(list(sizes), held, wanted, sizes.__getitem__)) <= cost(sizes, cold)
+
+
 def test_a_full_head_of_runs_is_searched_at_once() -> None:
     runs = [RunRef(at, at + 1, 1) for at in range(1, 512)]
     assert len(shortest_path([RunRef(0, 1, 1), *runs], 0, 512, lambda run: 1)) == 512
