@@ -127,8 +127,8 @@ class Catalog:
     ) -> ListInfo:
         """Open the list's next generation: version 0, every listed row to be published anew (DESIGN §4).
 
-        It is above ``above``, too. With the ``keyer`` of another pepper all rows are keyed anew, and ids change;
-        sealed ``secrets`` take the place of those of the same names.
+        It is above ``above``, too. By the ``keyer`` of another pepper all rows are keyed anew, so ids change.
+        Sealed ``secrets`` take the place of those of the same names.
 
         Raises:
             BusyError: a version is under way.
