@@ -89,6 +89,7 @@ def test_a_restored_publisher_goes_on(
     roots.mkdir(exist_ok=True)
     (roots / "1.json").write_bytes(b"a former root")
     path = desk.back_up(tmp_path / "a.backup")
+    (roots / "1.json").unlink()
     assert path.stat().st_mode & 0o777 == 0o600
     before = [record for record in desk.hotline.publisher.catalog.dump() if record[0] != "rows"]
     where = request.getfixturevalue("postgresql_url") if database == "postgresql" else None
@@ -102,6 +103,8 @@ def test_a_restored_publisher_goes_on(
         "roots/1.json",
     } < set(files)
     assert not [name for name in files if "catalog" in name or "cache" in name]
+    assert (tmp_path / "new" / "roots" / "1.json").read_bytes() == b"a former root"
+    (tmp_path / "new" / "roots" / "1.json").unlink()
     modes = {item.stat().st_mode & 0o777 for item in (tmp_path / "new").rglob("*") if item.is_file()}
     assert modes == {0o600}
     with publisher(open_workspace(tmp_path / "new"), desk.hotline.store) as opened:
