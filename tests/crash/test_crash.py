@@ -22,6 +22,7 @@ from tests.crash.scenes import SCENES
 from tests.servers.process import find
 
 SOURCE = Path(__file__).with_name("fault.c")
+EVERY_CALL = "test_every_call_that_only_looks_too"
 Outcomes = list[dict[str, Any]]
 
 
@@ -44,16 +45,20 @@ def run(shim: Path, scene: str, folder: Path, *more: str) -> Outcomes:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Outcomes]]]:
-    """All scenes, on all processors: each test waits for its own."""
+def outcomes(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Future[Outcomes]]]:
+    """The scenes that are asked for, on all processors: each test waits for its own."""
     shim = build(tmp_path_factory.mktemp("shim"))
+    asked = " ".join(item.name for item in request.session.items if item.path == request.path)
+    begun: dict[str, Future[Outcomes]] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        begun = {
-            scene: pool.submit(run, shim, scene, tmp_path_factory.mktemp(scene) / "at") for scene in SCENES
-        }
-        begun["every call"] = pool.submit(
-            run, shim, "change", tmp_path_factory.mktemp("every") / "at", "every"
-        )
+        for scene in SCENES:
+            if f"[{scene}]" in asked:
+                begun[scene] = pool.submit(run, shim, scene, tmp_path_factory.mktemp(scene) / "at")
+        if EVERY_CALL in asked:
+            folder = tmp_path_factory.mktemp("every") / "at"
+            begun[EVERY_CALL] = pool.submit(run, shim, "change", folder, "every")
         yield begun
         pool.shutdown(cancel_futures=True)
 
@@ -69,12 +74,13 @@ def test_whatever_is_interrupted(outcomes: dict[str, Future[Outcomes]], scene: s
     assert len(found) == len(TRIALS)
     for one in found:
         assert one["problems"] == [], f"{one['trial']}: {len(one['problems'])} problems"
-        assert one["calls"] >= 5
-    assert sum(one["states"] for one in found) >= 8, "faults left other disks behind than these"
+        assert one["calls"] >= 2
+    assert found[0]["calls"] >= 10
+    assert sum(one["states"] for one in found) >= 6, "faults left other disks behind than these"
 
 
 def test_every_call_that_only_looks_too(outcomes: dict[str, Future[Outcomes]]) -> None:
     """One sync is killed at each of its file-system calls, to prove the shortcut; or each of them fails."""
-    for one in outcomes["every call"].result():
+    for one in outcomes[EVERY_CALL].result():
         assert one["problems"] == [], f"{one['trial']}: {len(one['problems'])} problems"
         assert one["calls"] > 250
