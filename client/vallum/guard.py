@@ -32,7 +32,7 @@ MOST_WEEKS = 3
 
 _WIDE = (Scope.HOST, Scope.DOMAIN)
 _WIDE_CODES = frozenset(URL_TAGS[scope].code for scope in _WIDE)
-_BLOCK = 64
+_BLOCK, _LONGEST_BLOCK = 64, 1 << 14
 _SHOWN = 3
 _LAYER = "window"
 
@@ -293,9 +293,13 @@ def _fresh(old: Rows, new: Rows) -> Iterator[int]:
     Most of two versions is the same: stretches are compared as blocks, and only where they differ row by row.
     """
     at = held = 0
+    size = _BLOCK
     while at < len(new) and held < len(old):
-        if _block(new.hi, at) == _block(old.hi, held) and _block(new.lo, at) == _block(old.lo, held):
-            at, held = at + _BLOCK, held + _BLOCK
+        if _same(new.hi, at, old.hi, held, size) and _same(new.lo, at, old.lo, held, size):
+            at, held, size = at + size, held + size, min(2 * size, _LONGEST_BLOCK)
+            continue
+        if size > _BLOCK:
+            size //= 2
             continue
         end = min(at + _BLOCK, len(new))
         while at < end and held < len(old):
@@ -307,9 +311,9 @@ def _fresh(old: Rows, new: Rows) -> Iterator[int]:
     yield from range(at, len(new))
 
 
-def _block(column: memoryview[int], at: int) -> bytes:
+def _same(one: memoryview[int], at: int, other: memoryview[int], there: int, size: int) -> bool:
     # Copied bytes compare by the thousand, elements of a view one by one.
-    return column[at : at + _BLOCK].tobytes()
+    return one[at : at + size].tobytes() == other[there : there + size].tobytes()
 
 
 def _codes(table: Table) -> list[int]:
