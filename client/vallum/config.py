@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -218,6 +218,25 @@ def parse_stream(text: str) -> str:
     if edition not in EDITIONS:
         raise ConfigError(f"{text!r}: no such edition", hint=f"editions: {', '.join(EDITIONS)}")
     return f"{name}.{edition}"
+
+
+def resolve_stream(name: str, there: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Find what ``urls``, ``urls.match`` or ``source/urls`` means among pairs of source and stream.
+
+    Raises:
+        ConfigError: nothing, or more than one list, is named so.
+    """
+    wanted, _, rest = name.rpartition("/")
+    found = [
+        (source, stream)
+        for source, stream in there
+        if wanted in ("", source) and rest in (stream, stream.rpartition(".")[0])
+    ]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{source}/{stream}" for source, stream in there)
+    what = "more than one followed list is" if found else "no followed list is"
+    raise ConfigError(f"{what} named {name!r}", hint=f"there are: {known or 'none'}")
 
 
 def add_source(path: Path, table: str, root_file: Path, root: bytes) -> Config:

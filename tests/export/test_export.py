@@ -333,7 +333,7 @@ def test_lists_by_name(tmp_path: Path) -> None:
     assert {row.list for row in rows(tmp_path)} == {"urls", "hashes"}
     for name in ("hashes", "hashes.full", "hotline/hashes"):
         assert {row.list for row in rows(tmp_path, lists=(name,))} == {"hashes"}
-    with pytest.raises(ConfigError, match="no list in force is named 'hash'") as caught:
+    with pytest.raises(ConfigError, match="no followed list is named 'hash'") as caught:
         rows(tmp_path, lists=("hash",))
     assert "hotline/hashes.full" in caught.value.hint
     with pytest.raises(InputError, match="no format 'rpz'"):

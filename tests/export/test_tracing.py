@@ -151,6 +151,13 @@ def test_where_pieces_end_does_not_matter(data: st.DataObject) -> None:
     assert set(possible_markers(pieces)) == set(whole)
 
 
+def test_what_is_carried_to_the_next_piece_begins_anywhere() -> None:
+    """Also within a longer run of digits, whose end is no digest."""
+    for behind in range(440, 520):
+        text = "ab" * 50 + " " + "." * behind
+        assert not list(possible_markers([text, " and more"]))
+
+
 @given(st.binary(max_size=2000))
 @settings(max_examples=200, deadline=None)
 def test_no_bytes_make_it_stumble(data: bytes) -> None:

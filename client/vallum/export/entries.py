@@ -74,7 +74,7 @@ class Listing:
         self._keyer = Keyer(
             read_pepper(state_dir, self.source, stream, state.charter), state.charter.host_bits
         )
-        self.tables = {
+        self._tables = {
             table: open_table(state_dir / path, state.head.tables[table])
             for table, path in state.files(self.source, stream).items()
         }
@@ -96,7 +96,7 @@ class Listing:
             StateError: a row is not of its table's form, which no signed table is.
         """
         ids = ids or bool(self._spared)
-        for name, table in self.tables.items():
+        for name, table in self._tables.items():
             decoys = self._decoys(name, table.rows, ids=ids)
             for entry in _merged(self._rows(table, ids=ids), decoys):
                 if ids and self._spared(entry):
@@ -108,7 +108,7 @@ class Listing:
     def _strata(self) -> Counter[tuple[int, tuple[str, ...]]]:
         """Rows by tag code and label set."""
         tally: Counter[tuple[int, tuple[str, ...]]] = Counter()
-        for table in self.tables.values():
+        for table in self._tables.values():
             rows = table.rows
             starts = accumulate(rows.lengths[:-1], initial=0) if rows.lengths else ()
             for (code, sets), count in Counter(
@@ -159,7 +159,7 @@ class Listing:
 
     @cached_property
     def _matcher(self) -> Matcher:
-        return Matcher(self.source, self.list, self.tables["exact"], self._keyer)
+        return Matcher(self.source, self.list, self._tables["exact"], self._keyer)
 
 
 def _merged(rows: Iterator[tuple[bytes, Entry]], decoys: _Decoys) -> Iterator[Entry]:

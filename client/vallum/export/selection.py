@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vallum.allow import Allowances
-from vallum.errors import ConfigError, InputError
+from vallum.config import resolve_stream
+from vallum.errors import InputError
 from vallum.expression import DIGEST_TAGS, Scope, Tag, host_of
 from vallum.host import suffixes
 from vallum.labels import LabelSet, is_label
@@ -95,23 +96,11 @@ class Selection:
         """The streams in force that are meant, as source, stream, state.
 
         Raises:
-            ConfigError: nothing in force has such a name, or several sources have a list of it.
+            ConfigError: nothing, or more than one list, has such a name.
         """
-        held = list(current.streams())
-        if not self.lists:
-            return held
-        found = []
-        for name in self.lists:
-            wanted, _, rest = name.rpartition("/")
-            named = [
-                one for one in held if wanted in ("", one[0]) and rest in (one[1], one[1].rpartition(".")[0])
-            ]
-            if len(named) != 1:
-                there = ", ".join(f"{source}/{stream}" for source, stream, _ in held)
-                what = "several lists in force are" if named else "no list in force is"
-                raise ConfigError(f"{what} named {name!r}", hint=f"there are: {there or 'none'}")
-            found += [one for one in named if one not in found]
-        return found
+        there = {(source, stream): state for source, stream, state in current.streams()}
+        chosen = [resolve_stream(name, list(there)) for name in self.lists] or list(there)
+        return [(source, stream, there[source, stream]) for source, stream in dict.fromkeys(chosen)]
 
 
 class Spared:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE
-from vallum.config import Config, Source
+from vallum.config import Config, Source, resolve_stream
 from vallum.durable import os_errors, write_durable
 from vallum.errors import ConfigError, StateError
 from vallum.format.charter import split_stream
@@ -41,18 +41,10 @@ def find_stream(config: Config, name: str) -> tuple[Source, str]:
     Raises:
         ConfigError: nothing, or more than one list, is named so.
     """
-    wanted, _, rest = name.rpartition("/")
-    found = [
-        (source, stream)
-        for source in config.sources
-        for stream in source.streams
-        if wanted in ("", source.name) and rest in (stream, split_stream(stream)[0])
-    ]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(f"{source.name}/{stream}" for source in config.sources for stream in source.streams)
-    what = "more than one followed list is" if found else "no followed list is"
-    raise ConfigError(f"{what} named {name!r}", hint=f"there are: {known}")
+    sources = {source.name: source for source in config.sources}
+    there = [(source.name, stream) for source in config.sources for stream in source.streams]
+    source_name, stream = resolve_stream(name, there)
+    return sources[source_name], stream
 
 
 def accept(config: Config, name: str, version: int, reason: str, now: datetime, wait: float = WAIT) -> Head:
