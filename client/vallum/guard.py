@@ -293,22 +293,22 @@ def _fresh(old: Rows, new: Rows) -> Iterator[int]:
     Most of two versions is the same: stretches are compared as blocks, and only where they differ row by row.
     """
     at = held = 0
-    size = _BLOCK
-    while at < len(new) and held < len(old):
+    size, many, most = _BLOCK, len(new), len(old)
+    while at < many and held < most:
         if _same(new.hi, at, old.hi, held, size) and _same(new.lo, at, old.lo, held, size):
             at, held, size = at + size, held + size, min(2 * size, _LONGEST_BLOCK)
             continue
         if size > _BLOCK:
             size //= 2
             continue
-        end = min(at + _BLOCK, len(new))
-        while at < end and held < len(old):
+        end = min(at + _BLOCK, many)
+        while at < end and held < most:
             key, other = (new.hi[at], new.lo[at]), (old.hi[held], old.lo[held])
             if key < other:
                 yield at
             at += key <= other
             held += key >= other
-    yield from range(at, len(new))
+    yield from range(at, many)
 
 
 def _same(one: memoryview[int], at: int, other: memoryview[int], there: int, size: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -75,5 +76,13 @@ def sweep(state_dir: Path, keep: Iterable[Path]) -> None:
 
 def folder_bytes(folder: Path) -> int:
     """Bytes of all files below a folder. Raises ``StorageError``."""
+    size, pending = 0, [os.fspath(folder)]
     with os_errors(folder, "measure"):
-        return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+        while pending:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    else:
+                        size += entry.stat(follow_symlinks=False).st_size
+    return size
