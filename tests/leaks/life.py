@@ -139,7 +139,15 @@ def use(life: Life) -> None:
         life.type(*client, "check", REJECTED[0], REJECTED[3], code=(1, 2))
         # Shows how the URL was read that was just typed, to whoever typed it, and nobody else.
         life.type(*client, "check", "--explain", URLS[5], keep=False)
-        for words in (["status"], ["status", "--json"], ["verify"], ["doctor"], ["doctor", "--json"]):
+        metrics = ["status", "--metrics", "metrics.prom"]
+        for words in (
+            ["status"],
+            ["status", "--json"],
+            metrics,
+            ["verify"],
+            ["doctor"],
+            ["doctor", "--json"],
+        ):
             life.type(*client, *words, code=(0, 1))
         allow = ["allow", "add", URLS[9], "--until", "3d", "--reason", "a court said so"]
         life.type(*client, *allow, keep=False)
