@@ -34,6 +34,7 @@ class Watchdog:
         """Call ``bark`` in another thread if the block still runs at ``until`` on the monotonic clock."""
         watch = _Watch(until, bark)
         with self._changed:
+            self._forget_ended()
             heapq.heappush(self._watches, watch)
             if not self._running:
                 self._running = True
@@ -45,11 +46,14 @@ class Watchdog:
         finally:
             watch.bark = None
 
+    def _forget_ended(self) -> None:
+        while self._watches and self._watches[0].bark is None:
+            heapq.heappop(self._watches)
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                while self._watches and self._watches[0].bark is None:
-                    heapq.heappop(self._watches)
+                self._forget_ended()
                 if not self._watches:
                     self._changed.wait()
                     continue
