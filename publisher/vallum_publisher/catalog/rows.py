@@ -15,10 +15,10 @@ from vallum.labels import LabelSet
 from vallum_publisher.catalog.classes import UNLISTED, LabelSets
 from vallum_publisher.catalog.engine import indexed
 from vallum_publisher.catalog.entry import Entry, Status, classify, from_seconds
+from vallum_publisher.catalog.held import LOOKUP
 from vallum_publisher.catalog.tables import TABLE_IDS, TABLE_NAMES, list_rows
 
 _BLOCK = 10_000
-_LOOKUP = 500
 
 
 class ListRow(NamedTuple):
@@ -147,8 +147,8 @@ def published_keys(connection: Connection, list_id: int, table: str, keys: Itera
     """Return those of some keys that are listed at the newest published version."""
     found: list[bytes] = []
     every = list(keys)
-    for at in range(0, len(every), _LOOKUP):
-        some = every[at : at + _LOOKUP]
+    for at in range(0, len(every), LOOKUP):
+        some = every[at : at + LOOKUP]
         query = select(list_rows.c.key).where(
             list_rows.c.list_id == list_id,
             list_rows.c.tbl == TABLE_IDS[table],
