@@ -16,10 +16,9 @@ from vallum.config import HardExpiry
 from vallum.durable import make_folder, os_errors, remove_files
 from vallum.state import StreamState
 from vallum.sync.errand import Errand, Staged, unsynced
-from vallum.sync.floor import read_floor
 from vallum.sync.judge import absurd
 from vallum.sync.poll import may_poll
-from vallum.sync.quarantine import Quarantine
+from vallum.sync.quarantine import FOLDER, Quarantine, Quarantined
 from vallum.sync.report import StreamOutcome, StreamReport, foreseen
 from vallum.sync.tables import Proven
 
@@ -60,20 +59,23 @@ class SourceSync:
         ):
             return False
         # A damaged floor is said at once, not within the hour; one that is gone, a full run writes again.
-        floor = read_floor(self._errand.place.folder)
         heads = {stream: state.head for stream, state in held.streams.items()}
-        if floor != floor.raised(held.root_version, heads):
+        if not self._proven.floor_stands(self._errand.place.folder, held.root_version, heads):
             return False
         timestamp = self._errand.fetcher.poll(held.timestamp_etag)
         return timestamp is None or sha256(timestamp).hexdigest() == held.timestamp_sha256
 
     def _unchanged(self) -> tuple[StreamReport, ...]:
-        streams = self._errand.streams
-        return tuple(self._still(name, streams.get(name)) for name in self._errand.source.streams)
+        place, streams = self._errand.place, self._errand.streams
+        anything = (place.folder / FOLDER).is_dir()
+        quarantine = Quarantine(place.state_dir, place.name)
+        return tuple(
+            self._still(name, streams.get(name), quarantine.find(name) if anything else None)
+            for name in self._errand.source.streams
+        )
 
-    def _still(self, name: str, state: StreamState | None) -> StreamReport:
+    def _still(self, name: str, state: StreamState | None, aside: Quarantined | None) -> StreamReport:
         """Report a list of which nothing new was heard; an alarm goes on."""
-        aside = Quarantine(self._errand.place.state_dir, self._errand.place.name).find(name)
         report = StreamReport(name, "unpublished")
         if state is not None:
             head = state.head

@@ -9,7 +9,10 @@ from pathlib import Path
 from vallum.access import FOLDER_MODE, table_mode
 from vallum.durable import make_folder, os_errors, sync_folder, write_durable
 from vallum.errors import DataError, StorageError
+from vallum.format.head import Head
 from vallum.format.table import Table
+from vallum.sync.floor import FILE as FLOOR
+from vallum.sync.floor import read_floor
 from vallum.tablefile import open_table
 
 
@@ -22,13 +25,28 @@ def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str
 
 
 class Proven:
-    """Table files that this process has hashed, so that a poll costs a ``stat`` (client.md §10.2).
+    """Files that this process has checked, so that a poll costs a ``stat`` of each (client.md §10.2).
 
-    A command that runs once hashes them once; a long-lived process does so again with every full sync.
+    A command that runs once checks them once; a long-lived process does so again with every full sync.
     """
 
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[str, int, int, int]] = {}
+        self._floors: dict[Path, tuple[int, int, int, int, Mapping[str, Head]]] = {}
+
+    def floor_stands(self, folder: Path, root: int, heads: Mapping[str, Head]) -> bool:
+        """Say whether a floor is there, and not below what is in force; errors as of ``read_floor``."""
+        try:
+            status = (folder / FLOOR).stat()
+        except OSError:
+            return False
+        mark = status.st_ino, status.st_size, status.st_mtime_ns, root, heads
+        if self._floors.get(folder) != mark:
+            floor = read_floor(folder)
+            if floor != floor.raised(root, heads):
+                return False
+            self._floors[folder] = mark
+        return True
 
     def stand(self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
         """Say whether all files are there and are the signed ones."""
