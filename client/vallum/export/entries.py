@@ -137,7 +137,7 @@ class Listing:
                 )
 
     def _decoys(self, table: str, rows: Rows, *, ids: bool) -> _Decoys:
-        """The decoys of one table by key; one that is listed, by a miracle, is an entry and no decoy."""
+        """The decoys of one table by key (client.md §12.2); one that is listed, by a miracle, is an entry."""
         if self._seed is None:
             return []
         made = []
