@@ -41,14 +41,17 @@ def test_roll_back_after_the_cache_was_lost(repository: Repository, client: Clie
 
 
 def test_roll_back_after_everything_but_the_floor_was_lost(repository: Repository, client: Client) -> None:
-    """``current.json`` and the cache are gone: the floor still refuses, and nothing is in force."""
+    """``current.json`` and the cache are gone: the floor refuses, and what was kept is in force again."""
     old = dict(repository.objects)
     repository.release("urls", listed("bad.example/c"))
     client.synced()
+    before = client.in_force()
     shutil.rmtree(client.state / "hotline/trust")
     (client.state / "current.json").unlink()
     repository.objects = old
-    client.refused(TrustError)
+    [(_, error)] = client.sync().errors()
+    assert isinstance(error, TrustError)
+    assert client.in_force() == before
 
 
 def test_a_list_key_rolls_its_list_back(repository: Repository, client: Client) -> None:
