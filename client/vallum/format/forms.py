@@ -35,31 +35,33 @@ def turned(host: str) -> str:
 def encode_forms(rows: Rows) -> tuple[list[int], list[object]]:
     """Write the rows' values; return their label ids in that order, and the columns of format.md §4.4.2."""
     text = str(rows.values, "ascii")
-    lines: list[tuple[str, int, int]] = []
+    lines: list[str] = []  # one object a row, and none that the garbage collector would look at
     start = 0
     for at, length in enumerate(rows.lengths or ()):
         form = text[start + 1 : start + length]
         # Sorts by turned host, form, tag: no byte of them is below the line feed between.
-        lines.append((f"{turned(host_of(form))}\n{form}", ord(text[start]), at))
+        lines.append(f"{turned(host_of(form))}\n{form}\n{text[start]}{at}")
         start += length
     lines.sort()
-    shared, rests, paths = bytearray(), [], []
+    tags, shared, rests, paths, order = [], bytearray(), [], [], []
     previous = ""
-    for line, _, _ in lines:
-        backwards, _, form = line.partition("\n")
+    for line in lines:
+        backwards, form, last = line.split("\n", 2)
         common = _common(previous, backwards)
         shared.append(common)
         rests.append(backwards[common:])
         paths.append(form[len(backwards) + 1 :])
+        tags.append(last[0])
+        order.append(int(last[1:]))
         previous = backwards
-    tags = bytes(code for _, code, _ in lines)
+    codes = "".join(tags).encode("ascii")
     columns: list[object] = [
-        tags[:1] if len(set(tags)) == 1 else tags,
+        codes[:1] if len(set(codes)) == 1 else codes,
         bytes(shared),
         "\n".join(rests).encode("ascii"),
         "\n".join(paths).encode("ascii"),
     ]
-    return [rows.label_ids[at] for _, _, at in lines], columns
+    return [rows.label_ids[at] for at in order], columns
 
 
 def _common(a: str, b: str) -> int:
