@@ -168,3 +168,24 @@ def test_many_rows_on_one_host_and_many_borders() -> None:
     assert len(snapshot.match_url("http://example.com/499")) == 1
     assert snapshot.match_url("http://example.com/500") == []
     assert len(snapshot.match_url(f"http://example.com/{deep}/x")) == 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 60), st.integers(12, 20), st.sampled_from([0, 6, 20]))
+def test_text_and_keys_say_the_same(hosts: int, pages: int, host_bits: int) -> None:
+    """Around the number of rows from which a host is looked up by keys, anywhere in a table of some size."""
+    entries: list[Entry] = [
+        (Scope.PATH_PREFIX if page % 2 else Scope.URL, f"h{host}.example/{page}", ("uk-sap:1:A",))
+        for host in range(hosts)
+        for page in range(pages if host % 3 == 0 else host % 2 + 1)
+    ]
+    entries += [(Scope.DOMAIN, f"h{host}.example", ()) for host in range(0, hosts, 2)]
+    matcher = url_matcher(entries, host_bits=host_bits)
+    by_text = matcher.url_look_up()
+    for host in range(hosts):
+        for name in (f"h{host}.example", f"www.h{host}.example"):
+            for path in ("/", "/0", "/1", "/1/x", f"/{pages - 1}", f"/{pages}"):
+                found = by_text(name, path, None)
+                assert sorted(found) == sorted(matcher.match_url(name, path, None))
+                url = Canonical(name, path, None)
+                assert {(match.scope, match.labels) for match in found} == expected(entries, url)
