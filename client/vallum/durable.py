@@ -121,6 +121,12 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
             raise NotADirectoryError(errno.ENOTDIR, "a file stands in its place")
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there. Raises ``StorageError`` where the disk does not say."""
+    with os_errors(path, "look at"):
+        return path.is_dir()
+
+
 def sync_folder(path: Path) -> None:
     """Make names that came to or went from a folder durable. Raises ``StorageError``."""
     with os_errors(path, "sync the folder"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -231,6 +232,7 @@ def main(name: str, folder: Path, all_calls: bool) -> None:
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     (folder / "client").mkdir(parents=True)
     host = Host(name, SCENES[name](folder / "client"), shim, folder / "template")
+    gc.freeze()  # a collection in a child would copy what it shares with us
     for trial in EVERY if all_calls else TRIALS:
         print(json.dumps(asdict(host.run(trial))), flush=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vallum.access import FOLDER_MODE
 from vallum.config import HardExpiry
-from vallum.durable import make_folder, os_errors, remove_files
+from vallum.durable import is_folder, make_folder, os_errors, remove_files
 from vallum.state import StreamState
 from vallum.sync.errand import Errand, Staged, unsynced
 from vallum.sync.judge import absurd
@@ -35,7 +35,7 @@ class SourceSync:
         """Sync, and report what came of it."""
         errand = self._errand
         try:
-            if not errand.place.folder.is_dir():
+            if not is_folder(errand.place.folder):
                 make_folder(errand.place.folder, FOLDER_MODE)
             _clear(errand.place.staging)
             if self._is_unchanged():
@@ -67,7 +67,7 @@ class SourceSync:
 
     def _unchanged(self) -> tuple[StreamReport, ...]:
         place, streams = self._errand.place, self._errand.streams
-        anything = (place.folder / FOLDER).is_dir()
+        anything = is_folder(place.folder / FOLDER)
         quarantine = Quarantine(place.state_dir, place.name)
         return tuple(
             self._still(name, streams.get(name), quarantine.find(name) if anything else None)

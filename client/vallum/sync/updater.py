@@ -16,6 +16,7 @@ from typing import Self
 from vallum.access import prepare_state
 from vallum.allow import settle
 from vallum.config import Config, Source
+from vallum.durable import is_folder
 from vallum.errors import DataError, VallumError
 from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
@@ -87,7 +88,7 @@ class Updater:
             now = datetime.now(UTC)  # noqa: TID251  the shell of the core; see the module's docstring
         started = time.monotonic()
         state_dir = self._config.state
-        if self._config.group_readable or not state_dir.is_dir():
+        if self._config.group_readable or not is_folder(state_dir):
             prepare_state(state_dir, group_readable=self._config.group_readable)
         with exclusive(state_dir, wait_for_lock):
             before = self._read_held()
