@@ -24,8 +24,8 @@ PURE_MAY_IMPORT = {
 }  # fmt: skip
 
 ONLY_IN = {
-    "boto3": {PUBLISHER / "store" / "s3.py"},
-    "botocore": {PUBLISHER / "store" / "s3.py"},
+    "boto3": {PUBLISHER / "store" / "s3.py", PUBLISHER / "vault" / "aws_kms.py"},
+    "botocore": {PUBLISHER / "store" / "s3.py", PUBLISHER / "vault" / "aws_kms.py"},
     "tuf": {CLIENT / "sync", CLIENT / "invitation.py", PUBLISHER / "release", PUBLISHER / "keys.py"},
     "sqlalchemy": {PUBLISHER / "catalog"},
     "rich": {PUBLISHER / "cli"},
