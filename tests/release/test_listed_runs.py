@@ -69,7 +69,7 @@ def test_collecting_leaves_a_way_between_any_two_versions(scene: Publisher) -> N
     collected = bases = 0
     for version in range(1, 25):
         store.now = start + timedelta(hours=6 * version)
-        _publish(scene, version, 60)
+        _publish(scene, version, 20)
         heads.append(_head(scene))
         collected += scene.gc(now=store.now).runs
         there = {item.key: item.size for item in store.list("targets/")}
