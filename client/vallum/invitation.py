@@ -41,6 +41,14 @@ class Invitation:
     streams: tuple[str, ...]
     root: bytes
 
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """One edition of each list: ``full``, which holds all that ``match`` holds, where both are named."""
+        both = {
+            stream.removesuffix(".full") + ".match" for stream in self.streams if stream.endswith(".full")
+        }
+        return tuple(stream for stream in self.streams if stream.removesuffix(".match") not in whole)
+
 
 def format_invitation(invitation: Invitation) -> bytes:
     """Write the file: JSON, indented, UTF-8."""
@@ -120,7 +128,7 @@ def write_config(path: Path, invitation: Invitation, name: str, recipient: Path 
         f"name = {_quote(name)}",
         f"url = {_quote(url)}",
         f"root = {_quote(root_file)}",
-        f"lists = [{', '.join(map(_quote, invitation.streams))}]",
+        f"lists = [{', '.join(map(_quote, invitation.followed))}]",
     ]
     if recipient is not None:
         rows.append(f"recipient = {_quote(str(recipient.absolute()))}")

@@ -42,6 +42,14 @@ def _line(folder: Path) -> tuple[str, str]:
     return said["line"], said["fingerprint"]
 
 
+def test_an_invitation_to_both_editions_follows_the_one_that_holds_all(folder: Path) -> None:
+    assert typed([*PUBLISHER, "invite", "--output", "all.json"], folder).code == 0
+    assert json.loads((folder / "all.json").read_bytes())["lists"] == ["urls.full", "urls.match"]
+    made = typed(["vallum", "-c", "other/vallum.toml", "init", "--invitation", "all.json", "--json"], folder)
+    assert made.code == 0, made.mixed
+    assert json.loads(made.out)["lists"] == ["urls.full"]
+
+
 def test_from_a_key_to_a_list_in_force_and_out_again(folder: Path) -> None:
     refused = typed([*CLIENT, "sync"], folder)
     line, fingerprint = _line(folder)

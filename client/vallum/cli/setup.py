@@ -80,7 +80,7 @@ def init(
         )
     written = write_config(config, invited, source, recipient)
     said = root_fingerprint(invited.root)
-    streams = list(invited.streams)
+    streams = list(invited.followed)
     if as_json:
         emit(
             {
