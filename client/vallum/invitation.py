@@ -47,7 +47,7 @@ class Invitation:
         both = {
             stream.removesuffix(".full") + ".match" for stream in self.streams if stream.endswith(".full")
         }
-        return tuple(stream for stream in self.streams if stream.removesuffix(".match") not in whole)
+        return tuple(stream for stream in self.streams if stream not in both)
 
 
 def format_invitation(invitation: Invitation) -> bytes:
