@@ -81,7 +81,11 @@ _LIKE_HTTP = _HTTP | {"ws", "wss", "ftp"}
 _BLANK = "".join(map(chr, range(0x21)))
 _BREAKS = str.maketrans("", "", "\t\n\r")
 _PATH_END = re.compile(r"[?#]")
-_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_LONE = dict.fromkeys(range(0xD800, 0xE000), "\ufffd") | {
+    0xDC00 + byte: f"%{byte:02X}" for byte in range(0x80, 0x100)
+}
+"""U+DC80 to U+DCFF stand for a byte that was no UTF-8; other lone surrogates are lost anyway."""
 _UNSAFE_IN_PATH = re.compile(rb"[^\x21-\x7e]|[#%?]")
 _UNSAFE_IN_QUERY = re.compile(rb"[^\x21-\x7e]|[#%]")
 
@@ -144,15 +148,11 @@ def _cleaned(text: str) -> str:
 
 def _trimmed(text: str) -> str:
     text = text.strip(_BLANK).translate(_BREAKS)
-    return text if text.isascii() else _SURROGATES.sub(_scalar, text)
-
-
-def _scalar(found: re.Match[str]) -> str:
-    """A pair is one character; U+DC80-DCFF stands for a byte that was no UTF-8; others are lost anyway."""
-    text = found[0]
-    if len(text) == 2:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16")
-    return f"%{ord(text) & 0xFF:02X}" if 0xDC80 <= ord(text) <= 0xDCFF else "\ufffd"
+    if text.isascii():
+        return text
+    if _PAIR.search(text):  # a pair is one character
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return text.translate(_LONE)
 
 
 def _after_scheme(text: str) -> tuple[str, str]:
