@@ -15,7 +15,7 @@ import zstandard
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import NOW, publisher
 from tests.sealing.scenes import Hotline, Machine
-from vallum.errors import ConfigError, DataError, StateError, VallumError
+from vallum.errors import ConfigError, DataError, NotEntitledError, StateError, VallumError
 from vallum.format.keypair import Suite, generate
 from vallum.invitation import root_fingerprint
 from vallum_publisher.backup import Locks, restore_backup, write_backup
@@ -144,6 +144,32 @@ def test_a_backup_that_is_older_than_the_store_signs_no_second_history(desk: Des
         assert after.publish(FORMS[4:]) == 2
         assert desk.machine.synced() == 2
         assert {(one.generation, one.version) for one in opened.verify()} == {(2, 2)}
+
+
+def test_a_backup_from_before_a_revocation_lets_nobody_in_again(desk: Desk, tmp_path: Path) -> None:
+    """Revoked after the backup: no version changed, so only the epoch in the store tells that it is older."""
+    path = desk.back_up(tmp_path / "a.backup")
+    desk.hotline.roster.revoke(desk.machine.stream, "member", now=NOW)
+    objects = desk.hotline.objects()
+    _restore(path, tmp_path / "new")
+    with publisher(open_workspace(tmp_path / "new"), desk.hotline.store) as opened:
+        after = Hotline(opened)
+        with pytest.raises(StateError, match="an epoch 2 that is not this catalog's") as caught:
+            after.publish(FORMS[2:])
+        assert "revoke anew" in caught.value.hint
+        assert after.objects() == objects
+        assert "epoch 2" in opened.status(now=NOW).lists[0].problem
+        assert set(opened.refresh(now=NOW + timedelta(hours=30)).refused) == {"urls.full", "urls.match"}
+        # As the hint says: what is revoked anew is recorded, though it cannot be public in this generation.
+        for _ in range(2):
+            with pytest.raises(StateError, match="not this catalog's") as caught:
+                after.roster.revoke(desk.machine.stream, "member", now=NOW)
+            assert "reads on" in caught.value.__notes__[0]
+        assert opened.new_generation("urls", reason="restored", now=NOW).generation == 2
+        desk.machine.refused(NotEntitledError)
+        assert after.publish(FORMS[4:]) == 2
+        desk.machine.refused(NotEntitledError)
+        opened.verify()
 
 
 def test_keys_that_are_kept_elsewhere_are_left_out(desk: Desk, tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 def show_error(error: VallumError) -> None:
     """Print ``error:`` and, where there is one, ``hint:``."""
     note(f"{click.style('error:', fg='red', bold=True)} {error}")
+    for line in getattr(error, "__notes__", ()):  # PEP 678
+        note(line)
     if error.hint:
         note(f"{click.style('hint:', fg='yellow')} {error.hint}")
 

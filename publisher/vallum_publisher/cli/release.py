@@ -49,6 +49,8 @@ def publish(home: Path, names: tuple[str, ...], as_json: bool) -> int:
                 f"{sum(each.rows.values()):,} listed, {each.uploaded:,} bytes of runs; read back and verified"
             )
             say(f"state {each.state}")
+        elif each.uploaded:
+            say(f"{where}: public under a new key, {each.uploaded:,} bytes of runs; read back and verified")
         else:
             say(f"{where}: nothing has changed since")
     for name, reason in failed.items():

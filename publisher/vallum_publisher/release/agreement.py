@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from vallum.errors import StateError
 from vallum_publisher.catalog import Catalog, ListInfo, Version
-from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.metadata import head_of
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.version import StreamHead, streams_of
@@ -36,7 +35,7 @@ def public_version(
 
     Raises:
         StateError: the catalog is older than the store, or the store older than the catalog, or they hold
-            different states of one version.
+            different states of one version, or the store has epochs that the catalog does not know.
     """
     found = {(held.head.generation, held.head.version) if held else (0, 0) for held in public.values()}
     if len(found) != 1:
@@ -63,20 +62,41 @@ def public_version(
         )
         for stream in streams_of(info):
             _compare(info, stream, recorded, public[stream])
+    for stream, held in public.items():
+        _check_epochs(catalog, info, stream, held)
     return version
 
 
-def unannounced(
-    catalog: Catalog, custody: Custody, info: ListInfo, public: Mapping[str, StreamHead | None]
-) -> Version | None:
-    """The newest version, if some stream has an epoch that its head does not name yet."""
+def unannounced(catalog: Catalog, info: ListInfo, public: Mapping[str, StreamHead | None]) -> Version | None:
+    """The newest version, if some stream has an epoch that its head does not name yet.
+
+    Until it does, whoever was revoked by it reads on.
+    """
     for stream, held in public.items():
-        keyed = custody.current(info, stream)
-        if keyed is None or held is None or held.head.generation != info.generation:
+        opened = catalog.epochs(stream)[-1:]
+        if not opened or held is None or held.head.generation != info.generation:
             continue
-        if keyed.epoch.number not in held.head.epochs:
+        if opened[0].generation == info.generation and opened[0].number not in held.head.epochs:
             return catalog.versions(info.name, info.version - 1)[0]
     return None
+
+
+def _check_epochs(catalog: Catalog, info: ListInfo, stream: str, held: StreamHead | None) -> None:
+    """Refuse to go on below an epoch that the catalog never opened: it left out who is no reader any more,
+    and this catalog would let him in again.
+    """
+    if held is None or held.head.generation != info.generation:
+        return
+    known = {
+        one.number: one.commitment for one in catalog.epochs(stream) if one.generation == info.generation
+    }
+    for number, commitment in held.head.epochs.items():
+        if known.get(number) != commitment:
+            raise StateError(
+                f"{stream}: the store has an epoch {number} that is not this catalog's",
+                hint="the catalog is older than the store (a restored backup?): "
+                "revoke anew whoever was revoked since, then open a new generation",
+            )
 
 
 def _compare(info: ListInfo, stream: str, recorded: Version, held: StreamHead | None) -> None:

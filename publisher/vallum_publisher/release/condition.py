@@ -11,7 +11,7 @@ from vallum.guard import NeverBlock
 from vallum.invitation import root_fingerprint
 from vallum_publisher.catalog import Catalog, ListInfo
 from vallum_publisher.recipients.custody import Custody
-from vallum_publisher.release.agreement import public_head, public_heads, public_version
+from vallum_publisher.release.agreement import public_head, public_heads, public_version, unannounced
 from vallum_publisher.release.judgement import check_in_force
 from vallum_publisher.release.renewal import head_is_due, offline_is_due, snapshot_is_due, timestamp_is_due
 from vallum_publisher.release.repository import LARGEST_NUMBER, Repository, Tip
@@ -130,6 +130,8 @@ def _read_list(
         try:
             public_version(catalog, info, pending, public)
             check_in_force(catalog, info, custody, never)
+            if unannounced(catalog, info, public):
+                problem = "a new key is not public yet, and whoever was revoked reads on: run publish"
         except (StateError, GuardError) as error:
             problem = str(error)
     else:

@@ -34,6 +34,7 @@ from vallum_publisher.release.metadata import (
     make_targets,
     recharter,
     redelegate,
+    role_keys,
 )
 from vallum_publisher.release.readback import check_published
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
@@ -116,6 +117,8 @@ class Publisher(Course):
                         )
                     return info
                 if info is None:
+                    # Before anything is made: a list without its charter would stand in the way.
+                    self.workspace.keyring.require("targets", *role_keys(tip.root, "targets"))
                     info = self._catalog_list(spec, passphrase, now)
                     charter = charter_for(info, self.custody.pepper(info))
                     signers = {stream: self._keys(stream, keys, passphrase) for stream in streams_of(info)}
@@ -168,7 +171,7 @@ class Publisher(Course):
                 pending = self._begin(info, now)
                 if pending is None and self.catalog.get_list(name) != info:
                     continue  # what we would have published, another publisher did just now
-            version = pending or unannounced(self.catalog, self.custody, info, public)
+            version = pending or unannounced(self.catalog, info, public)
             if version is None:
                 check_in_force(self.catalog, info, self.custody, never)
                 if rekeyed:
@@ -188,6 +191,11 @@ class Publisher(Course):
             # Whether we moved the head or were beaten, the next look tells.
             self._try(committer, tip, roles, now)
         raise self.beaten()
+
+    def has_new_keys(self, info: ListInfo) -> bool:
+        """Whether an epoch was opened that is not public yet: whoever it leaves out reads on."""
+        public = public_heads(self.repository, self.repository.tip(), info)
+        return unannounced(self.catalog, info, public) is not None
 
     def new_generation(
         self,
@@ -236,6 +244,8 @@ class Publisher(Course):
                 if not begun or old:
                     if opened:
                         continue
+                    # A generation that is open here and not in the store would keep the list from everything.
+                    self.workspace.keyring.require("targets", *role_keys(tip.root, "targets"))
                     self._raise_generation(info, pending, charter.generation, reason, now, new_pepper)
                     opened = True
                     continue
