@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,9 @@ def test_nobody_is_an_answer_of_its_own(folder: Path) -> None:
     assert "nobody is named" in result.out
     assert "2 recipients looked for" in result.out
     for missing in ("nothing.csv", "hotline"):
-        assert typed([*PUBLISHER, "trace", missing], folder).code in (2, 4)
+        assert typed([*PUBLISHER, "trace", missing], folder).code == 2
+    (folder / "encoded").write_bytes(b64encode((folder / "ada.csv").read_bytes()))
+    assert "look of a decoy" in typed([*PUBLISHER, "trace", "encoded"], folder).err
     (folder / "list.zip").write_bytes(b"PK\x03\x04and so on")
     result = typed([*PUBLISHER, "trace", "list.zip"], folder)
     assert result.code == 2

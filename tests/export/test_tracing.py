@@ -197,10 +197,28 @@ def test_half_a_gzip_file_says_what_it_holds() -> None:
 
 def test_what_is_packed_otherwise_is_no_clean_file() -> None:
     """Bytes of a zip archive hold no names: 'nobody' would be a wrong answer."""
-    for data in (bz2.compress(b"x"), b"PK\x03\x04...", b"%PDF-1.7", b"\x28\xb5\x2f\xfd..", b"\xfd7zXZ\x00"):
+    twice = gzip.compress(gzip.compress(b"x"))
+    inside = gzip.compress(b"PK\x03\x04...")
+    chance = random.Random(2).randbytes(50_000)  # noqa: S311 - the same each time
+    for data in (
+        twice,
+        inside,
+        chance,
+        bz2.compress(b"x"),
+        b"PK\x03\x04...",
+        b"%PDF-1.7",
+        b"\x28\xb5\x2f\xfd..",
+        b"\xfd7zXZ\x00",
+    ):
         with pytest.raises(InputError, match="the file is") as caught:
             _found(data)
         assert "unpack" in caught.value.hint
+
+
+def test_an_empty_file_is_no_clean_file() -> None:
+    for data in (b"", gzip.compress(b"")):
+        with pytest.raises(InputError, match="the file is empty"):
+            _found(data)
 
 
 def test_a_bomb_is_read_in_pieces() -> None:

@@ -71,8 +71,10 @@ def backup(
     "  vallum-publisher -C hotline restore --key backup.key hotline-2026-01-31.backup\n"
     "  vallum-publisher -C hotline restore --passphrase hotline-2026-01-31.backup"
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Private key that opens it.")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Private key that opens it."
+)
 @click.option("--passphrase", is_flag=True, help="A passphrase opens it.")
 @click.option("--catalog", help="Where the catalog is to be, if not where it was: a file, or postgresql://…")
 @json_option

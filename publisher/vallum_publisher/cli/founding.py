@@ -232,6 +232,7 @@ def new_generation(
         if new_keys:
             streams = streams_of(publisher.catalog.get_list(name))
             holders = rotation.new_holders(streams, NewKeys(passphrase=passphrase))
+        before = sum(publisher.rows(name).values())
         done = publisher.new_generation(
             name, reason=reason, now=clock(), holders=holders, new_pepper=new_pepper
         )
@@ -240,7 +241,9 @@ def new_generation(
     if as_json:
         emit({**asdict(done), "rows": dict(done.rows)})
         return
-    say(f"published {done.list} version {done.generation}.{done.version}: {sum(done.rows.values()):,} listed")
+    # It goes past the guard's limits, so what else waited goes out as well: that must be seen.
+    where = f"{done.list} version {done.generation}.{done.version}"
+    say(f"published {where}: {sum(done.rows.values()):,} listed, {before:,} before")
     say(f"state {done.state}")
     if new_pepper:
         note("all ids have changed: tell subscribers, who may allow or report entries by id")

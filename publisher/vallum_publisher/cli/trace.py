@@ -29,7 +29,7 @@ _MIB = 20
     "  vallum-publisher trace found.csv.gz --list urls --json\n\n"
     "Exit codes: 0 somebody is named, 1 nobody is, 2 the file or the command is wrong, 3 and 4 as everywhere."
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
 @click.option("--list", "lists", multiple=True, metavar="NAME", help="Only recipients of this list.")
 @json_option
 @click.pass_obj
@@ -102,6 +102,8 @@ def _show(traced: Traced) -> None:
             f"a random tenth of an export would be missed with p < {miss_bound(0.1):.1g}, "
             f"a twentieth with p < {miss_bound(0.05):.1g}; a table dumped without `export` has no decoys"
         )
+        if not traced.seen:
+            note("nothing in the file has the look of a decoy: undo an encoding, such as base64, first")
     else:
         bound = false_accusation_bound(traced.seen, traced.recipients)
         say(f"{looked}; by chance anybody would be named with p < {max(bound, 1e-99):.1g}")

@@ -85,12 +85,20 @@ class Leak:
         """Read the text.
 
         Raises:
-            InputError: the file is packed in another way than by gzip.
+            InputError: the file is empty, no text, or packed in another way than once by gzip: to find nobody
+                in it would mean nothing.
             StorageError: it cannot be read.
         """
         pieces = self._unpacked()
         head = next(pieces, b"")
-        decoder = _decoder(head)
+        _refuse_packed(head)
+        if head.startswith(_GZIP):
+            raise InputError("the file is packed by gzip twice", hint="unpack it once first")
+        decoder, name = _decoder(head)
+        if not head and not self.damage:
+            raise InputError("the file is empty", hint="is it the one that leaked?")
+        if name == "utf-8" and b"\0" in head:
+            raise InputError("the file is no text", hint="unpack it, or convert it to text, first")
         yield decoder.decode(head)
         for piece in pieces:
             yield decoder.decode(piece)
@@ -110,9 +118,6 @@ class Leak:
     def _unpacked(self) -> Iterator[bytes]:
         pieces = self._read()
         head = next(pieces, b"")
-        for magic, what in _PACKED.items():
-            if head.startswith(magic):
-                raise InputError(f"the file is {what}", hint="unpack it, or convert it to text, first")
         if head.startswith(_GZIP):
             yield from self._gunzipped(head, pieces)
         else:
@@ -140,7 +145,13 @@ class Leak:
                     return
 
 
-def _decoder(head: bytes) -> codecs.IncrementalDecoder:
+def _refuse_packed(head: bytes) -> None:
+    for magic, what in _PACKED.items():
+        if head.startswith(magic):
+            raise InputError(f"the file is {what}", hint="unpack it, or convert it to text, first")
+
+
+def _decoder(head: bytes) -> tuple[codecs.IncrementalDecoder, str]:
     """By the mark at the beginning or, in UTF-16 without one, by the zeros of what is mostly ASCII."""
     begin, name = head[:200], "utf-8"
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -150,7 +161,7 @@ def _decoder(head: bytes) -> codecs.IncrementalDecoder:
     elif begin[::2].count(0) > len(begin) // 4:
         name = "utf-16-be"
     # What is looked for is ASCII: bytes that are none of it separate, whatever they stand for.
-    return codecs.getincrementaldecoder(name)("replace")
+    return codecs.getincrementaldecoder(name)("replace"), name
 
 
 def _with_last(pieces: Iterable[str]) -> Iterator[tuple[str, bool]]:

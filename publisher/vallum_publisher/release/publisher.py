@@ -192,6 +192,10 @@ class Publisher(Course):
             self._try(committer, tip, roles, now)
         raise self.beaten()
 
+    def rows(self, name: str) -> Mapping[str, int]:
+        """Rows that the newest version lists, by table; none before there is one. Raises ``ConfigError``."""
+        return self._rows(self.catalog.get_list(name))
+
     def has_new_keys(self, info: ListInfo) -> bool:
         """Whether an epoch was opened that is not public yet: whoever it leaves out reads on."""
         public = public_heads(self.repository, self.repository.tip(), info)
@@ -346,17 +350,20 @@ class Publisher(Course):
         changes: int,
         uploaded: int,
     ) -> Published:
-        newest = self.catalog.versions(info.name, info.version - 1)[-1:]
         return Published(
             list=info.name,
             generation=info.generation,
             version=info.version,
             state=next((held.head.state for held in public.values() if held), ""),
             versions=tuple(versions),
-            rows=dict(newest[0].details["rows"]) if newest else {},
+            rows=self._rows(info),
             changes=changes,
             uploaded=uploaded,
         )
+
+    def _rows(self, info: ListInfo) -> dict[str, int]:
+        newest = self.catalog.versions(info.name, info.version - 1)[-1:]
+        return dict(newest[0].details["rows"]) if newest else {}
 
     def _catalog_list(self, spec: ListSpec, passphrase: str | None, now: datetime) -> ListInfo:
         for info in self.catalog.lists():
