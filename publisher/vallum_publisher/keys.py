@@ -254,12 +254,16 @@ class Keyring:
         """
         known = [key for key in keys if key.keyid in self._uris]
         failures: list[VallumError] = []
+        able = 0
         for key in known:
+            if able >= threshold:
+                break  # nobody is asked for a passphrase that is not needed
             try:
                 self._signer(key)
+                able += 1
             except VallumError as error:
                 failures.append(error)
-        self._enough(role, threshold, len(known), len(known) - len(failures), failures)
+        self._enough(role, threshold, len(known), able, failures)
 
     def _sign(self, metadata: Metadata[Any], role: str, keys: Sequence[Key], threshold: int) -> None:
         def signed() -> int:

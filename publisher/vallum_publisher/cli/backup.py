@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from vallum.cli.terminal import clock, counted, emit, note, say
-from vallum.durable import os_errors
 from vallum.errors import InputError
 from vallum.format.head import format_time
 from vallum_publisher.cli.recipients import read_line
@@ -16,6 +15,7 @@ from vallum_publisher.cli.session import (
     json_option,
     new_passphrase,
     open_home,
+    open_input,
     showing_steps,
 )
 
@@ -71,10 +71,8 @@ def backup(
     "  vallum-publisher -C hotline restore --key backup.key hotline-2026-01-31.backup\n"
     "  vallum-publisher -C hotline restore --passphrase hotline-2026-01-31.backup"
 )
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option(
-    "--key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Private key that opens it."
-)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="Private key that opens it.")
 @click.option("--passphrase", is_flag=True, help="A passphrase opens it.")
 @click.option("--catalog", help="Where the catalog is to be, if not where it was: a file, or postgresql://…")
 @json_option
@@ -94,7 +92,7 @@ def restore(
         raise InputError("one thing opens a backup", hint="--key FILE, or --passphrase")
     private = None if key is None else read_key(key, ask_passphrase(key.stem) if is_key_locked(key) else "")
     said = ask_passphrase("backup") if passphrase else ""
-    with os_errors(file, "read"), file.open("rb") as opened, showing_steps(as_json) as progress:
+    with open_input(file) as opened, showing_steps(as_json) as progress:
         progress(f"restoring {file}")
         done = restore_backup(opened, home, private, said, catalog=catalog)
     if as_json:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
 from vallum.cli.terminal import clock, emit, note, say, table
 from vallum.errors import InputError
-from vallum_publisher.cli.session import actor, json_option, open_home, showing_rows
+from vallum_publisher.cli.session import actor, json_option, open_home, open_input, showing_rows
 
 if TYPE_CHECKING:
     from vallum.expression import Keyer
@@ -90,7 +87,7 @@ def ingest(
     with open_home(home) as (workspace, catalog):
         info = catalog.get_list(name)
         try:
-            with _open(file) as stream, showing_rows("reading", as_json) as progress:
+            with open_input(file) as stream, showing_rows("reading", as_json) as progress:
                 records = read_records(
                     stream,
                     kind=info.kind,
@@ -166,19 +163,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not field or not column:
         raise InputError(f"--map {text!r} is not FIELD=COLUMN", hint="such as --map url=Address")
     return field, column
-
-
-@contextmanager
-def _open(file: Path) -> Iterator[BinaryIO]:
-    if str(file) == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = file.open("rb")
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror}", hint="name the file, or - for standard input") from None
-    with stream:
-        yield stream
 
 
 def _show_rejects(file: Path, rejects: tuple[Reject, ...], values: bool, as_json: bool) -> None:

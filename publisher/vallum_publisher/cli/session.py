@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from vallum_publisher.catalog import Catalog
@@ -79,6 +79,24 @@ def actor() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
+
+
+@contextmanager
+def open_input(file: Path) -> Iterator[BinaryIO]:
+    """Open a file that was named on the command line; ``-`` is standard input.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}", hint="name the file, or - for standard input") from None
+    with stream:
+        yield stream
 
 
 @contextmanager

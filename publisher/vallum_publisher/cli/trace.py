@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
 from vallum.cli.terminal import NO, OK, clock, counted, emit, note, say, table
-from vallum.durable import os_errors
 from vallum.errors import VallumError
 from vallum.format.head import format_time
-from vallum_publisher.cli.session import actor, json_option, open_home, showing_rows
+from vallum_publisher.cli.session import actor, json_option, open_home, open_input, showing_rows
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from vallum_publisher.recipients.tracing import Suspicion, Traced
 
 _MIB = 20
@@ -29,7 +24,7 @@ _MIB = 20
     "  vallum-publisher trace found.csv.gz --list urls --json\n\n"
     "Exit codes: 0 somebody is named, 1 nobody is, 2 the file or the command is wrong, 3 and 4 as everywhere."
 )
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--list", "lists", multiple=True, metavar="NAME", help="Only recipients of this list.")
 @json_option
 @click.pass_obj
@@ -43,7 +38,7 @@ def trace(home: Path, file: Path, lists: tuple[str, ...], as_json: bool) -> int:
     from vallum_publisher.recipients.leak import Leak
     from vallum_publisher.recipients.tracing import trace as look
 
-    with open_home(home) as (workspace, catalog), _opened(file) as opened:
+    with open_home(home) as (workspace, catalog), open_input(file) as opened:
         size = None if str(file) == "-" else file.stat().st_size >> _MIB
         with showing_rows("MiB read", quiet=as_json) as progress:
             leak = Leak(opened, lambda read: progress(read >> _MIB, size))
@@ -68,13 +63,6 @@ def trace(home: Path, file: Path, lists: tuple[str, ...], as_json: bool) -> int:
     if leak.damage:
         note(f"warning: {file}: {leak.damage}")
     return OK if traced.accused else NO
-
-
-def _opened(file: Path) -> AbstractContextManager[BinaryIO]:
-    if str(file) == "-":
-        return nullcontext(sys.stdin.buffer)
-    with os_errors(file, "read"):
-        return file.open("rb")
 
 
 def _show(traced: Traced) -> None:
