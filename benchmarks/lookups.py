@@ -4,9 +4,9 @@
 
 Peers: parsing alone (``ada_url.URL``), a set of parsed and written-out URLs, ``adblock``'s engine and
 ``threatexchange``'s URL index; the last two where they are installed (dependency group ``bench``). All see
-the same URLs, in turns of a millisecond or so of processor time, and the best run of each turn counts: on a
-shared machine the rest measures the neighbours. The set, ``adblock`` and ``threatexchange`` know fewer
-scopes; they are given what they can express.
+the same URLs, in turns of a few milliseconds of processor time (shorter ones would measure how caches fill),
+and the best run of each turn counts: on a shared machine the rest measures the neighbours. The set,
+``adblock`` and ``threatexchange`` know fewer scopes; they are given what they can express.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ from vallum.expression import Scope, propose_host_bits
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 ENDINGS = ("com", "net", "org", "de", "co.uk", "example")
 POPULAR_HOSTS = 100_000
-TURN = 500
+TURN = 2_000
 """URLs in one turn."""
-DRAWN = 40_000
-DRAWN_POPULAR = 200_000
-"""More hosts than any process remembers, so that no round finds all of them remembered."""
+DRAWN = 200_000
+"""URLs of one kind of traffic. Their hosts are many times more than a process remembers: those that should be
+new are not remembered from the round before."""
+HITS = 20_000
+"""Among as many that are not listed."""
 MEMORY_LOOK_UPS = 30_000
 
 
@@ -87,7 +89,7 @@ def listed(rng: random.Random, scope: Scope) -> tuple[Entry, str]:
 def traffics(rng: random.Random, hits: list[str]) -> list[Traffic]:
     popular = [benign_host(rng) for _ in range(POPULAR_HOSTS)]
     weights = [1 / rank for rank in range(1, POPULAR_HOSTS + 1)]
-    zipf = [page(rng, host) for host in rng.choices(popular, weights, k=DRAWN_POPULAR)]
+    zipf = [page(rng, host) for host in rng.choices(popular, weights, k=DRAWN)]
     uniform = [page(rng, benign_host(rng)) for _ in range(DRAWN)]
     half = [url for pair in zip(uniform, hits, strict=False) for url in pair]
     return [
@@ -221,9 +223,7 @@ def measure(count: int, edition: str, seconds: float, folder: Path) -> dict[str,
     made = [listed(rng, scopes[number % len(scopes)]) for number in range(count)]
     entries = [entry for entry, _ in made]
     hits = (
-        [url for _, url in rng.choices(made, k=DRAWN // 2)]
-        if count < DRAWN
-        else [url for _, url in made[: DRAWN // 2]]
+        [url for _, url in rng.choices(made, k=HITS)] if count < 2 * HITS else [url for _, url in made[:HITS]]
     )
     table = url_table(entries, host_bits=propose_host_bits(count), edition=edition)
     write_state(folder, {"urls": table})

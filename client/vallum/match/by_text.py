@@ -16,21 +16,25 @@ from vallum.format.rows import Rows
 from vallum.match.answer import Match
 from vallum.match.host_index import TOP, HostIndex
 
+MakeMatch = Callable[[str, str | None, int], Match]
+"""Makes the match of a signal, a scope and a row."""
+
 MatchUrl = Callable[[str, str, str | None], list[Match]]
 """A look-up of host, path and query of a canonical form."""
 
 FEW = 16
 """A host with more rows than this is looked up by keys."""
 
-_STEP = 16
-"""Every so many rows the place of a value is remembered: half a byte per row, and a few lengths to add up."""
+_STEP = 4
+"""Every so many rows the place of a value is remembered: a byte per row, and a few lengths to add up."""
 
 _URL, _ANY_QUERY, _PREFIX, _HOST, _DOMAIN = (URL_TAGS[scope].code for scope in Scope)
 
 
 def value_places(rows: Rows) -> array[int]:
     """From where the value of every ``_STEP``-th row stands among the values."""
-    return array("Q", islice(accumulate(rows.lengths or (), initial=0), 0, None, _STEP))
+    kind = "I" if len(rows.values) < 1 << 32 else "Q"
+    return array(kind, islice(accumulate(rows.lengths or (), initial=0), 0, None, _STEP))
 
 
 def text_look_up(
@@ -38,7 +42,7 @@ def text_look_up(
     places: array[int],
     index: HostIndex,
     names_on: Callable[[str], list[str]],
-    match: Callable[[str, str, int], Match],
+    match: MakeMatch,
     by_key: MatchUrl,
 ) -> MatchUrl:
     """Make a look-up of URLs.
@@ -48,7 +52,7 @@ def text_look_up(
         places: as :func:`value_places` says.
         index: of their hosts.
         names_on: lists which of a host and the names above it may have rows.
-        match: makes the match of signal, scope and row.
+        match: makes the match of a row.
         by_key: the same look-up by keys, for hosts of many rows.
     """
     hi, lengths, values = rows.hi, rows.lengths or memoryview(b""), rows.values

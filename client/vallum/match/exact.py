@@ -14,7 +14,7 @@ from vallum.expression import DIGEST_TAGS, KEY_BYTES, TAGS, URL_TAGS, Hash, Keye
 from vallum.format.table import Table
 from vallum.host import suffixes
 from vallum.match.answer import Match
-from vallum.match.by_text import FEW, MatchUrl, text_look_up, value_places
+from vallum.match.by_text import FEW, MakeMatch, MatchUrl, text_look_up, value_places
 from vallum.match.host_index import HostIndex
 from vallum.match.prefilter import KeyFilter, NameFilter
 from vallum.url import Canonical
@@ -57,12 +57,12 @@ class Matcher:
         self._index = HostIndex(table.rows.hi, keyer)
         self._rows_on = self._index.rows_on
         valued = self.scopes and table.rows.lengths is not None
-        self.prefilter = NameFilter(table.rows) if valued else KeyFilter(table.rows, keyer, domains=domains)
+        self.prefilter = (
+            NameFilter.of(table.rows) if valued else KeyFilter(table.rows, keyer, domains=domains)
+        )
         self._likely = self.prefilter.names_on if isinstance(self.prefilter, NameFilter) else self._names
-        self._id = keyer.begin_id().copy
-        self._version = table.version
+        self._match = _match_maker(source, list_name, table, keyer)
         self._hi, self._lo = table.rows.hi, table.rows.lo
-        self._labels, self._label_ids = table.rows.dictionary, table.rows.label_ids
         self._mask = _REST >> keyer.host_bits
         # Plain strings from here on: an enum's members hash and compare in Python.
         begin = {scope: keyer.begin(URL_TAGS[scope].prefix.encode("ascii")).copy for scope in self.scopes}
@@ -169,16 +169,20 @@ class Matcher:
             at += 1
         return key
 
-    def _match(self, signal: str, scope: str | None, at: int) -> Match:
-        state = self._id()
-        state.update((self._hi[at] << 32 | self._lo[at]).to_bytes(KEY_BYTES))
-        labels, weak = self._labels[self._label_ids[at]], signal in WEAK_SIGNALS
-        facts = (self.source, self.list, self._version, state.hexdigest(), signal, scope, None, labels, weak)
-        return _new_match(Match, facts)
 
+def _match_maker(source: str, list_name: str, table: Table, keyer: Keyer) -> MakeMatch:
+    rows, version, begin_id, new = table.rows, table.version, keyer.begin_id().copy, tuple.__new__
+    hi, lo, dictionary, label_ids = rows.hi, rows.lo, rows.dictionary, rows.label_ids
 
-_new_match = tuple.__new__
-"""What a named tuple's constructor does in the end, for half of the time."""
+    def match(signal: str, scope: str | None, at: int) -> Match:
+        state = begin_id()
+        state.update((hi[at] << 32 | lo[at]).to_bytes(KEY_BYTES))
+        labels, weak = dictionary[label_ids[at]], signal in WEAK_SIGNALS
+        # As a named tuple's own constructor in half of the time.
+        facts = (source, list_name, version, state.hexdigest(), signal, scope, None, labels, weak)
+        return new(Match, facts)
+
+    return match
 
 
 def _alone(host: str) -> list[str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from random import random
+from typing import Any, Self, TypeVar
 
 from vallum.expression import URL_TAGS, Keyer, Scope
 from vallum.format.rows import Rows
@@ -20,19 +21,26 @@ MAX_BITMAP_BITS = 24
 
 _SLOTS = (1 << MAX_BITMAP_BITS) - 1
 
-CACHED_NAMES = 32_768
-"""How many clean names are remembered at most, each in the one place that its hash gives it: what comes later
-takes it over. Most traffic goes to few names. At most 3 MB, mostly half of it."""
+CACHED_HOSTS = 12_000
+"""How many clean hosts are remembered, as most traffic goes to few: 2 MB."""
+
+_SAMPLE = 1 / 8
+"""Which share of clean look-ups is remembered: hosts that come often soon are, and those that come once cost
+little and drive few others out."""
+
+_WORTH = 128
+"""Once two sampled hosts in a row were remembered, memory is asked first, until so many were not in it:
+traffic of ever new hosts does not pay for it."""
 
 _SHORT = 3
 _L = "[a-z0-9_-]"
 _TOP_LABEL = rf"[a-z]{_L}{{0,62}}+"
 AT_A_GLANCE = re.compile(
     rf"https?://(?:{_L}{{1,63}}+\.){{0,4}}?"
-    rf"({_L}{{{_SHORT + 1},63}}+\.{_TOP_LABEL}|{_L}{{1,63}}+\.({_L}{{1,{_SHORT}}}+\.{_TOP_LABEL}))[/?#]"
+    rf"(?:({_L}{{{_SHORT + 1},63}}+\.{_TOP_LABEL})|({_L}{{1,63}}+\.({_L}{{1,{_SHORT}}}+\.{_TOP_LABEL})))/"
 ).match
-"""Reads the host of most URLs without reading on. It is the form's host, unless ``xn--`` is in it; the first
-group is its stem, the second the last two labels of a stem of three."""
+"""Reads the host of most URLs without reading on. It is the form's host, unless ``xn--`` is in it. Its stem
+(:func:`stem_of`) is the first group, of two labels, or the second, of three, whose last two are the third."""
 
 _CACHED_TOPS = 1024
 _TOP_LENGTH = 6
@@ -54,7 +62,12 @@ class NameFilter:
 
     __slots__ = ("bitmap", "mask")
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, bitmap: bytes, mask: int) -> None:
+        self.bitmap, self.mask = bitmap, mask
+
+    @classmethod
+    def of(cls, rows: Rows) -> Self:
+        """File all rows of a table."""
         bits = min(MAX_BITMAP_BITS, max(8, (_SLOTS_PER_ROW * len(rows)).bit_length()))
         bitmap, mask = bytearray(1 << bits >> 3), (1 << bits) - 1
         text, end, last = bytes(rows.values).decode("latin-1"), 0, ""
@@ -63,8 +76,7 @@ class NameFilter:
             cut = text.find("/", at, end)
             host = text[at + 1 : cut if cut >= 0 else end]
             if "." not in host and text[at] == _DOMAIN_TAG:
-                bitmap, mask = bytearray(b"\xff"), 0  # a whole top-level name: nothing can be ruled out
-                break
+                return cls(b"\xff", 0)  # a whole top-level name: nothing can be ruled out
             if host == last:
                 continue
             last = host
@@ -72,7 +84,18 @@ class NameFilter:
                 code = hash(name)
                 for slot in (code & mask, code >> _SECOND & mask, code >> _THIRD & mask):
                     bitmap[slot >> 3] |= 1 << (slot & 7)
-        self.bitmap, self.mask = bytes(bitmap), mask
+        return cls(bytes(bitmap), mask)
+
+    @classmethod
+    def union(cls, filters: Sequence[NameFilter]) -> NameFilter:
+        """One filter for several tables, which rules out what all of them do; for none, rules out all."""
+        if len(filters) == 1:
+            return filters[0]
+        size, bits = max([1, *(len(each.bitmap) for each in filters)]), 0
+        for each in filters:
+            # The slots of a smaller bitmap are the low bits of a larger one's.
+            bits |= int.from_bytes(each.bitmap * (size // len(each.bitmap)))
+        return cls(bits.to_bytes(size), max([0, *(each.mask for each in filters)]))
 
     def has(self, name: str) -> bool:
         """Say whether a row could stand on just this name."""
@@ -202,76 +225,60 @@ LookUp = Callable[[str | bytes], list[Answer]]
 def filtered(look_up: LookUp[Answer], filters: Sequence[NameFilter | KeyFilter]) -> LookUp[Answer]:
     """Make the same look-up that answers ``[]`` at once where no table can hold a URL.
 
-    A closure, written flat, since calls are what costs most. It remembers names found clean, as most traffic
-    goes to few: stems where all tables have a :class:`NameFilter`, else whole hosts.
+    A closure, written flat, since calls are what costs most. It remembers hosts found clean, as most traffic
+    goes to few.
     """
-    named = [table for table in filters if isinstance(table, NameFilter)]
-    keyed = [table for table in filters if isinstance(table, KeyFilter)]
-    return _filtered_by_key(look_up, named, keyed) if keyed else _filtered_by_name(look_up, named)
+    glance, name_hash, draw = AT_A_GLANCE, hash, random
+    named = NameFilter.union([table for table in filters if isinstance(table, NameFilter)])
+    keyed = [table.may_hold for table in filters if isinstance(table, KeyFilter)]
+    bitmap, mask, has = named.bitmap, named.mask, named.has
+    clean: set[str] = set()
+    worth, repeated = 0, False
 
-
-def _filtered_by_name(look_up: LookUp[Answer], filters: Sequence[NameFilter]) -> LookUp[Answer]:
-    glance, name_hash, last_place = AT_A_GLANCE, hash, CACHED_NAMES - 1
-    tables = [(table.bitmap, table.mask) for table in filters]
-    clean = [""] * CACHED_NAMES
-
-    def look_up_rest(url: str | bytes) -> list[Answer]:
+    def look_up_rest(url: Any) -> list[Answer]:  # str, or bytes, which raise: cheaper than to ask
+        nonlocal worth, repeated
         try:
-            found = glance(url)  # type: ignore[arg-type]  # bytes are sorted out by the exception: no cost
-        except TypeError:
+            if worth and url[: url.index("/", 8)] in clean:
+                return []
+            found = glance(url)
+        except (TypeError, ValueError):
             return look_up(url)
         if found is None:
             return look_up(url)
-        stem: str = found[1]
+        stem = found[1]
+        if stem is None:
+            if has(found[3]):  # a row on these two labels is filed under them
+                return look_up(url)
+            stem = found[2]
         code = name_hash(stem)
-        if clean[code & last_place] == stem:
-            return []
-        for bitmap, mask in tables:
-            slot = code & mask
+        slot = code & mask
+        if bitmap[slot >> 3] >> (slot & 7) & 1:
+            slot = code >> _SECOND & mask
             if bitmap[slot >> 3] >> (slot & 7) & 1:
-                slot = code >> _SECOND & mask
+                slot = code >> _THIRD & mask
                 if bitmap[slot >> 3] >> (slot & 7) & 1:
-                    slot = code >> _THIRD & mask
-                    if bitmap[slot >> 3] >> (slot & 7) & 1:
-                        return look_up(url)
-        short = found[2]
-        if short and any(table.has(short) for table in filters):
-            return look_up(url)  # a row on these two labels is filed under them
+                    return look_up(url)
         if "xn--" in stem:
             return look_up(url)
-        clean[code & last_place] = stem
-        return []
-
-    return look_up_rest
-
-
-def _filtered_by_key(
-    look_up: LookUp[Answer], named: Sequence[NameFilter], keyed: Sequence[KeyFilter]
-) -> LookUp[Answer]:
-    glance, name_hash, last_place = AT_A_GLANCE, hash, CACHED_NAMES - 1
-    names, keys = [table.has for table in named], [table.may_hold for table in keyed]
-    clean = [""] * CACHED_NAMES
-
-    def look_up_rest(url: str | bytes) -> list[Answer]:
-        try:
-            start = url[: url.index("/", 8)]  # type: ignore[arg-type]  # as above
-        except (TypeError, ValueError):
-            return look_up(url)
-        place = name_hash(start) & last_place
-        if clean[place] == start:
-            return []
-        found = glance(url)  # type: ignore[arg-type]
-        if found is None or "xn--" in found[0]:
-            return look_up(url)
-        for has in names:
-            if has(found[1]) or (found[2] and has(found[2])):
+        if keyed:
+            host = found[0][found[0].index("/") + 2 : -1]
+            if "xn--" in host:
                 return look_up(url)
-        host = found[0][found[0].index("/") + 2 : -1]
-        for may_hold in keys:
-            if may_hold(host):
-                return look_up(url)
-        if len(found[0]) == len(start) + 1:
-            clean[place] = start  # type: ignore[assignment]  # a str, or `index` had raised
+            for may_hold in keyed:
+                if may_hold(host):
+                    return look_up(url)
+        if worth:
+            worth -= 1
+        if draw() < _SAMPLE:
+            start = found[0][:-1]
+            if start in clean:
+                worth = _WORTH if repeated else worth
+                repeated = True
+            else:
+                repeated = False
+                if len(clean) >= CACHED_HOSTS:
+                    clean.pop()
+                clean.add(start)
         return []
 
     return look_up_rest

@@ -89,20 +89,26 @@ class Snapshot:
 
 
 def _looking_up(matchers: Sequence[Matcher], allowed: Allowances) -> Callable[[str | bytes], list[Match]]:
-    look_ups, something_allowed = [matcher.url_look_up() for matcher in matchers], bool(allowed)
+    first, *others = [matcher.url_look_up() for matcher in matchers] or [_nothing]
+    something_allowed = bool(allowed)
 
     def look_up(url: str | bytes) -> list[Match]:
         host, path, query = parts(url)
         if not host:
             raise no_host(url)
-        found: list[Match] = []
-        for match_url in look_ups:
+        found = first(host, path, query)
+        for match_url in others:
             found += match_url(host, path, query)
         if found and something_allowed:
             found = [] if allowed.covers(Canonical(host, path, query)) else _left(found, allowed)
         return most_severe_first(found) if len(found) > 1 else found
 
     return look_up
+
+
+def _nothing(host: str, path: str, query: str | None) -> list[Match]:
+    """A look-up in no list of URLs."""
+    return []
 
 
 def _left(found: list[Match], allowed: Allowances) -> list[Match]:
