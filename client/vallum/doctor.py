@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 from vallum.allow import read_allowances
 from vallum.config import Config, Source
 from vallum.errors import VallumError
+from vallum.format.charter import split_stream
 from vallum.format.head import format_time
 from vallum.invitation import root_fingerprint
 from vallum.lock import FILE as LOCK
+from vallum.recipient import PASSPHRASE_VARIABLE, is_key_locked, read_key
 from vallum.state import read_current
 from vallum.sync.connections import authorities, proxy_of
 from vallum.sync.fetch import METADATA
@@ -43,8 +45,8 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        check: ``clock``, ``proxy``, ``ca``, ``store``, ``root``, ``keys``, ``disk``, ``permissions``,
-            ``processes``, ``lists`` or ``files``.
+        check: ``clock``, ``proxy``, ``ca``, ``store``, ``root``, ``recipient``, ``keys``, ``disk``,
+            ``permissions``, ``processes``, ``lists`` or ``files``.
         about: the source, list or path, if the check is about one.
         level: ``good``, ``warning`` or ``bad``.
         says: what was found.
@@ -77,6 +79,7 @@ def examine(
         found += _looked("root", _root(config, source))
         found += _looked("proxy", _way(source))
         found += _looked("store", _store(source, now, connect))
+        found += _looked("recipient", _recipient(config, source))
     found += _looked("clock", _clock(config, now))
     found += _looked("keys", _keys(config))
     found += _looked("disk", _disk(config))
@@ -226,6 +229,43 @@ def _keys(config: Config) -> Iterator[Finding]:
         yield Finding("keys", str(path), BAD, "everybody on this machine can read it", f"chmod o-rwx {path}")
     if not loose:
         yield Finding("keys", "", GOOD, "nobody else can read what keys there are")
+
+
+def _recipient(config: Config, source: Source) -> Iterator[Finding]:
+    """The key that encrypted lists are sealed to, before the next change of keys asks for it."""
+    path = source.recipient
+    if path is None:
+        for stream in _encrypted(config, source):
+            yield Finding(
+                "recipient", source.name, BAD, f"{stream} is encrypted, and the source names no key",
+                'make one with `vallum keygen FILE`, put recipient = "FILE" into the source, and send the '
+                "line that it prints to the publisher",
+            )  # fmt: skip
+        return
+    words = os.environ.get(PASSPHRASE_VARIABLE, "")
+    try:
+        if is_key_locked(path) and not words:
+            yield Finding(
+                "recipient", source.name, WARN, f"{path} is locked, and no passphrase was given here",
+                f"set {PASSPHRASE_VARIABLE} where `vallum sync` runs, and here to try it",
+            )  # fmt: skip
+            return
+        public = read_key(path, words).public()
+    except VallumError as error:
+        hint = error.hint or f"run `vallum doctor` as the user who syncs; {path} is to be his, 0600"
+        yield Finding("recipient", source.name, BAD, str(error), hint)
+        return
+    yield Finding("recipient", source.name, GOOD, f"{public.suite} key {public.fingerprint()[:19]} …")
+
+
+def _encrypted(config: Config, source: Source) -> list[str]:
+    """Followed streams that are known to be encrypted; public lists have no ``match`` edition."""
+    try:
+        held = read_current(config.state).sources.get(source.name)
+    except VallumError:
+        held = None  # `lists` says why
+    sealed = {name for name, state in held.streams.items() if state.charter.pepper} if held else set()
+    return [stream for stream in source.streams if stream in sealed or split_stream(stream)[1] == "match"]
 
 
 def _disk(config: Config) -> Iterator[Finding]:

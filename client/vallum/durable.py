@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vallum.errors import StorageError
+from vallum.errors import ConfigError, StorageError
 
 _HINTS = {
     "ENOSPC": "free some space on that file system; nothing was left half written",
@@ -119,6 +119,16 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
             _fsync_folder(folder.parent)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "a file stands in its place")
+
+
+def require_folder(path: Path) -> None:
+    """Require that the folder of a file to be written is there: a new one would hide a slip of the pen.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}", hint="make it first, or name another")
 
 
 def is_folder(path: Path) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from vallum import passphrase as passphrases
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, InputError
 from vallum.format.keypair import PrivateKey, Suite
 from vallum.keyfile import is_locked, read_secret, write_secret
 
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 _MARK = "vallum-recipient-key-1"
+_HINT = (
+    "take the copy that you keep of the recipient's key; without one, make another key with `vallum keygen` "
+    "and send the publisher its line"
+)
 _COMMENT = "A Vallum recipient's private key. Whoever has it can read the lists: keep it secret."
 
 
@@ -23,15 +27,18 @@ def read_key(path: Path, passphrase: str = "") -> PrivateKey:
     """Read a key file.
 
     Raises:
-        ConfigError: others may read the file, it is none, or it wants a passphrase or another one.
+        ConfigError: as of :func:`vallum.keyfile.read_secret`.
         StorageError: it cannot be read.
     """
-    suite, data = read_secret(path, _MARK, passphrase)
+    suite, data = read_secret(path, _MARK, passphrase, hint=_HINT)
     if suite not in set(Suite):
         raise ConfigError(f"{path} holds a key of an unknown suite", hint="upgrade vallum on this machine")
-    return PrivateKey(Suite(suite), data)
+    try:
+        return PrivateKey(Suite(suite), data)
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}", hint=_HINT) from None
 
 
 def is_key_locked(path: Path) -> bool:
     """Whether :func:`read_key` will want a passphrase; errors as there."""
-    return is_locked(path, _MARK)
+    return is_locked(path, _MARK, hint=_HINT)

@@ -43,18 +43,29 @@ def test_what_is_sealed_opens(size: int, pieces: int, suite: Suite) -> None:
 def test_a_passphrase_opens_it_too() -> None:
     sealed = _sealed(b"plain" * 40_000, Locks((OTHER.public(),), "words", cost=10))
     assert _opened(sealed, OTHER) == _opened(sealed, None, "words") == b"plain" * 40_000
-    with pytest.raises(ConfigError, match="passphrase is wrong"):
+    with pytest.raises(ConfigError, match="passphrase is wrong") as caught:
         _opened(sealed, None, "other")
+    assert "chosen when it was made" in caught.value.hint
 
 
 def test_nobody_else_opens_it() -> None:
     sealed = _sealed(b"plain", Locks((KEYS[Suite.HYBRID].public(),)))
-    for key, hint in ((OTHER, "another one"), (generate(), "another one"), (None, "a recipient's key")):
-        with pytest.raises(ConfigError) as caught:
+    for key, told in ((OTHER, "another key"), (generate(), "another key"), (None, "is locked")):
+        with pytest.raises(ConfigError, match=told) as caught:
             _opened(sealed, key)
-        assert hint in caught.value.hint
+        assert "opens with --key FILE" in caught.value.hint
     with pytest.raises(ConfigError, match="nobody"):
         _sealed(b"plain", Locks())
+
+
+def test_what_opens_it_is_said_to_who_tries_another_way() -> None:
+    to_key, to_words = _sealed(b"plain", Locks((OTHER.public(),))), _sealed(b"x", Locks((), "words", cost=10))
+    with pytest.raises(ConfigError, match="not locked with a passphrase") as caught:
+        _opened(to_key, None, "words")
+    assert caught.value.hint == "it opens with --key FILE"
+    with pytest.raises(ConfigError, match="not sealed to any key") as caught:
+        _opened(to_words, OTHER)
+    assert caught.value.hint == "it opens with --passphrase"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +91,17 @@ def test_whoever_cuts_reorders_or_joins_is_found_out(long: bytes) -> None:
     ):
         with pytest.raises(TrustError):
             _opened(head + b"".join(changed), OTHER)
+
+
+def test_a_file_cut_within_its_header_is_cut_short_and_no_newer_form(long: bytes) -> None:
+    for size in (0, 5, len(MARK), len(MARK) + 1, len(MARK) + 9, long.index(b"\n\n") + 1):
+        with pytest.raises(FormatError, match="empty" if not size else "cut short") as caught:
+            _opened(long[:size], OTHER)
+        assert "another copy" in caught.value.hint
+    for other in (b"vallum-backup-2\n" + long, b"PK\x03\x04"):
+        with pytest.raises(FormatError, match="not a backup") as caught:
+            _opened(other, OTHER)
+        assert "upgrade" in caught.value.hint
 
 
 def test_a_lock_that_is_taken_off_or_put_on_shows(long: bytes) -> None:

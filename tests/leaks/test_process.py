@@ -5,6 +5,7 @@ Each program is started anew with a fault put into it at the moment when it hold
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -73,9 +74,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
     ):
         assert typed(words, folder).code == 0
-    shown = typed(["vallum", "keygen", "provider.key", "--show"], folder).out.splitlines()
-    (folder / "line.txt").write_text(next(line for line in shown if line.startswith("vallum-recipient")))
-    fingerprint = "".join(line.strip() for line in shown if line.startswith("    "))
+    shown = json.loads(typed(["vallum", "keygen", "provider.key", "--show", "--json"], folder).out)
+    (folder / "line.txt").write_text(shown["line"])
+    fingerprint = shown["fingerprint"]
     add = [*DESK, "recipients", "add", "urls.full", "provider", "line.txt", "--fingerprint", fingerprint]
     for words in (add, [*CLIENT, "sync"], [*DESK, "recipients", "rotate", "urls"]):
         assert typed(words, folder).code == 0

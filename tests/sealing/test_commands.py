@@ -77,6 +77,24 @@ def test_from_a_key_to_a_list_in_force_and_out_again(folder: Path) -> None:
     assert typed([*PUBLISHER, "gc"], folder).code == 0
 
 
+def test_what_keygen_prints_is_the_file_to_send(folder: Path) -> None:
+    """``vallum keygen KEY > line.txt``: the line alone; the rest, for people, goes to standard error."""
+    made = typed(["vallum", "keygen", "spare.key", "--suite", "x25519"], folder)
+    shown = typed(["vallum", "keygen", "spare.key", "--show"], folder)
+    assert made.out == shown.out
+    (folder / "line.txt").write_text(made.out)
+    fingerprint = "".join(line for line in made.mixed.splitlines() if line.startswith("    "))
+    add = [*PUBLISHER, "recipients", "add", "urls.match", "spare", "line.txt", "--fingerprint", fingerprint]
+    assert typed(add, folder).code == 0
+
+
+def test_a_key_that_is_not_where_the_command_line_says(folder: Path) -> None:
+    shown = typed(["vallum", "keygen", "none.key", "--show"], folder)
+    assert (shown.code, "hint: " in shown.mixed) == (2, True), shown.mixed
+    made = typed(["vallum", "keygen", "none/new.key"], folder)
+    assert (made.code, "there is no folder none" in made.mixed) == (2, True), made.mixed
+
+
 def test_the_catalog_holds_no_secret_in_clear(folder: Path) -> None:
     """Neither pepper nor epoch keys, as the client got them, stand in the catalog or the store."""
     line, fingerprint = _line(folder)

@@ -32,8 +32,9 @@ def test_a_passphrase_locks_it(tmp_path: Path, suite: Suite) -> None:
     assert read_key(path, "correct horse") == key
     with pytest.raises(ConfigError, match="none was given"):
         read_key(path)
-    with pytest.raises(InputError, match="passphrase is wrong"):
+    with pytest.raises(InputError, match="passphrase is wrong") as caught:
         read_key(path, "wrong horse")
+    assert "VALLUM_PASSPHRASE" in caught.value.hint
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
@@ -73,13 +74,29 @@ def test_anything_else_is_refused(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "recipient.key"
     path.write_bytes(text)
     path.chmod(0o600)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=r"damaged|cut short|unknown suite") as caught:
         read_key(path)
+    assert str(path) in str(caught.value)
+    assert "the copy that you keep" in caught.value.hint or "upgrade" in caught.value.hint
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot read"):
+    with pytest.raises(ConfigError, match="there is no file") as caught:
         read_key(tmp_path / "none")
+    assert "vallum keygen" in caught.value.hint
+
+
+def test_what_cannot_be_read_is_this_machines_fault(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot read"):
+        read_key(tmp_path)
+
+
+def test_a_key_is_not_written_beside_nothing(tmp_path: Path) -> None:
+    """A slip of the pen in the folder's name: said, not made true."""
+    with pytest.raises(ConfigError, match="there is no folder") as caught:
+        write_key(tmp_path / "none/recipient.key", generate(Suite.X25519))
+    assert caught.value.hint
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_file_of_the_other_suite_does_not_unlock(tmp_path: Path) -> None:

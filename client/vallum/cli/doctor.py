@@ -16,7 +16,7 @@ from vallum.cli.terminal import NO, OK, UNAVAILABLE, clock, emit, say
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def doctor(config: Path, as_json: bool) -> int:
-    """Look at clock, proxy, certificates, store, root, keys, disk, permissions, other processes and lists."""
+    """Look at clock, proxy, certificates, store, root, keys, disk, permissions, processes and lists."""
     from vallum.config import load_config
     from vallum.doctor import BAD, GOOD, WARN, examine
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import clock, emit, say
+from vallum.cli.terminal import clock, emit, note, say
 from vallum.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def init(
 
 @click.command(
     epilog="\b\nExamples:\n"
-    "  vallum keygen recipient.key\n"
+    "  vallum keygen recipient.key > line.txt\n"
     "  vallum keygen recipient.key --passphrase\n"
     "  vallum keygen recipient.key --show"
 )
@@ -123,7 +123,10 @@ def init(
 @click.option("--show", is_flag=True, help="Show the line of a key that exists; make none.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) -> None:
-    """Make a recipient's key pair, and print the line to send to the publisher."""
+    """Make a recipient's key pair, and print the line to send to the publisher.
+
+    The line alone goes to standard output, all else to standard error.
+    """
     from vallum.format.keypair import Suite, generate
     from vallum.recipient import PASSPHRASE_VARIABLE, read_key, write_key
 
@@ -142,13 +145,13 @@ def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) 
         emit({"file": str(file), "line": public.line(), "fingerprint": public.fingerprint().replace(" ", "")})
         return
     if not show:
-        say(f"{file}: the private key; whoever has it can read the lists. Keep a copy offline.")
-    say("The line to send to the publisher:")
-    say(public.line())
-    say("Its fingerprint, to read to the publisher by telephone:")
+        note(f"{file}: the private key; whoever has it can read the lists. Keep a copy offline.")
+    note("The line to send to the publisher, on standard output:")
+    say(public.line())  # alone on standard output, so that `> line.txt` makes the file to send
+    note("Its fingerprint, to read to the publisher by telephone:")
     groups = public.fingerprint().split(" ")
     for at in range(0, len(groups), 4):
-        say("    " + "  ".join(groups[at : at + 4]))
+        note("    " + "  ".join(groups[at : at + 4]))
 
 
 def _replace_root(config: Path, invited: Invitation, source: str, fingerprint: str, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from vallum.errors import ConfigError, InputError, TrustError
 from vallum.format.columns import pack
 
 _MARK = "vallum-recipient-1"
-_ASK = "ask the recipient for the whole line that `vallum keygen` printed"
+_ASK = "ask the recipient for the whole line that `vallum keygen` prints, and nothing but that line"
 _TAG_BYTES = 16
 _X25519_BYTES = 32
 _SEED_BYTES = 64

@@ -35,6 +35,7 @@ _TAG = 16
 _KEY_BYTES = 32
 _MOST_HEADER = 64 * 1024
 _LAYER = "backup"
+_ANOTHER_COPY = "take another copy of it, or an older backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,7 @@ def open_stream(file: BinaryIO, private: PrivateKey | None = None, passphrase: s
         try:
             yield cipher.decrypt(_nonce(count, last=not following), sealed, None)
         except (InvalidTag, ValueError):
-            raise TrustError(
-                "the backup is damaged, or cut short", hint="take another copy of it, or an older backup"
-            ) from None
+            raise TrustError("the backup is damaged, or cut short", hint=_ANOTHER_COPY) from None
         if not following:
             return
         sealed, count = following, count + 1
@@ -103,6 +102,11 @@ def _read_header(file: BinaryIO) -> bytes:
     while not lines or lines[-1] != b"\n":
         line = file.readline(_MOST_HEADER)
         size += len(line)
+        # readline gives less than a line at the end of the file only, or of what it was allowed to read.
+        ends = not line.endswith(b"\n") and len(line) < _MOST_HEADER
+        if ends and (lines or (MARK + b"\n").startswith(line)):
+            what = "it is cut short within its header" if size else "the file is empty"
+            raise FormatError(_LAYER, what, hint=_ANOTHER_COPY)
         if not line.endswith(b"\n") or size > _MOST_HEADER or (not lines and line != MARK + b"\n"):
             raise FormatError(
                 _LAYER,
@@ -115,25 +119,45 @@ def _read_header(file: BinaryIO) -> bytes:
 
 def _unlock(header: bytes, private: PrivateKey | None, passphrase: str) -> bytes:
     """The file's key."""
-    locked_to = set()
+    opens_with = set()
     for line in header.decode("ascii", "replace").splitlines()[1:-1]:
         match line.split(" "):
             case ["for", suite, encoded] if suite in set(Suite):
-                locked_to.add("a recipient's key")
+                opens_with.add("--key FILE")
                 if private is not None and private.suite == suite:
                     try:
                         return private.open(decode_base64(encoded, "the backup's header"), MARK)
                     except TrustError:
                         continue  # for somebody else
             case ["passphrase", encoded]:
-                locked_to.add("a passphrase")
+                opens_with.add("--passphrase")
                 if passphrase:
-                    return passphrases.unlock(decode_base64(encoded, "the backup's header"), passphrase, MARK)
+                    return _unlock_said(decode_base64(encoded, "the backup's header"), passphrase)
             case _:
                 raise FormatError(_LAYER, "the header has a line of an unknown kind")
+    ways = " or ".join(sorted(opens_with)) or "nothing"
     if private is None and not passphrase:
-        raise ConfigError("the backup is locked", hint=f"it opens with {' or '.join(sorted(locked_to))}")
-    raise InputError("the backup is not for this key", hint="it was sealed to another one: `keygen --show`")
+        raise ConfigError("the backup is locked", hint=f"it opens with {ways}")
+    if private is None:
+        raise InputError("the backup was not locked with a passphrase", hint=f"it opens with {ways}")
+    if "--key FILE" not in opens_with:
+        raise InputError("the backup was not sealed to any key", hint=f"it opens with {ways}")
+    raise InputError(
+        "the backup was sealed to another key than this one",
+        hint="`vallum keygen FILE --show` shows which key a file holds: it is the one of a line that "
+        f"`backup --to` was given; the backup opens with {ways}",
+    )
+
+
+def _unlock_said(locked: bytes, passphrase: str) -> bytes:
+    try:
+        return passphrases.unlock(locked, passphrase, MARK)
+    except InputError as error:
+        raise InputError(
+            f"the backup does not open: {error}",
+            hint="it wants the passphrase that was chosen when it was made, which may be another than the "
+            "keys'; if that is the one given, take another copy of the file",
+        ) from None
 
 
 def _cipher(secret: bytes, header: bytes) -> AESGCM:

@@ -31,6 +31,7 @@ _WHAT = "aes-256-gcm"
 _COMMENT = (
     "A Vallum publisher's vault key. With the catalog it opens every list: keep it secret, keep a copy."
 )
+_HINT = "restore the copy that you keep of it; without one, see deploy/runbooks/lost-or-leaked-pepper.md"
 _FORMS = "file:PATH, env:NAME, awskms:PATH?key=KEY, or hv:MOUNT/data/PATH#FIELD"
 
 
@@ -110,9 +111,9 @@ class _File:
     def read(self, ask: AskPassphrase) -> bytes:
         path = self.path
         if not path.exists():
-            raise ConfigError(f"{path}: there is no vault key", hint="restore the copy that you keep of it")
-        passphrase = ask(path.stem) if is_locked(path, _MARK) else ""
-        what, key = read_secret(path, _MARK, passphrase)
+            raise ConfigError(f"{path}: there is no vault key", hint=_HINT)
+        passphrase = ask(path.stem) if is_locked(path, _MARK, hint=_HINT) else ""
+        what, key = read_secret(path, _MARK, passphrase, hint=_HINT)
         if what != _WHAT or len(key) != KEY_BYTES:
             raise ConfigError(f"{path}: a vault key of another kind", hint="upgrade vallum-publisher")
         return key
