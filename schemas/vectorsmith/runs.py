@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from schemas.vectorsmith import PEPPER, Vectors, refusals, vector
+from schemas.vectorsmith import PEPPER, Vectors, refused_bodies, refused_files, refused_steps, vector
 from schemas.vectorsmith.streams import (
     DIGESTS,
     NEAR,
@@ -24,7 +24,8 @@ from vallum.format.table import Table, format_table
 def vectors() -> Vectors:
     """All runs, good ones first."""
     yield from good()
-    yield from refusals.vectors()
+    for refused in (refused_files, refused_bodies, refused_steps):
+        yield from refused.vectors()
 
 
 def good() -> Vectors:
