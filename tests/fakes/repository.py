@@ -1,16 +1,16 @@
 """A repository in memory, built and signed for real, so that an attack on the client is two lines.
 
-TUF metadata by ``tuf.api.metadata`` with securesystemslib's signers, heads, charters and runs by
-``vallum.format``. Nothing of the publisher is used: it is the client's counterpart, written from the
-documents alone. Change any public attribute, then ``publish`` or ``sign``; ``objects`` are the bytes that the
-store would hold.
+TUF metadata by ``tuf.api.metadata`` with securesystemslib's signers, heads and charters by ``vallum.format``;
+tables and runs are :mod:`tests.fakes.history`'s, the store is :mod:`tests.fakes.origin`'s. Nothing of the
+publisher is used: it is the client's counterpart, written from the documents alone. Change any public
+attribute, then ``publish`` or ``sign``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,56 +28,21 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
+from tests.fakes.history import Listed, ListHistory, ladder
+from tests.fakes.origin import Origin
 from vallum.config import Config, Source
-from vallum.expression import DIGEST_TAGS, URL_TAGS, Keyer, Scope
+from vallum.expression import Scope
 from vallum.format.charter import Charter, format_charter
-from vallum.format.columns import compress
 from vallum.format.head import Head, RunRef, format_head
-from vallum.format.removal import choose_removals, unique_bits
-from vallum.format.rows import Rows
-from vallum.format.run import Run, RunHeader, format_run
-from vallum.format.section import Section
-from vallum.format.table import SALT_BYTES, Table, build_table
 from vallum.labels import LabelSet
-from vallum.sync.fetch import PACKED
-from vallum.sync.transport import Answer, Transport
-
-Listed = Mapping[str, LabelSet]
-"""A list's whole content: labels by expression (``url|host|bad.example``, ``sha256|<hex>``)."""
-
-Span = tuple[int, int]
 
 
-@dataclass
-class ListHistory:
-    """One list: its charter, every version of its present generation, and what its head shall say."""
-
-    charter: Charter
-    versions: list[Listed] = field(default_factory=lambda: [{}])
-    epoch: int = 1
-    as_of: datetime | None = None
-    max_age: int = 72 * 3600
-    spans: list[Span] | None = None
-    runs: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
-
-    @property
-    def version(self) -> int:
-        return len(self.versions) - 1
-
-    @property
-    def keyer(self) -> Keyer:
-        return Keyer(b"", self.charter.host_bits)
-
-
-class Repository:
-    """The fake. ``root`` and so on are TUF's own objects; ``keys`` are signers by role."""
+class Repository(Origin):
+    """The fake, with what it publishes. ``root`` and so on are TUF's own objects;
+    ``keys`` are signers by role."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.requests: list[str] = []
-        self.answers: dict[str, Callable[[], Answer]] = {}
-        self.twins: dict[str, bytes] = {}
-        self.etags = False
+        super().__init__()
         self.lists: dict[str, ListHistory] = {}
         self.roles: dict[str, Metadata[Targets]] = {}
         self.now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251  TUF's client reads it as well
@@ -172,7 +137,7 @@ class Repository:
         return Head(
             generation=history.charter.generation,
             version=history.version,
-            tables={"exact": self.table(name, history.version).digest()},
+            tables={"exact": history.table(history.version).digest()},
             created=self.now,
             as_of=history.as_of or self.now,
             max_age=history.max_age,
@@ -184,31 +149,8 @@ class Repository:
             ),
         )
 
-    def table(self, name: str, version: int) -> Table:
-        """What every client must hold at this version."""
-        history = self.lists[name]
-        keyed = _keyed(history.keyer, history.versions[version])
-        return build_table(
-            kind=history.charter.kind,
-            edition=history.charter.editions[0],
-            name="exact",
-            host_bits=history.charter.host_bits,
-            generation=history.charter.generation,
-            version=version,
-            salt=bytes(SALT_BYTES),
-            counts=_counts(keyed),
-            keys=list(keyed),
-            labels=[labels for labels, _ in keyed.values()],
-            values=[value for _, value in keyed.values()],
-        )
-
     def run(self, name: str, start: int, end: int) -> bytes:
-        history = self.lists[name]
-        generation = history.charter.generation
-        known = history.runs.get((generation, start, end))
-        if known is None:
-            known = history.runs[generation, start, end] = self._run(history, start, end)
-        return known
+        return self.lists[name].run(start, end)
 
     def run_name(self, name: str, start: int, end: int) -> str:
         """Where in ``objects`` a run lies."""
@@ -217,10 +159,15 @@ class Repository:
         )
         return self.target_name(self.roles[self.stream(name)].signed.targets[path])
 
+    @staticmethod
+    def target_name(target: TargetFile) -> str:
+        folder, _, base = target.path.rpartition("/")
+        return f"targets/{folder}/{target.hashes['sha256']}.{base}"
+
     def new_generation(self, name: str) -> None:
         """Open a new generation; the next ``release`` is its version 1."""
         history = self.lists[name]
-        self.charter(name, _replace(history.charter, generation=history.charter.generation + 1))
+        self.charter(name, replace(history.charter, generation=history.charter.generation + 1))
         history.versions = [{}]
         history.epoch += 1
 
@@ -298,51 +245,10 @@ class Repository:
         number = "" if role == "timestamp" else f"{metadata.signed.version}."
         self.objects[f"metadata/{number}{role}.json"] = metadata.to_bytes()
 
-    # The store
-
     def name_of(self, role: str) -> str:
         """Where in ``objects`` the newest metadata of a role lies."""
         number = "" if role == "timestamp" else f"{self._metadata(role).signed.version}."
         return f"metadata/{number}{role}.json"
-
-    def flip(self, name: str, at: int = -1) -> None:
-        """Turn one bit of an object."""
-        data = bytearray(self.objects[name])
-        data[at] ^= 1
-        self.objects[name] = bytes(data)
-
-    def target_name(self, target: TargetFile) -> str:
-        folder, _, base = target.path.rpartition("/")
-        return f"targets/{folder}/{target.hashes['sha256']}.{base}"
-
-    def packed(self, name: str) -> bytes:
-        """Metadata as one zstd frame, as it goes over the wire."""
-        return compress(self.objects[name], 19)
-
-    def wire_size(self, name: str) -> int:
-        """Bytes of an object as a client fetches it; 0 for what is not there."""
-        if name not in self.objects:
-            return 0
-        whole = name.startswith("targets/") or name.endswith(("timestamp.json", "root.json"))
-        return len(self.objects[name] if whole else self.packed(name))
-
-    def connect(self, _source: Source) -> Transport:
-        """What ``Updater(config, connect=...)`` takes."""
-        return _Wire(self)
-
-    def write_to(self, folder: Path) -> None:
-        """Make a folder of it, as a directory store would; what readers start from comes last."""
-        for name in sorted(self.objects, key="metadata/timestamp.json".__eq__):
-            data = self.objects[name]
-            path = folder / name
-            if path.exists() and path.read_bytes() == data:
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if self.wire_size(name) != len(data):
-                path.with_name(path.name + PACKED).write_bytes(self.packed(name))
-            beside = path.with_name(f".{path.name}")
-            beside.write_bytes(data)
-            beside.rename(path)
 
     def config(self, folder: Path, *streams: str, name: str = "hotline") -> Config:
         """A client's configuration in ``folder``; of all lists unless some are named."""
@@ -366,125 +272,13 @@ class Repository:
                 return self.timestamp
         return self.roles[role]
 
-    def _run(self, history: ListHistory, start: int, end: int) -> bytes:
-        keyed = [_keyed(history.keyer, listed) for listed in history.versions]
-        final = keyed[end]
-        if start == 0:
-            touched = set(final)
-        else:
-            touched = {
-                key
-                for version in range(start + 1, end + 1)
-                for key in {*keyed[version], *keyed[version - 1]}
-                if keyed[version].get(key) != keyed[version - 1].get(key)
-            }
-        union = sorted({int.from_bytes(key) for version in range(start, end + 1) for key in keyed[version]})
-        removed = [
-            (
-                at,
-                unique_bits(
-                    key, union[at - 1] if at else None, union[at + 1] if at + 1 < len(union) else None
-                ),
-            )
-            for at, key in enumerate(union)
-            if key.to_bytes(12) in touched and key.to_bytes(12) not in final
-        ]
-        added = sorted(touched & set(final))
-        section = Section(
-            "exact",
-            _counts(final),
-            Rows.build(added, [final[key][0] for key in added], [final[key][1] for key in added]),
-            choose_removals([(union[at], bits) for at, bits in removed]),
-        )
-        charter = history.charter
-        header = RunHeader(
-            charter.kind, charter.editions[0], charter.generation, history.epoch, start, end, 0
-        )
-        codec = charter.codec(charter.editions[0])
-        return format_run(codec, Run(header, bytes(SALT_BYTES), (section,)), level=3)
-
-
-class _Wire:
-    """The repository's store as a client reaches it. Asserts what a client must never ask for."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-        self._closed = False
-
-    def get(self, name: str, *, etag: str = "", fresh: bool = False) -> Answer:
-        assert not self._closed
-        assert name.startswith(("metadata/", "targets/")), name
-        assert ".." not in name
-        assert not name.endswith(".head"), "a head is never downloaded"
-        if name.endswith(PACKED):
-            return self._packed(name.removesuffix(PACKED))
-        self._repository.requests.append(name)
-        prepared = self._repository.answers.get(name)
-        if prepared is not None:
-            return prepared()
-        data = self._repository.objects.get(name)
-        if data is None:
-            return Answer(404)
-        tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"' if self._repository.etags else ""
-        if etag and etag == tag:
-            return Answer(304)
-        return Answer(200, iter([data[:100], data[100:]]), etag=tag)
-
-    def _packed(self, name: str) -> Answer:
-        """The packed twin of metadata, made of what lies there, so that an attack needs to be staged once."""
-        if name in self._repository.answers or name not in self._repository.objects:
-            return Answer(404)
-        self._repository.requests.append(name)
-        return Answer(200, iter([self._repository.twins.get(name) or self._repository.packed(name)]))
-
-    def close(self) -> None:
-        self._closed = True
-
-
-def ladder(version: int) -> list[Span]:
-    """The runs of DESIGN §5 with a base every eighth version: newest four of each level."""
-    base = version - version % 8 or 1
-    spans = {(0, base)}
-    for length in (1, 4, 16, 64):
-        ends = [end for end in range(length, version + 1, length) if end > 1]
-        spans |= {(max(1, end - length), end) for end in ends[-4:]}
-    return sorted(spans)
-
 
 def listed(*forms: str, scope: Scope = Scope.URL, labels: LabelSet = ("uk-sap:1:A",)) -> dict[str, LabelSet]:
     """URL rows with one scope and one label set."""
     return {f"url|{scope}|{form}": labels for form in forms}
 
 
-def _keyed(keyer: Keyer, listed: Listed) -> dict[bytes, tuple[LabelSet, bytes]]:
-    rows: dict[bytes, tuple[LabelSet, bytes]] = {}
-    for expression, labels in sorted(listed.items()):
-        signal, _, rest = expression.partition("|")
-        if signal == "url":
-            scope, _, form = rest.partition("|")
-            key = keyer.url_key(Scope(scope), form)
-            value = bytes((URL_TAGS[Scope(scope)].code,)) + form.encode()
-        else:
-            raw = bytes.fromhex(rest)
-            key, value = keyer.digest_key(signal, raw), bytes((DIGEST_TAGS[signal].code,)) + raw
-        rows[key] = (labels, value)
-    return dict(sorted(rows.items()))
-
-
-def _counts(keyed: Mapping[bytes, tuple[LabelSet, bytes]]) -> tuple[tuple[int, int], ...]:
-    tally: dict[int, int] = {}
-    for _, value in keyed.values():
-        tally[value[0]] = tally.get(value[0], 0) + 1
-    return tuple(sorted(tally.items()))
-
-
 def _empty(path: str, custom: dict[str, object]) -> TargetFile:
     target = TargetFile.from_data(path, b"", ["sha256"])
     target.unrecognized_fields["custom"] = custom
     return target
-
-
-def _replace(charter: Charter, **changes: object) -> Charter:
-    import dataclasses
-
-    return dataclasses.replace(charter, **changes)  # type: ignore[arg-type]  # callers name fields

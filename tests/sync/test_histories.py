@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.client import Client
-from tests.fakes.repository import Repository, Span, ladder, listed
+from tests.fakes.history import Span, ladder
+from tests.fakes.repository import Repository, listed
 from vallum.expression import Scope
 
 # Few forms and labels, so that keys flap: they come, go, change labels and come again.
