@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +22,8 @@ from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import ConfigError
 from vallum.fields import file_of, headers_of, number_of, refuse_unknown, text_of, texts_of
 from vallum.format.charter import is_list_name
-from vallum.format.table import EDITIONS
+from vallum.streams import parse_stream
 
-DEFAULT_EDITION = "full"
 TIMEOUT = 30.0
 DEADLINE = 3600.0
 QUOTA = 4 << 30
@@ -203,40 +202,6 @@ def read_names(path: Path) -> list[tuple[int, str]]:
         raise ConfigError(f"{path}: not UTF-8", hint="save it as UTF-8, one name a line") from None
     stripped = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
     return [(number, name) for number, name in stripped if name]
-
-
-def parse_stream(text: str) -> str:
-    """Turn ``urls`` or ``urls.match`` into a stream's name; the edition is ``full`` unless it is said.
-
-    Raises:
-        ConfigError: not a list's name, or no such edition.
-    """
-    name, dot, edition = text.partition(".")
-    edition = edition if dot else DEFAULT_EDITION
-    if not is_list_name(name):
-        raise ConfigError(f"not the name of a list: {text!r}", hint="lower-case letters, digits and hyphens")
-    if edition not in EDITIONS:
-        raise ConfigError(f"{text!r}: no such edition", hint=f"editions: {', '.join(EDITIONS)}")
-    return f"{name}.{edition}"
-
-
-def resolve_stream(name: str, there: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Find what ``urls``, ``urls.match`` or ``source/urls`` means among pairs of source and stream.
-
-    Raises:
-        ConfigError: nothing, or more than one list, is named so.
-    """
-    wanted, _, rest = name.rpartition("/")
-    found = [
-        (source, stream)
-        for source, stream in there
-        if wanted in ("", source) and rest in (stream, stream.rpartition(".")[0])
-    ]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(f"{source}/{stream}" for source, stream in there)
-    what = "more than one followed list is" if found else "no followed list is"
-    raise ConfigError(f"{what} named {name!r}", hint=f"there are: {known or 'none'}")
 
 
 def add_source(path: Path, table: str, root_file: Path, root: bytes) -> Config:

@@ -16,8 +16,9 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
 from vallum.address import check_url
-from vallum.config import Config, add_source, parse_stream
+from vallum.config import Config, add_source
 from vallum.errors import InputError
+from vallum.streams import parse_stream
 
 FORMAT = 1
 _MAX_BYTES = 1 << 20

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vallum.allow import Allowances
-from vallum.config import resolve_stream
 from vallum.errors import InputError
 from vallum.expression import DIGEST_TAGS, Scope, Tag, host_of
 from vallum.host import suffixes
 from vallum.labels import LabelSet, is_label
 from vallum.match.answer import Match
 from vallum.state import Current, StreamState
+from vallum.streams import resolve_stream
 from vallum.url import canonicalize
 
 SIGNALS = ("url", *DIGEST_TAGS)

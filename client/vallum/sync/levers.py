@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE
-from vallum.config import Config, Source, resolve_stream
+from vallum.config import Config, Source
 from vallum.durable import os_errors, write_durable
 from vallum.errors import ConfigError, StateError
 from vallum.format.charter import split_stream
@@ -24,6 +24,7 @@ from vallum.journal import record
 from vallum.lock import WAIT, exclusive
 from vallum.pepper import read_pepper
 from vallum.state import Current, Pin, SourceState, StreamState
+from vallum.streams import resolve_stream
 from vallum.sync.activate import activate, read_held
 from vallum.sync.errand import Staged
 from vallum.sync.floor import read_floor
