@@ -20,7 +20,7 @@ from typing import Any
 from vallum.config import read_names
 from vallum.durable import remove_files, temporaries, write_durable
 from vallum.errors import ConfigError, FormatError, InputError, StorageError
-from vallum.format.head import format_time, parse_time
+from vallum.format.fields import format_time, parse_time
 from vallum.host import host_form, suffixes
 from vallum.journal import record
 from vallum.lock import exclusive

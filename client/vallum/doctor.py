@@ -21,7 +21,7 @@ from vallum.allow import read_allowances
 from vallum.config import Config, Source
 from vallum.errors import VallumError
 from vallum.format.charter import split_stream
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 from vallum.invitation import root_fingerprint
 from vallum.lock import FILE as LOCK
 from vallum.recipient import PASSPHRASE_VARIABLE, is_key_locked, read_key

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vallum.durable import os_errors, sync_folder
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 
 FILE = "journal.jsonl"
 

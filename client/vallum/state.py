@@ -17,7 +17,8 @@ from typing import Any
 
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.format.charter import Charter, format_charter, is_list_name, parse_charter, split_stream
-from vallum.format.head import Head, format_head, format_time, parse_head, parse_time
+from vallum.format.fields import format_time, parse_time
+from vallum.format.head import Head, format_head, parse_head
 from vallum.guard import Window, format_window, parse_window
 
 FORMAT = 1

@@ -18,16 +18,8 @@ from schemas.vectorsmith.metadata import good_charter, good_head
 from vallum.errors import FormatError
 from vallum.format import limits
 from vallum.format.charter import Charter, format_charter, parse_charter, split_stream
-from vallum.format.head import (
-    Head,
-    RunRef,
-    format_head,
-    format_time,
-    parse_head,
-    parse_time,
-    stale_after,
-    state_of,
-)
+from vallum.format.fields import format_time, parse_time
+from vallum.format.head import Head, RunRef, format_head, parse_head, stale_after, state_of
 
 HEAD = jsonschema.Draft202012Validator(json.loads((VECTORS.parent / "head.schema.json").read_text()))
 CHARTER = jsonschema.Draft202012Validator(json.loads((VECTORS.parent / "charter.schema.json").read_text()))

@@ -18,7 +18,8 @@ from vallum.errors import FormatError, InputError, StateError, TrustError, Vallu
 from vallum.expression import DIGEST_TAGS, TAGS, Keyer, Scope, host_of, parse_digest
 from vallum.format.charter import check_unchanged, format_charter, parse_charter
 from vallum.format.decoys import decoys_for
-from vallum.format.head import RunRef, format_head, format_time, parse_head, stale_after
+from vallum.format.fields import format_time
+from vallum.format.head import RunRef, format_head, parse_head, stale_after
 from vallum.format.run import apply_run, format_body, parse_run
 from vallum.format.section import Codec
 from vallum.format.table import build_table, check_table, format_table, parse_table

@@ -10,7 +10,7 @@ import click
 
 from vallum.cli.terminal import NO, OK, clock, emit, note, say, table
 from vallum.errors import ConfigError
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _reason = click.option("--reason", required=True, help="Why; stands in the journal.")

@@ -25,7 +25,7 @@ from vallum.cli.terminal import (
     table,
 )
 from vallum.errors import VallumError
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 
 if TYPE_CHECKING:
     from datetime import datetime

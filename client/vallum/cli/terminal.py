@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from vallum.errors import ConfigError, DataError, NotEntitledError, UnavailableError, VallumError
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 
 OK, NO, USAGE, DATA, UNAVAILABLE, NOT_ENTITLED = 0, 1, 2, 3, 4, 5
 BROKEN = 70  # as sysexits.h says of a fault within the program

@@ -13,7 +13,7 @@ from typing import Any
 from vallum.errors import FormatError, TrustError
 from vallum.expression import Keyer
 from vallum.format import limits
-from vallum.format.head import FORMAT, check_format, integer, text
+from vallum.format.fields import FORMAT, check_format, integer, text
 from vallum.format.section import Codec
 from vallum.format.table import EDITIONS, KINDS
 

@@ -9,25 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
 from vallum.errors import FormatError
 from vallum.format import limits
+from vallum.format.fields import FORMAT, check_format, format_time, integer, parse_time, text
 
-FORMAT = 1
 KNOWN_CRITICAL: frozenset[str] = frozenset()
 """Features that this client knows; none has been needed yet."""
 
 _LAYER = "head"
 _HEX64 = re.compile(r"[0-9a-f]{64}")
-_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line ends and changes of direction: named one by one, since what Python calls printable
-changes with each edition of Unicode, and a head must not be good here and bad there."""
-_YEARS = range(1970, 9000)
-"""Years of a moment: sums with ``max_age`` and the like stay within every calendar."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -81,22 +76,6 @@ def state_of(tables: Mapping[str, str]) -> str:
     """SHA-256 over the lines ``name:hexdigest\\n`` of all tables by name, as hex."""
     lines = "".join(f"{name}:{tables[name]}\n" for name in sorted(tables))
     return sha256(lines.encode("ascii")).hexdigest()
-
-
-def format_time(moment: datetime) -> str:
-    """Write a moment as RFC 3339 in UTC with whole seconds."""
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-
-
-def parse_time(layer: str, text: object) -> datetime:
-    """Read what :func:`format_time` writes, nothing else."""
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-        if moment and moment.tzinfo and moment.year in _YEARS and format_time(moment) == text:
-            return moment
-    except (ValueError, OverflowError):
-        pass  # foreign errors end here; the one below says it all
-    raise FormatError(layer, "a time is not RFC 3339 in UTC with whole seconds")
 
 
 def format_head(head: Head) -> dict[str, Any]:
@@ -156,30 +135,6 @@ def parse_head(raw: object) -> Head:
 def stale_after(head: Head) -> datetime:
     """The moment from which the list counts as stale (DESIGN §4)."""
     return head.as_of + timedelta(seconds=head.max_age)
-
-
-def check_format(layer: str, raw: Mapping[str, Any]) -> None:
-    """Require the format of this release; ``True == 1`` in Python and is none."""
-    if type(raw.get("format")) is not int or raw["format"] != FORMAT:
-        raise FormatError(layer, "an unknown format", hint="upgrade vallum on this machine")
-
-
-def integer(layer: str, raw: Mapping[str, Any], name: str, low: int, high: int) -> int:
-    """Read one integer field within bounds; JSON's booleans are none."""
-    value = raw.get(name)
-    if type(value) is not int or not low <= value <= high:
-        raise FormatError(layer, f"{name} is not an integer from {low} to {high}")
-    return value
-
-
-def text(layer: str, raw: Mapping[str, Any], name: str) -> str:
-    """Read one string field: at most 256 bytes of UTF-8, no control characters (format.md §1.3)."""
-    value = raw.get(name)
-    if not isinstance(value, str) or _NO_TEXT.search(value) or len(value.encode()) > limits.HEAD_STRING:
-        raise FormatError(
-            layer, f"{name} is not a string of at most {limits.HEAD_STRING} bytes without control characters"
-        )
-    return value
 
 
 def _strings(raw: object, most: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from vallum.format.charter import split_stream
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 from vallum.state import Current
 
 

@@ -15,7 +15,8 @@ from vallum.durable import write_durable
 from vallum.errors import FormatError, StorageError, TrustError
 from vallum.format import limits
 from vallum.format.charter import split_stream
-from vallum.format.head import Head, integer
+from vallum.format.fields import integer
+from vallum.format.head import Head
 
 FILE = "floor.json"
 FORMAT = 1

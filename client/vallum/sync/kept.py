@@ -17,7 +17,8 @@ from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import FormatError
 from vallum.format.charter import split_stream
-from vallum.format.head import Head, format_time, parse_time
+from vallum.format.fields import format_time, parse_time
+from vallum.format.head import Head
 from vallum.state import Current, StreamState, format_stream, parse_stream
 from vallum.sync.errand import NOTHING
 from vallum.sync.tables import open_tables

@@ -18,7 +18,8 @@ from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import make_folder, os_errors, remove_files, write_durable
 from vallum.errors import DataError, FormatError, StorageError
 from vallum.format.charter import split_stream
-from vallum.format.head import Head, format_time, parse_time
+from vallum.format.fields import format_time, parse_time
+from vallum.format.head import Head
 from vallum.format.table import Table
 from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.tables import open_tables, write_tables

@@ -8,7 +8,8 @@ from typing import Any
 
 from vallum.allow import Allowance, read_allowances
 from vallum.config import Config
-from vallum.format.head import format_time, stale_after
+from vallum.format.fields import format_time
+from vallum.format.head import stale_after
 from vallum.state import Pin, SourceState, StreamState, read_current
 from vallum.sync.freshness import Freshness, freshness, half_spent
 from vallum.sync.quarantine import Quarantine, Quarantined

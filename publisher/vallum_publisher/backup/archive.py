@@ -27,7 +27,7 @@ import zstandard
 
 from vallum.durable import make_folder, os_errors, sync_folder, write_durable
 from vallum.errors import ConfigError, DataError, FormatError
-from vallum.format.head import format_time, parse_time
+from vallum.format.fields import format_time, parse_time
 from vallum.format.keypair import PrivateKey
 from vallum.invitation import root_fingerprint
 from vallum_publisher.backup.envelope import Locks, open_stream, seal_stream

@@ -8,7 +8,7 @@ import click
 
 from vallum.cli.terminal import clock, counted, emit, note, say
 from vallum.errors import InputError
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 from vallum_publisher.cli.recipients import read_line
 from vallum_publisher.cli.session import (
     ask_passphrase,

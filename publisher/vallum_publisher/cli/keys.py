@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vallum.cli.terminal import clock, emit, note, say, table
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 from vallum_publisher.cli.session import (
     json_option,
     located,

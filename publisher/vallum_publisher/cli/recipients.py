@@ -11,7 +11,7 @@ import click
 
 from vallum.cli.terminal import clock, counted, emit, note, say, table
 from vallum.errors import InputError
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 from vallum_publisher.cli.session import json_option, open_home, open_publisher
 
 if TYPE_CHECKING:

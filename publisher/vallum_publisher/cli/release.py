@@ -12,7 +12,7 @@ import click
 from vallum.cli.terminal import NO, OK, clock, counted, emit, exit_code, note, say, show_error, table
 from vallum.durable import write_durable
 from vallum.errors import VallumError
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 from vallum_publisher.cli.session import json_option, no_lists, open_publisher
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def _published(each: Published) -> dict[str, object]:
 def refresh(home: Path, as_json: bool) -> int:
     """Sign again what grows old: timestamp, snapshot, heads. For a timer; does nothing if nothing is due.
 
-    With `rotate_days` in publisher.toml it also replaces keys of encrypted lists that are older.
+    With `rotate_days` in publisher.toml it also replaces keys of encrypted lists that are older. It puts back
+    wraps that the store has lost.
     """
     from vallum_publisher.recipients.roster import Roster
 
@@ -86,6 +87,8 @@ def refresh(home: Path, as_json: bool) -> int:
         online = [role for role in ("snapshot", "timestamp") if getattr(done, role)]
         signed = [*done.streams, *online]
         say(f"signed again: {', '.join(signed)}" if signed else "nothing is due")
+        if done.wraps:
+            note(f"warning: the store had lost {counted(done.wraps, 'wrap')}, put back: who deletes there?")
         for stream, reason in refused.items():
             note(f"warning: {stream} was not signed: {reason}")
     return NO if refused else OK

@@ -9,7 +9,7 @@ import click
 
 from vallum.cli.terminal import NO, OK, clock, counted, emit, note, say, table
 from vallum.errors import VallumError
-from vallum.format.head import format_time
+from vallum.format.fields import format_time
 from vallum_publisher.cli.session import actor, json_option, open_home, open_input, showing_rows
 
 if TYPE_CHECKING:
