@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 from hashlib import sha256
 from itertools import product
 
@@ -79,6 +80,26 @@ def test_no_two_bodies_share_a_key() -> None:
     ]
     salts = {parse_header(data)[0].salt for data in (first, *others)}
     assert len(salts) == len({first, *others})
+
+
+def test_one_body_in_several_places_does_not_show() -> None:
+    """Convergent encryption would show it: the same rows under other versions, epochs, generations, lists."""
+    run = _run()
+    places = [
+        (run.header, EPOCH),
+        (replace(run.header, start=1), EPOCH),
+        (replace(run.header, end=8), EPOCH),
+        (replace(run.header, epoch=3), replace(EPOCH, number=3)),
+        (replace(run.header, generation=4), replace(EPOCH, generation=4)),
+        (run.header, replace(EPOCH, stream="other.match")),
+        (run.header, replace(EPOCH, uid=UID[::-1])),
+    ]
+    sealed = [seal_run(CODEC, replace(run, header=header), epoch, KEY) for header, epoch in places]
+    seen = set()
+    for data in sealed:
+        header, at = parse_header(data)
+        assert not seen & {header.salt, data[at : at + 16], data[-16:]}
+        seen |= {header.salt, data[at : at + 16], data[-16:]}
 
 
 def test_nothing_of_the_body_stands_in_the_file() -> None:
