@@ -1,31 +1,27 @@
 """The publisher's catalog: lists, entries, rows, versions, audit. One method, one transaction.
 
-What the methods do stands in the files beside this one; here is what they have in common: the transaction,
-the lock on the list, the audit record. Values go out frozen, errors are Vallum's own.
+What the methods do stands in the files beside this one. Values go out frozen, errors are Vallum's own.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-from sqlalchemy import Connection, Engine
+from typing import Any
 
 from vallum.errors import ConfigError, FormatError
 from vallum.expression import Keyer
-from vallum_publisher.catalog import audit, changeset, dump, entitlement, lists, rekey, rows, versions
+from vallum_publisher.catalog import changeset, dump, entitlement, lists, rekey, rows, versions
 from vallum_publisher.catalog.changeset import Applied, Progress
 from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.engine import founding, open_engine, reading, writing
-from vallum_publisher.catalog.entitlement import NewRecipient, OpenedEpoch, Recipient, Wrap
 from vallum_publisher.catalog.entry import Entry, Record
+from vallum_publisher.catalog.ledger import record_change
 from vallum_publisher.catalog.lists import ListInfo, ListSpec
 from vallum_publisher.catalog.merge import Mode
+from vallum_publisher.catalog.recipients import RecipientLedger
 from vallum_publisher.catalog.rows import ListRow, RowChange
 from vallum_publisher.catalog.versions import Version
 
@@ -66,28 +62,13 @@ def _silent(_done: int, _total: int | None) -> None:
     pass
 
 
-class Catalog:
+class Catalog(RecipientLedger):
     """An open catalog; a context manager. Every ``now`` is an aware time.
 
     Methods that write raise :class:`BusyError` if another process is writing for longer than the wait, and
     :class:`StorageError` if the database cannot; the catalog is then as it was. Methods that take a list's
     name raise :class:`ConfigError` if there is no such list.
     """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # Lists
 
@@ -102,7 +83,7 @@ class Catalog:
         with writing(self._engine) as connection:
             info = lists.insert_list(connection, spec, secrets.token_bytes(16), now)
             changeset.insert_test_row(connection, info, Keyer(pepper, info.host_bits), now)
-            _record(connection, info, actor, "list create", now, kind=info.kind, public=info.public)
+            record_change(connection, info, actor, "list create", now, kind=info.kind, public=info.public)
             return info
 
     def lists(self) -> list[ListInfo]:
@@ -139,7 +120,7 @@ class Catalog:
             if keyer is not None:
                 told["rows_keyed_anew"] = rekey.rekey_rows(connection, info, keyer)
             entitlement.replace_secrets(connection, secrets or {})
-            _record(connection, info, actor, "generation", now, **told)
+            record_change(connection, info, actor, "generation", now, **told)
             return lists.find_list(connection, name)
 
     # Entries
@@ -171,11 +152,11 @@ class Catalog:
                 done = changeset.apply_records(connection, info, keyer, records, mode, now, progress)
                 if not done.is_empty:
                     counts = {"added": done.added, "removed": done.removed, "changed": done.changed}
-                    _record(connection, info, actor, "ingest", now, mode=mode.value, **counts)
+                    record_change(connection, info, actor, "ingest", now, mode=mode.value, **counts)
                 return done
         except KeyCollisionError as error:
             with self._changing(name) as (connection, info):
-                _record(connection, info, actor, "alarm: key collision", now, entry=error.entry_id)
+                record_change(connection, info, actor, "alarm: key collision", now, entry=error.entry_id)
             raise
 
     def expire(self, name: str, *, actor: str, now: datetime) -> int:
@@ -183,7 +164,7 @@ class Catalog:
         with self._changing(name) as (connection, info):
             expired = changeset.expire_entries(connection, info, now)
             if expired:
-                _record(connection, info, actor, "expire", now, expired=expired)
+                record_change(connection, info, actor, "expire", now, expired=expired)
             return expired
 
     def entries(self, name: str, key: bytes | None = None) -> Iterator[Entry]:
@@ -234,7 +215,7 @@ class Catalog:
         with self._changing(name) as (connection, info):
             version = versions.begin(connection, info, salt, epoch, now)
             if version is not None:
-                _record(connection, info, actor, "begin version", now, **_numbers(version))
+                record_change(connection, info, actor, "begin version", now, **_numbers(version))
             return version
 
     def version_changes(self, name: str) -> list[RowChange]:
@@ -268,7 +249,7 @@ class Catalog:
         with self._changing(name) as (connection, info):
             done = versions.finish(connection, info, version, now)
             if info.version < done.version:
-                _record(connection, info, actor, "publish", now, **_numbers(done), state=done.state)
+                record_change(connection, info, actor, "publish", now, **_numbers(done), state=done.state)
             return done
 
     def abandon_version(self, name: str, *, actor: str, now: datetime) -> Version | None:
@@ -276,7 +257,7 @@ class Catalog:
         with self._changing(name) as (connection, info):
             version = versions.abandon(connection, info)
             if version is not None:
-                _record(connection, info, actor, "abandon version", now, **_numbers(version))
+                record_change(connection, info, actor, "abandon version", now, **_numbers(version))
             return version
 
     def pending_version(self, name: str) -> Version | None:
@@ -289,131 +270,12 @@ class Catalog:
         with reading(self._engine) as connection:
             return versions.history(connection, lists.find_list(connection, name), after_version)
 
-    # Recipients (a list's lock keeps two publishers from opening one epoch twice)
-
-    def put_secrets(self, sealed: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Keep sealed secrets under new names; return what is kept, which may have been there before."""
-        with writing(self._engine) as connection:
-            return entitlement.put_secrets(connection, sealed)
-
-    def get_secrets(self, names: Sequence[str]) -> dict[str, bytes]:
-        """Return those of the named sealed secrets that there are."""
-        with reading(self._engine) as connection:
-            return entitlement.get_secrets(connection, names)
-
-    def epochs(self, stream: str) -> list[OpenedEpoch]:
-        """Return all epochs of a stream, oldest first."""
-        with reading(self._engine) as connection:
-            return entitlement.stream_epochs(connection, stream)
-
-    def recipients(self, stream: str | None = None) -> list[Recipient]:
-        """Return the recipients of a stream, or all; revoked ones too."""
-        with reading(self._engine) as connection:
-            return entitlement.stream_recipients(connection, stream)
-
-    def add_recipients(
-        self, name: str, stream: str, new: Iterable[NewRecipient], *, since: int, actor: str, now: datetime
-    ) -> list[Recipient]:
-        """Record recipients of one of the list's streams, all or none.
-
-        Raises:
-            ConfigError: a name is taken, or a key may read the stream already.
-        """
-        with self._changing(name) as (connection, info):
-            added = entitlement.add_recipients(connection, stream, new, since, now)
-            for one in added:
-                told = {"stream": stream, "recipient": one.name, "fingerprint": one.fingerprint}
-                _record(connection, info, actor, "recipient add", now, **told)
-            return added
-
-    def open_epoch(
-        self,
-        name: str,
-        stream: str,
-        opened: OpenedEpoch,
-        secrets: Mapping[str, bytes],
-        wraps: Sequence[Wrap],
-        *,
-        revoked: Recipient | None = None,
-        actor: str,
-    ) -> None:
-        """Open a stream's next epoch with everything that belongs to it, in one transaction.
-
-        Args:
-            name, stream: whose.
-            opened: the epoch.
-            secrets: sealed, by name.
-            wraps: of its key, covers included.
-            revoked: the recipient who has none, if that is the reason.
-            actor: for the audit.
-
-        Raises:
-            StateError: another publisher opened one just now.
-        """
-        with self._changing(name) as (connection, info):
-            now = opened.opened_at
-            entitlement.open_epoch(
-                connection, stream, opened.generation, opened.number, opened.commitment, now
-            )
-            entitlement.put_secrets(connection, secrets)
-            entitlement.insert_wraps(connection, wraps)
-            told: dict[str, object] = {"stream": stream, "epoch": opened.number, "wraps": len(wraps)}
-            if revoked is not None:
-                entitlement.revoke_recipient(connection, revoked.id, now)
-                told |= {"revoked": revoked.name, "fingerprint": revoked.fingerprint}
-            _record(connection, info, actor, "epoch", now, **told)
-
-    def wraps(self, stream: str | None = None, *, waiting: bool = False) -> list[Wrap]:
-        """Return the wraps of a stream, or all; ``waiting``: those that are not in the store yet."""
-        with reading(self._engine) as connection:
-            return entitlement.read_wraps(connection, stream, waiting=waiting)
-
-    def change_wraps(
-        self, *, add: Sequence[Wrap] = (), stored: Sequence[str] = (), gone: Sequence[str] = ()
-    ) -> None:
-        """Add wraps, say that some are in the store, or forget some; in one transaction."""
-        with writing(self._engine) as connection:
-            entitlement.insert_wraps(connection, add)
-            entitlement.mark_stored(connection, stored)
-            entitlement.delete_wraps(connection, gone)
-
     # Backups
 
     def dump(self) -> Iterator[list[Any]]:
         """Yield the whole catalog, as one moment of it was, in plain values (:mod:`.dump`)."""
         with reading(self._engine) as connection:
             yield from dump.dump(connection)
-
-    # Audit
-
-    def audit(self) -> list[audit.AuditRecord]:
-        """Return the audit log from its start, its chain checked.
-
-        Raises:
-            DataError: a record is missing or was altered.
-        """
-        with reading(self._engine) as connection:
-            return list(audit.read(connection))
-
-    def record(
-        self, *, actor: str, action: str, list_name: str, now: datetime, details: Mapping[str, object]
-    ) -> None:
-        """Append a step that happened outside the catalog. ``details`` must not hold entries' values."""
-        with writing(self._engine) as connection:
-            audit.append(
-                connection, actor=actor, action=action, list_name=list_name, now=now, details=details
-            )
-
-    @contextmanager
-    def _changing(self, name: str) -> Iterator[tuple[Connection, ListInfo]]:
-        with writing(self._engine) as connection:
-            yield connection, lists.find_list(connection, name, lock=True)
-
-
-def _record(
-    connection: Connection, info: ListInfo, actor: str, action: str, now: datetime, **details: object
-) -> None:
-    audit.append(connection, actor=actor, action=action, list_name=info.name, now=now, details=details)
 
 
 def _numbers(version: Version) -> dict[str, object]:
