@@ -46,23 +46,26 @@ def write_durable(
     mode: int = 0o644,
     exclusive: bool = False,
     scratch: Path | None = None,
+    sync: bool = True,
 ) -> bool:
     """Write ``chunks`` to ``path`` so that a crash at any moment leaves the old file or the new one, whole.
 
     The temporary file lies in ``scratch`` (a folder of the same file system), else beside ``path``, under a
     name that begins with a dot. With ``exclusive`` an existing file is left alone and the answer is False;
-    else it is replaced. True means: written, and on disk. Raises ``StorageError`` (disk full, permissions,
-    ...; an ``OSError`` of ``chunks`` counts as one), or whatever else ``chunks`` raises; either way no
-    temporary file stays.
+    else it is replaced. True means: written, and on disk; without ``sync`` the caller owes
+    :func:`sync_folder` before anything may rely on the name, once for several files. Raises ``StorageError``
+    (disk full, permissions, ...; an ``OSError`` of ``chunks`` counts as one), or whatever else ``chunks``
+    raises; either way no temporary file stays.
 
     System calls: open(temporary, O_EXCL), write ..., fchmod, fsync, close,
     then rename(temporary, path), or link(temporary, path) and unlink(temporary) with ``exclusive``,
-    then fsync(folder of path), without which the new name itself may be lost.
+    then, with ``sync``, fsync(folder of path), without which the new name itself may be lost.
     """
     with os_errors(path, "write"):
         temporary = (scratch or path.parent) / f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o600)
+        left = True
         try:
             try:
                 for chunk in chunks:
@@ -78,10 +81,13 @@ def write_durable(
                     return False
             else:
                 temporary.rename(path)
+                left = False
         finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-        _fsync_folder(path.parent)
+            if left:
+                with suppress(FileNotFoundError):
+                    temporary.unlink()
+        if sync:
+            _fsync_folder(path.parent)
     return True
 
 
@@ -111,6 +117,8 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
     What exists stays as it is. Raises ``StorageError``.
     """
     with os_errors(path, "create the folder"):
+        if path.is_dir():
+            return
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         for folder in reversed(missing):
             with suppress(FileExistsError):  # another process made it meanwhile

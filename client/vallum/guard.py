@@ -32,7 +32,7 @@ MOST_WEEKS = 3
 
 _WIDE = (Scope.HOST, Scope.DOMAIN)
 _WIDE_CODES = frozenset(URL_TAGS[scope].code for scope in _WIDE)
-_BLOCK, _LONGEST_BLOCK = 64, 1 << 14
+_NEAR, _BLOCK, _LONGEST_BLOCK = 8, 64, 1 << 14
 _SHOWN = 3
 _LAYER = "window"
 
@@ -290,30 +290,43 @@ def _hits(table: Table, keyer: Keyer, scope: Scope, names: Iterable[str]) -> Ite
 def _fresh(old: Rows, new: Rows) -> Iterator[int]:
     """Yield the rows of ``new`` whose key ``old`` does not have.
 
-    Most of two versions is the same: stretches are compared as blocks, and only where they differ row by row.
+    Most of two versions is the same: where a few rows are, what follows is compared by stretches.
     """
-    at = held = 0
-    size, many, most = _BLOCK, len(new), len(old)
+    at = held = met = 0
+    many, most = len(new), len(old)
     while at < many and held < most:
-        if _same(new.hi, at, old.hi, held, size) and _same(new.lo, at, old.lo, held, size):
-            at, held, size = at + size, held + size, min(2 * size, _LONGEST_BLOCK)
+        if met == _NEAR:
+            same = _stretch(new, at, old, held)
+            at, held, met = at + same, held + same, 0
             continue
-        if size > _BLOCK:
-            size //= 2
-            continue
-        end = min(at + _BLOCK, many)
-        while at < end and held < most:
-            key, other = (new.hi[at], new.lo[at]), (old.hi[held], old.lo[held])
-            if key < other:
-                yield at
-            at += key <= other
-            held += key >= other
+        key, other = new.hi[at], old.hi[held]
+        if key == other:
+            key, other = new.lo[at], old.lo[held]
+        if key < other:
+            yield at
+        met = met + 1 if key == other else 0
+        at += key <= other
+        held += key >= other
     yield from range(at, many)
 
 
-def _same(one: memoryview[int], at: int, other: memoryview[int], there: int, size: int) -> bool:
-    # Copied bytes compare by the thousand, elements of a view one by one.
-    return one[at : at + size].tobytes() == other[there : there + size].tobytes()
+def _stretch(one: Rows, at: int, other: Rows, there: int) -> int:
+    """How many rows have the same keys from here on; beyond the end if all."""
+    done, size, grows = 0, _BLOCK, True
+    while size:
+        here, yonder = slice(at + done, at + done + size), slice(there + done, there + done + size)
+        # Copied bytes compare by the thousand, elements of a view one by one.
+        if (
+            one.hi[here].tobytes() == other.hi[yonder].tobytes()
+            and one.lo[here].tobytes() == other.lo[yonder].tobytes()
+        ):
+            done += size
+            if not one.hi[at + done : at + done + 1]:
+                break
+            size = min(2 * size, _LONGEST_BLOCK) if grows else size // 2
+        else:
+            size, grows = size // 2, False
+    return done
 
 
 def _codes(table: Table) -> list[int]:

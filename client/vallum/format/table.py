@@ -19,7 +19,7 @@ from vallum.errors import FormatError
 from vallum.expression import TAGS, VECTOR_TABLES
 from vallum.format import limits
 from vallum.format.columns import pack, unpack
-from vallum.format.rows import Rows, ascends, cast_ids, check_dictionary, id_width
+from vallum.format.rows import Rows, ascends, cast_ids, check_dictionary, id_width, total
 from vallum.labels import MAX_LABELS, LabelSet, is_label
 
 MAGIC = b"VTAB"
@@ -240,7 +240,7 @@ def recount(counts: Counts, rows: Rows, dropped: Sequence[int], adds: Rows) -> C
     tally = Counter(dict(counts))
     at = start = 0
     for row in sorted(dropped):
-        start += sum((rows.lengths or ())[at:row])
+        start += total(rows.lengths[at:row]) if rows.lengths else 0
         at = row
         tally[rows.values[start]] -= 1
     tally.update(dict(count_tags(adds)))
