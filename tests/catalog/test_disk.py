@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalog.urls import NOW, A, put, url
 from vallum.errors import StorageError
-from vallum_publisher.catalog import open_catalog
+from vallum_publisher.catalog import ListSpec, open_catalog
 
 _FILLED = """
 import resource, sys
@@ -54,3 +55,24 @@ def test_something_else_than_a_catalog(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as raised:
         open_catalog(path)
     assert "right file" in raised.value.hint
+
+
+def test_a_full_disk_leaves_the_catalog_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with open_catalog(path) as catalog:
+        catalog.create_list(ListSpec("urls", "url", public=True), actor="ann", now=NOW)
+        before = catalog.pending_changes("urls")
+    with open_catalog(path) as catalog:
+        # SQLite's own limit answers as a full disk does.
+        from sqlalchemy import event
+
+        event.listen(
+            catalog._engine,
+            "connect",
+            lambda connection, _record: connection.execute("PRAGMA max_page_count = 1"),
+        )
+        catalog._engine.dispose()
+        with pytest.raises(StorageError) as caught:
+            put(catalog, *(url(f"h{number}", *A) for number in range(2000)))
+        assert "full" in str(caught.value)
+        assert catalog.pending_changes("urls") == before

@@ -11,7 +11,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from tests.servers.postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from vallum.errors import ConfigError
 from vallum_publisher.catalog import open_catalog
 from vallum_publisher.catalog.engine import open_engine, reading

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 import vallum
-from tests.catalog.test_catalog import catalog
+from tests.catalog.conftest import catalog
 from tests.fakes.faulty_store import Fault, FaultyStore, Killed
 from tests.release.scenes import NOW, digest, publisher, url
 from tests.sealing.conftest import founded_hotline, hotline

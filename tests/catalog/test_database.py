@@ -1,0 +1,94 @@
+"""The database beneath a catalog: its audit log, its lock, its file."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.urls import NOW, A, publish, put, url
+from vallum.errors import BusyError, ConfigError, DataError, StorageError
+from vallum_publisher.catalog import (
+    ListSpec,
+    Mode,
+    open_catalog,
+)
+
+
+def test_the_audit_log_is_chained_and_append_only(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with open_catalog(path) as catalog:
+        catalog.create_list(ListSpec("urls", "url", public=True), actor="ann", now=NOW)
+        put(catalog, url("a", *A))
+        publish(catalog)
+        log = catalog.audit()
+        assert [(record.seq, record.actor, record.action) for record in log] == [
+            (1, "ann", "list create"), (2, "ann", "ingest"),
+            (3, "ann", "begin version"), (4, "ann", "publish"),
+        ]  # fmt: skip
+        assert log[1].details == {"mode": "replace", "added": 1, "removed": 0, "changed": 0}
+        assert "a.example" not in repr(log)
+    with sqlite3.connect(path) as raw:
+        with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+            raw.execute("UPDATE audit SET actor = 'eve'")
+        with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+            raw.execute("DELETE FROM audit")
+        raw.execute("DROP TRIGGER audit_no_UPDATE")
+        raw.execute("UPDATE audit SET actor = 'eve' WHERE seq = 2")
+    raw.close()
+    with open_catalog(path) as catalog, pytest.raises(DataError, match="record 2"):
+        catalog.audit()
+
+
+def test_a_second_writer_is_told_so_and_readers_are_not_held_up(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with open_catalog(path) as catalog, open_catalog(path, busy_seconds=0.1) as other:
+        catalog.create_list(ListSpec("urls", "url", public=True), actor="ann", now=NOW)
+        writer = sqlite3.connect(path, isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BusyError) as caught:
+            put(other, url("a", *A))
+        assert "PostgreSQL" in caught.value.hint
+        assert len(other.pending_changes("urls")) == 1
+        writer.execute("ROLLBACK")
+        writer.close()
+        assert put(other, url("a", *A)) == (1, 0, 0, 0)
+
+
+def test_publishers_who_share_a_server_wait_for_each_other(request: pytest.FixtureRequest) -> None:
+    where = request.getfixturevalue("postgresql_url")
+    with open_catalog(where) as catalog:
+        catalog.create_list(ListSpec("urls", "url", public=True), actor="ann", now=NOW)
+
+        def work(number: int) -> None:
+            with open_catalog(where, busy_seconds=30) as mine:
+                for step in range(5):
+                    put(mine, url(f"h{number}-{step}", f"x:1:{step}"), mode=Mode.ADD)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(catalog.pending_changes("urls")) == 21
+        assert len(catalog.audit()) == 21
+
+
+def test_the_file_is_private_and_errors_say_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with open_catalog(f"sqlite:///{path}") as catalog:
+        catalog.create_list(ListSpec("urls", "url", public=True), actor="ann", now=NOW)
+        assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+    with pytest.raises(ConfigError, match="no catalog"):
+        open_catalog(tmp_path / "other.db", create=False)
+    with pytest.raises(StorageError, match="cannot make"):
+        open_catalog(tmp_path / "nowhere" / "catalog.db")
+    for wrong in ("mysql://localhost/x", "nonsense://x", "sqlite://"):
+        with pytest.raises(ConfigError):
+            open_catalog(wrong)
+    (tmp_path / "junk.db").write_bytes(b"not a database, but long enough to be looked at" * 30)
+    with pytest.raises(StorageError):
+        open_catalog(tmp_path / "junk.db")
