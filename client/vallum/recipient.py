@@ -11,7 +11,7 @@ from vallum.keyfile import is_locked, read_secret, write_secret
 
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 _MARK = "vallum-recipient-key-1"
-_HINT = (
+HINT = (
     "take the copy that you keep of the recipient's key; without one, make another key with `vallum keygen` "
     "and send the publisher its line"
 )
@@ -23,22 +23,27 @@ def write_key(path: Path, key: PrivateKey, passphrase: str = "", cost: int = pas
     write_secret(path, _MARK, key.suite, key.data, comment=_COMMENT, passphrase=passphrase, cost=cost)
 
 
-def read_key(path: Path, passphrase: str = "") -> PrivateKey:
+def read_key(path: Path, passphrase: str = "", *, hint: str = HINT) -> PrivateKey:
     """Read a key file.
+
+    Args:
+        path: the file.
+        passphrase: opens it, if it is locked.
+        hint: what to do without it, or with a damaged one.
 
     Raises:
         ConfigError: as of :func:`vallum.keyfile.read_secret`.
         StorageError: it cannot be read.
     """
-    suite, data = read_secret(path, _MARK, passphrase, hint=_HINT)
+    suite, data = read_secret(path, _MARK, passphrase, hint=hint)
     if suite not in set(Suite):
         raise ConfigError(f"{path} holds a key of an unknown suite", hint="upgrade vallum on this machine")
     try:
         return PrivateKey(Suite(suite), data)
     except InputError as error:
-        raise InputError(f"{path} is damaged: {error}", hint=_HINT) from None
+        raise InputError(f"{path} is damaged: {error}", hint=hint) from None
 
 
-def is_key_locked(path: Path) -> bool:
+def is_key_locked(path: Path, *, hint: str = HINT) -> bool:
     """Whether :func:`read_key` will want a passphrase; errors as there."""
-    return is_locked(path, _MARK, hint=_HINT)
+    return is_locked(path, _MARK, hint=hint)

@@ -95,7 +95,7 @@ def test_one_body_in_several_places_does_not_show() -> None:
         (run.header, replace(EPOCH, uid=UID[::-1])),
     ]
     sealed = [seal_run(CODEC, replace(run, header=header), epoch, KEY) for header, epoch in places]
-    seen = set()
+    seen: set[bytes] = set()
     for data in sealed:
         header, at = parse_header(data)
         assert not seen & {header.salt, data[at : at + 16], data[-16:]}

@@ -54,7 +54,9 @@ def seal_stream(plain: Iterable[bytes], locks: Locks) -> Iterator[bytes]:
         ConfigError: nobody could open it.
     """
     if not locks.keys and not locks.passphrase:
-        raise ConfigError("nobody could open this backup", hint="give a recipient's line, or a passphrase")
+        raise ConfigError(
+            "nobody could open this backup", hint="--to FILE with a line of `vallum keygen`, or --passphrase"
+        )
     secret = secrets.token_bytes(_KEY_BYTES)
     sealed = ((key.suite, key.seal(secret, MARK)) for key in locks.keys)
     lines = [MARK.decode(), *(f"for {suite} {b64encode(data).decode()}" for suite, data in sealed)]

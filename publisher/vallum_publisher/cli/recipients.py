@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +11,14 @@ import click
 from vallum.cli.terminal import clock, counted, emit, note, say, table
 from vallum.errors import InputError
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import json_option, open_home, open_publisher
+from vallum_publisher.cli.session import json_option, open_home, open_input, open_publisher
 
 if TYPE_CHECKING:
     from vallum.format.keypair import PublicKey
     from vallum_publisher.catalog import Recipient
     from vallum_publisher.release.publisher import Published
+
+_MOST_LINE = 64 * 1024
 
 
 @click.group(
@@ -75,9 +76,11 @@ def import_(home: Path, stream: str, file: Path, as_json: bool) -> None:
     from vallum_publisher.recipients.members import parse_members
     from vallum_publisher.recipients.roster import Roster
 
+    with open_input(file) as opened:
+        data = opened.read()
     try:
-        members = parse_members(file.read_text("utf-8").splitlines(keepends=True), str(file))
-    except (OSError, UnicodeDecodeError):
+        members = parse_members(data.decode("utf-8").splitlines(keepends=True), str(file))
+    except UnicodeDecodeError:
         raise InputError(f"{file}: cannot be read as text", hint="a CSV file in UTF-8") from None
     with open_publisher(home, quiet=as_json) as publisher:
         added = Roster(publisher).admit_all(stream, members, now=clock())
@@ -159,14 +162,19 @@ def rotate(home: Path, name: str, older_than: int, as_json: bool) -> None:
 
 
 def read_line(path: Path) -> PublicKey:
-    """Read the line of ``vallum keygen`` from a file, or from standard input for ``-``."""
+    """Read the line of ``vallum keygen`` from a file, or from standard input for ``-``.
+
+    Raises:
+        InputError: it is not there, or holds something else; names the file.
+    """
     from vallum.format.keypair import parse_line
 
+    with open_input(path) as file:
+        data = file.read(_MOST_LINE)
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path}: cannot be read as text", hint="a file with the line, or -") from None
-    return parse_line(text)
+        return parse_line(data.decode("ascii", "replace"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}", hint=error.hint) from None
 
 
 def _say_published(done: Published, as_json: bool) -> None:
