@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +11,8 @@ import msgpack
 import pytest
 import zstandard
 
-from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import NOW, publisher
+from tests.sealing.conftest import founded_hotline, hotline
 from tests.sealing.scenes import Hotline, Machine
 from vallum.errors import ConfigError, DataError, NotEntitledError, StateError, VallumError
 from vallum.format.keypair import Suite, generate
@@ -21,8 +20,9 @@ from vallum.invitation import root_fingerprint
 from vallum_publisher.backup import Locks, restore_backup, write_backup
 from vallum_publisher.backup.envelope import open_stream, seal_stream
 from vallum_publisher.catalog import load_catalog, open_catalog
-from vallum_publisher.release.foundation import init_workspace
-from vallum_publisher.workspace import Settings, open_workspace
+from vallum_publisher.workspace import open_workspace
+
+__all__ = ["founded_hotline", "hotline"]
 
 FORMS = [f"site{at}.example/page" for at in range(30)]
 KEY = generate(Suite.X25519)
@@ -43,17 +43,12 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    store = MemoryStore()
-    init_workspace(tmp_path / "publisher", Settings(name="Example Hotline"), now=NOW, store=store)
-    with publisher(open_workspace(tmp_path / "publisher"), store) as opened:
-        hotline = Hotline(opened)
-        hotline.create()
-        machine = Machine(hotline, tmp_path / "member")
-        hotline.roster.admit(machine.stream, "member", machine.key.public(), now=NOW)
-        hotline.publish(FORMS)
-        assert machine.synced() == 1
-        yield Desk(hotline, machine)
+def desk(hotline: Hotline, tmp_path: Path) -> Desk:
+    machine = Machine(hotline, tmp_path / "member")
+    hotline.roster.admit(machine.stream, "member", machine.key.public(), now=NOW)
+    hotline.publish(FORMS)
+    assert machine.synced() == 1
+    return Desk(hotline, machine)
 
 
 def _restore(path: Path, folder: Path, catalog: str | None = None) -> list[str]:

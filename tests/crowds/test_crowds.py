@@ -14,11 +14,9 @@ import pytest
 
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from tests.servers.nginx import StartNginx
-from tests.servers.process import free_ports
+from tests.servers.nginx import StartNginx, start_origin_and_mirror
 from vallum.sync.kept import read_kept
 
-SITE = Path(__file__).parents[2] / "deploy/nginx/mirror.conf"
 PROCESSES, POLLS = 4, 2_500
 READERS, VERSIONS = 8, 200
 SLACK = 1 << 20
@@ -30,17 +28,8 @@ def store(tmp_path: Path, start_nginx: StartNginx) -> tuple[Path, str]:
     """A folder, and the address under which nginx serves it."""
     folder = tmp_path / "store"
     folder.mkdir()
-    port, mirror = free_ports(2)
-    start_nginx(
-        SITE,
-        {
-            "listen 127.0.0.1:8080": f"listen 127.0.0.1:{port}",
-            "listen 127.0.0.1:8081": f"listen 127.0.0.1:{mirror}",
-            "/srv/vallum/store": str(folder),
-            "/var/cache/nginx/vallum": str(tmp_path / "cache"),
-        },
-    )
-    return folder, f"http://127.0.0.1:{port}"
+    origin, _ = start_origin_and_mirror(start_nginx, tmp_path)
+    return folder, f"http://127.0.0.1:{origin}"
 
 
 def test_four_processes_poll_ten_thousand_times(tmp_path: Path, store: tuple[Path, str]) -> None:

@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.nginx import StartNginx
+from tests.servers.nginx import MIRROR, StartNginx, start_origin_and_mirror
 from tests.servers.process import free_ports
 from vallum_publisher.store import METADATA, PACKED_METADATA, RUN, TIMESTAMP, WRAP, ObjectStore
 from vallum_publisher.store.directory import DirectoryStore
-
-CONFIGURATION = Path(__file__).parents[2] / "deploy/nginx/mirror.conf"
 
 
 @dataclass
@@ -46,16 +44,8 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, start_nginx: StartNginx) -> Site:
     """Both servers of the file, the mirror fetching from the other."""
-    origin, mirror = free_ports(2)
     store = DirectoryStore(tmp_path / "store")
-    replacements = {
-        "listen 127.0.0.1:8080": f"listen 127.0.0.1:{origin}",
-        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{mirror}",
-        "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{origin}",
-        "/srv/vallum/store": str(tmp_path / "store"),
-        "/var/cache/nginx/vallum": str(tmp_path / "cache"),
-    }
-    start_nginx(CONFIGURATION, replacements)
+    origin, mirror = start_origin_and_mirror(start_nginx, tmp_path)
     return Site(store, origin, mirror)
 
 
@@ -194,7 +184,7 @@ def test_the_mirror_keeps_good_answers_only_whatever_the_origin_says(
         "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{careless_origin.port}",
         "/var/cache/nginx/vallum": str(tmp_path / "cache"),
     }
-    start_nginx(CONFIGURATION, replacements)
+    start_nginx(MIRROR, replacements)
     for status in (403, 404, 500, 503):
         careless_origin.status = status
         assert ask(mirror, "/metadata/2.root.json").status == status

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import vallum
-from tests.fakes.memory_store import MemoryStore
-from tests.release.scenes import NOW, publisher
+from tests.release.scenes import NOW
+from tests.sealing.conftest import founded_hotline, hotline
 from tests.sealing.scenes import Hotline, Machine
 from vallum.config import parse_config
 from vallum.errors import ConfigError
-from vallum_publisher.release.foundation import init_workspace
-from vallum_publisher.workspace import Settings, open_workspace
+
+__all__ = ["founded_hotline", "hotline"]
 
 FORMS = [f"site{at}.example/page" for at in range(5)]
 KEYS = "hotline/keys/urls.full.1.1.epoch"
@@ -25,17 +24,12 @@ PEPPER = "hotline/keys/urls.1.pepper"
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def machine(hotline: Hotline, tmp_path: Path) -> Machine:
     """A subscriber of an encrypted list that is published, before his first sync."""
-    store = MemoryStore()
-    init_workspace(tmp_path / "publisher", Settings(name="Example Hotline"), now=NOW, store=store)
-    with publisher(open_workspace(tmp_path / "publisher"), store) as opened:
-        hotline = Hotline(opened)
-        hotline.create()
-        machine = Machine(hotline, tmp_path / "member", "urls.full")
-        hotline.roster.admit(machine.stream, "member", machine.key.public(), now=NOW)
-        hotline.publish(FORMS)
-        yield machine
+    made = Machine(hotline, tmp_path / "member", "urls.full")
+    hotline.roster.admit(made.stream, "member", made.key.public(), now=NOW)
+    hotline.publish(FORMS)
+    return made
 
 
 def _modes(machine: Machine, name: str) -> set[int]:

@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 
 import vallum
-from tests.deploy.test_nginx import CONFIGURATION
 from tests.deploy.test_object_storage import BUCKET, weed_publisher
 from tests.release.scenes import NOW, publisher, url
 from tests.sealing.scenes import URLS
-from tests.servers.nginx import StartNginx
-from tests.servers.process import free_ports
+from tests.servers.nginx import StartNginx, start_origin_and_mirror
 from tests.servers.s3 import S3Server, environment
 from vallum.config import Config, Source
 from vallum.errors import NotEntitledError, TrustError
@@ -152,15 +150,7 @@ def test_in_a_bucket(bucket: S3Server, tmp_path: Path) -> None:
 
 
 def test_behind_nginx_and_a_mirror(tmp_path: Path, start_nginx: StartNginx) -> None:
-    origin, mirror = free_ports(2)
     (tmp_path / "store").mkdir()
-    replacements = {
-        "listen 127.0.0.1:8080": f"listen 127.0.0.1:{origin}",
-        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{mirror}",
-        "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{origin}",
-        "/srv/vallum/store": str(tmp_path / "store"),
-        "/var/cache/nginx/vallum": str(tmp_path / "cache"),
-    }
-    start_nginx(CONFIGURATION, replacements)
+    _, mirror = start_origin_and_mirror(start_nginx, tmp_path)
     with _desk(tmp_path / "desk", str(tmp_path / "store")) as desk:
         _live(desk, f"http://127.0.0.1:{mirror}", tmp_path)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.process import accepts, find, running
+from tests.servers.process import accepts, find, free_ports, running
+
+MIRROR = Path(__file__).parents[2] / "deploy/nginx/mirror.conf"
 
 _FRAME = """\
 daemon off;
@@ -56,3 +58,17 @@ def start_nginx(tmp_path: Path) -> Iterator[StartNginx]:
             stack.enter_context(running(command, folder / "out", lambda: all(map(accepts, ports))))
 
         yield start
+
+
+def start_origin_and_mirror(start: StartNginx, folder: Path) -> tuple[int, int]:
+    """Starts both servers of the mirror's file over ``folder/store``; returns their ports."""
+    origin, mirror = free_ports(2)
+    replacements = {
+        "listen 127.0.0.1:8080": f"listen 127.0.0.1:{origin}",
+        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{mirror}",
+        "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{origin}",
+        "/srv/vallum/store": str(folder / "store"),
+        "/var/cache/nginx/vallum": str(folder / "cache"),
+    }
+    start(MIRROR, replacements)
+    return origin, mirror
