@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.catalog.urls import NOW
-from tests.servers.postgresql import postgresql_server, postgresql_url  # noqa: F401 - fixtures
 from vallum_publisher.catalog import (
     Catalog,
     ListSpec,
