@@ -380,7 +380,7 @@ def test_a_failure_leaves_the_old_file(sealed: Path, tmp_path: Path) -> None:
     export = open_export(sealed, "csv")
     seen = 0
 
-    def stop(_entries: int) -> None:
+    def stop(_entries: int, _of: int | None) -> None:
         nonlocal seen
         seen += 1
         raise OSError(28, "No space left on device")
@@ -391,7 +391,7 @@ def test_a_failure_leaves_the_old_file(sealed: Path, tmp_path: Path) -> None:
     write_state(large, {"urls": url_table(entries)})
     export = open_export(large, "csv")
     with pytest.raises(StorageError, match="No space left"):
-        write_export(path, export, progress=stop)
+        write_export(path, export, count=stop)
     assert seen == 1
     assert path.read_text() == "old"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["large", "list.csv"]

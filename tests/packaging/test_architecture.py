@@ -28,7 +28,6 @@ ONLY_IN = {
     "botocore": {PUBLISHER / "store" / "s3.py", PUBLISHER / "vault" / "aws_kms.py"},
     "tuf": {CLIENT / "sync", CLIENT / "invitation.py", PUBLISHER / "release", PUBLISHER / "keys.py"},
     "sqlalchemy": {PUBLISHER / "catalog"},
-    "rich": {PUBLISHER / "cli"},
     "click": {CLIENT / "cli", PUBLISHER / "cli"},
     "aiohttp": {PUBLISHER / "demo" / "loopback.py", PUBLISHER / "announcer.py"},
 }

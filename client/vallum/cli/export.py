@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vallum.cli.progress import showing_rows
 from vallum.cli.terminal import counted, emit, note
 from vallum.errors import ConfigError
 from vallum.expression import DIGEST_TAGS, Scope
 
 if TYPE_CHECKING:
     from vallum.export.write import Export, Exported
-
-_SHOWN_FROM = 50_000
-"""Rows from which on progress is shown."""
+    from vallum.progress import Count
 
 
 @click.command(
@@ -76,7 +75,7 @@ def export(
     """
     from vallum.config import load_config
     from vallum.export.selection import Selection
-    from vallum.export.write import open_export
+    from vallum.export.write import open_export, write_export
 
     piped = str(output) == "-"
     if piped and sys.stdout.isatty():
@@ -88,7 +87,11 @@ def export(
         raise ConfigError("--json and the export cannot both go to standard output", hint="--output FILE")
     chosen = Selection.of(lists, signals, scopes, labels)
     opened = open_export(load_config(config).state, format_name, chosen, allow_empty=allow_empty)
-    done = _pipe(opened) if piped else _write(output, opened, group_readable)
+    with showing_rows("exporting", as_json) as count:
+        if piped:
+            done = _pipe(opened, count)
+        else:
+            done = write_export(output, opened, group=group_readable, count=count)
     if as_json:
         emit({"output": str(output), **done.to_dict()})
         return
@@ -100,16 +103,7 @@ def export(
         )
 
 
-def _write(output: Path, opened: Export, group: bool) -> Exported:
-    from vallum.export.write import write_export
-
-    if opened.rows < _SHOWN_FROM or not sys.stderr.isatty():
-        return write_export(output, opened, group=group)
-    with click.progressbar(length=opened.rows, label="exporting", file=sys.stderr) as bar:
-        return write_export(output, opened, group=group, progress=bar.update)
-
-
-def _pipe(opened: Export) -> Exported:
-    for block in opened.blocks():
+def _pipe(opened: Export, count: Count) -> Exported:
+    for block in opened.blocks(count):
         click.echo(block.decode("ascii"), nl=False)
     return opened.done()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vallum.cli.progress import clear_line, showing_steps
 from vallum.cli.terminal import (
     DATA,
     NO,
@@ -56,7 +57,7 @@ def sync(config: Path, watch: bool, as_json: bool) -> int:
     loaded = load_config(config)
     if watch:
         return _watch(loaded, as_json)
-    with Updater(loaded) as updater:
+    with showing_steps(as_json) as tell, Updater(loaded, tell=tell) as updater:
         report = updater.sync(now=clock())
     if as_json:
         emit(report.to_dict())
@@ -67,9 +68,11 @@ def sync(config: Path, watch: bool, as_json: bool) -> int:
 
 
 def _watch(config: Config, as_json: bool) -> int:
+    from vallum.sync.updater import Updater
     from vallum.sync.watch import Watch
 
     def tell(told: SyncReport | VallumError) -> None:
+        clear_line()
         if isinstance(told, VallumError):
             show_error(told)
         elif as_json:
@@ -79,10 +82,11 @@ def _watch(config: Config, as_json: bool) -> int:
                 _show(told)
             _complain(told)
 
-    watch = Watch(config, tell)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: watch.stop())
-    watch.run()
+    with showing_steps(as_json) as step:
+        watch = Watch(config, tell, Updater(config, tell=step))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: watch.stop())
+        watch.run()
     return OK
 
 
@@ -202,7 +206,8 @@ def verify(config: Path, as_json: bool) -> None:
     from vallum.config import load_config
     from vallum.sync.verify import verify_state
 
-    files = verify_state(load_config(config).state)
+    with showing_steps(as_json) as tell:
+        files = verify_state(load_config(config).state, tell)
     if as_json:
         emit([asdict(file) for file in files])
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from vallum.export.entries import Listing
 from vallum.export.formats import FORMATS, blocks
 from vallum.export.selection import Entry, Selection
 from vallum.expression import Tag
+from vallum.progress import Count, silent
 from vallum.state import read_current
 
 MODE, GROUP_MODE = 0o600, 0o640
@@ -63,9 +64,9 @@ class Export:
         """How many rows are meant, decoys and allowances aside."""
         return sum(sum(listing.chosen.values()) for listing in self.listings)
 
-    def blocks(self, progress: Callable[[int], None] = lambda _entries: None) -> Iterator[bytes]:
-        """The bytes to write. ``progress`` is told now and then how many entries more are done."""
-        return blocks(FORMATS[self.format](self._counted(progress)))
+    def blocks(self, count: Count = silent) -> Iterator[bytes]:
+        """The bytes to write. ``count`` is told now and then how many entries are done."""
+        return blocks(FORMATS[self.format](self._counted(count)))
 
     def done(self) -> Exported:
         """What :meth:`blocks` gave."""
@@ -75,14 +76,14 @@ class Export:
             tuple((listing.source, listing.list, listing.version) for listing in self.listings),
         )
 
-    def _counted(self, progress: Callable[[int], None]) -> Iterator[Entry]:
+    def _counted(self, count: Count) -> Iterator[Entry]:
         self._lines = 0
         for listing in self.listings:
             listing.left_out = 0
             for entry in listing.entries(ids=self.format != "text"):
                 self._lines += 1
                 if not self._lines & 0xFFF:
-                    progress(0x1000)
+                    count(self._lines, self.rows)
                 yield entry
 
 
@@ -129,7 +130,7 @@ def write_export(
     export: Export,
     *,
     group: bool = False,
-    progress: Callable[[int], None] = lambda _entries: None,
+    count: Count = silent,
 ) -> Exported:
     """Write an export to a file, in place of what is there: the old one or the new one, whole, at any moment.
 
@@ -137,7 +138,7 @@ def write_export(
         path: the file.
         export: what to write.
         group: whether the file's group may read it, too.
-        progress: as of :meth:`Export.blocks`.
+        count: as of :meth:`Export.blocks`.
 
     Raises:
         ConfigError: something else than a file stands there.
@@ -146,7 +147,7 @@ def write_export(
     with os_errors(path, "write"):
         if path.exists() and not path.is_file():
             raise ConfigError(f"{path} is no file", hint="name a file, or - for a pipe")
-    write_durable(path, export.blocks(progress), mode=GROUP_MODE if group else MODE)
+    write_durable(path, export.blocks(count), mode=GROUP_MODE if group else MODE)
     return export.done()
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from vallum.config import HardExpiry, Source
 from vallum.guard import NeverBlock
+from vallum.progress import Tell, silent
 from vallum.state import SourceState, StreamState
 from vallum.sync.fetch import Fetcher
 from vallum.sync.floor import Floor
@@ -40,6 +41,7 @@ class Errand:
         fetcher: the way to the store, for this sync.
         never: reads the operator's never-block list.
         now: this machine's clock.
+        tell: told what is done next.
         started: on the monotonic clock.
     """
 
@@ -50,6 +52,7 @@ class Errand:
     fetcher: Fetcher
     never: Callable[[], NeverBlock]
     now: datetime
+    tell: Tell = silent
     started: float = field(default_factory=time.monotonic)
 
     @property

@@ -17,6 +17,7 @@ from random import SystemRandom
 from vallum.errors import DataError, FetchError, FormatError
 from vallum.format import limits
 from vallum.format.columns import decompress
+from vallum.progress import Count, silent
 from vallum.sync.transport import Answer, Transport
 from vallum.sync.watchdog import WATCHDOG
 
@@ -93,6 +94,8 @@ class Fetcher:
         self._lock = threading.Lock()
         self._random = SystemRandom()
         self._ready: dict[str, bytes] = {}
+        self._count: Count = silent
+        self._counted_from = self._total = 0
         self._packed, self._unpacked = True, False
         self.requests = 0
         self.received = 0
@@ -102,6 +105,10 @@ class Fetcher:
     def watched(self) -> AbstractContextManager[None]:
         """A block in which the transport is closed at the deadline, whatever it is in the middle of."""
         return WATCHDOG.watching(self._until, self._transport.close)
+
+    def count_to(self, total: int, count: Count) -> None:
+        """Tell from now on how many of the next ``total`` bytes have come."""
+        self._counted_from, self._total, self._count = self.received, total, count
 
     def poll(self, etag: str) -> bytes | None:
         """Ask whether ``timestamp.json`` changed; ``None`` means that ``etag`` still holds.
@@ -214,6 +221,8 @@ class Fetcher:
                 size += len(chunk)
                 with self._lock:
                     self.received += len(chunk)
+                    received = self.received
+                self._count(received - self._counted_from, self._total)
                 if size > limit:
                     raise TooLargeError(f"{name}: more than {limit} bytes, the most that its kind may have")
                 self._check_deadline()

@@ -15,6 +15,7 @@ from vallum.format.charter import Charter, check_unchanged, split_stream
 from vallum.format.head import RunRef
 from vallum.format.table import Table
 from vallum.journal import record
+from vallum.progress import Tell, silent
 from vallum.state import StreamState
 from vallum.sync.apply import check_head_fits
 from vallum.sync.errand import NEVER
@@ -54,6 +55,7 @@ class Follower:
 
     Attributes:
         rejudge: whether versions in force are judged again, since the operator may have changed his mind.
+        tell: told what is done next.
     """
 
     place: Place
@@ -63,6 +65,7 @@ class Follower:
     judge: Judge
     keys: SourceKeys
     rejudge: bool = False
+    tell: Tell = silent
 
     @property
     def quarantine(self) -> Quarantine:
@@ -122,7 +125,7 @@ class Follower:
         warning: VallumError | None = None
         tables = there or (self.quarantine.tables(stream, state) if aside else {})
         if not tables:
-            tables, path, warning = Guide(self.place, self.repository, self.keys).lead(
+            tables, path, warning = Guide(self.place, self.repository, self.keys, self.tell).lead(
                 stream, codec, state, held, before
             )
             self.place.check_quota(
@@ -137,6 +140,7 @@ class Follower:
                 self._set_aside(stream, state, error, tables, role, aside)
                 raise
         if not there:
+            self.tell(f"{self.place.name}/{stream}: writing the table")
             write_tables(place.state_dir, files, tables)
         self.quarantine.drop(stream)
         return Followed(replace(state, window=window), path=path, warning=warning)

@@ -22,6 +22,7 @@ from vallum.format.head import Head, RunRef
 from vallum.format.section import Codec
 from vallum.format.table import Table
 from vallum.path import FETCHES, shortest_path
+from vallum.progress import Tell, counting, silent
 from vallum.state import StreamState
 from vallum.sync.apply import apply_listed, check_tables
 from vallum.sync.fetch import AbsentError
@@ -37,6 +38,7 @@ class Guide:
     place: Place
     repository: Repository
     keys: SourceKeys
+    tell: Tell = silent
 
     def lead(
         self,
@@ -104,26 +106,33 @@ class Guide:
     ) -> dict[str, Table]:
         runs, path = way.runs, way.path
         self.place.check_quota(sum(runs[ref].length for ref in path))
-        staging = self.place.staging
+        staging, name = self.place.staging, f"{self.place.name}/{stream}"
         make_folder(staging, FOLDER_MODE)
         with ThreadPoolExecutor(min(FETCHES, len(path)), "vallum-run") as pool:
             files = [staging / f"{stream}-{ref.start}-{ref.end}.run" for ref in path]
+            self.repository.fetcher.count_to(
+                sum(runs[ref].length for ref in path), counting(self.tell, f"{name}: bytes fetched")
+            )
             fetched = [
                 pool.submit(self._download, runs[ref], file) for ref, file in zip(path, files, strict=True)
             ]
             try:
-                for ref, file, done in zip(path, files, fetched, strict=True):
+                for number, (ref, file, done) in enumerate(zip(path, files, fetched, strict=True), 1):
                     try:
                         done.result()
                         with os_errors(file, "read"):
                             data = memoryview(file.read_bytes())
+                        self.tell(f"{name}: applying run {number} of {len(path)}, {len(data):,} bytes")
                         sealed = way.keys.get(ref.epoch)
                         tables = apply_listed(codec, head.generation, ref, data, tables, sealed)
                     except VallumError as error:
                         raise _RunFailed(ref, error) from None
             finally:
                 pool.shutdown(cancel_futures=True)
+                self.repository.fetcher.count_to(0, silent)
                 remove_files(files)
+        rows = sum(len(table.rows) for table in tables.values())
+        self.tell(f"{name}: checking that its {rows:,} rows are the signed ones")
         try:
             check_tables(head, tables)  # 6.4
         except StateError as error:

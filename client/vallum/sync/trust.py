@@ -57,6 +57,7 @@ class Workflow:
 
     def __init__(self, folder: Path, root: bytes, fetcher: Fetcher) -> None:
         self._folder = folder
+        self.fetcher = fetcher
         make_folder(folder, 0o700)
         try:
             # 3.1: the shipped root is the only thing trusted from outside; the cache never replaces it.

@@ -20,6 +20,7 @@ from vallum.durable import is_folder
 from vallum.errors import DataError, VallumError
 from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
+from vallum.progress import Tell, silent
 from vallum.state import FILE, Current
 from vallum.sync.activate import activate, read_held, tidy
 from vallum.sync.errand import NOTHING, Errand, Staged, unsynced
@@ -41,9 +42,16 @@ class Updater:
     Args:
         config: what to follow and where to keep it.
         connect: how to reach a source; a publisher passes his own store, to verify what he published.
+        tell: told what is done next, by several threads.
     """
 
-    def __init__(self, config: Config, connect: Callable[[Source], Transport] = open_transport) -> None:
+    def __init__(
+        self,
+        config: Config,
+        connect: Callable[[Source], Transport] = open_transport,
+        tell: Tell = silent,
+    ) -> None:
+        self._tell = tell
         self._config = config
         self._connect = connect
         self._proven = Proven()
@@ -148,7 +156,7 @@ class Updater:
         fetcher = Fetcher(transport, source.deadline)
         place = Place(self._config.state, source.name, source.quota)
         never = self._never_block(digest)
-        errand = Errand(source, place, held or NOTHING, digest, fetcher, never, now)
+        errand = Errand(source, place, held or NOTHING, digest, fetcher, never, now, self._tell)
         with fetcher.watched():
             return SourceSync(errand, self._proven, self._config.hard_expiry).run()
 

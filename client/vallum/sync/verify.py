@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vallum.errors import DataError, StateError, StorageError
 from vallum.format.table import check_table
+from vallum.progress import Tell, silent
 from vallum.state import read_current
 from vallum.tablefile import open_table
 
@@ -25,7 +26,7 @@ class VerifiedTable:
     path: Path
 
 
-def verify_state(state_dir: Path) -> tuple[VerifiedTable, ...]:
+def verify_state(state_dir: Path, tell: Tell = silent) -> tuple[VerifiedTable, ...]:
     """Hash every table in force again, and check that its rows are in canonical order.
 
     Raises:
@@ -37,6 +38,7 @@ def verify_state(state_dir: Path) -> tuple[VerifiedTable, ...]:
     for source, stream, state in read_current(state_dir).streams():
         head = state.head
         for name, path in state.files(source, stream).items():
+            tell(f"{source}/{stream}: hashing the table {name}")
             try:
                 table = open_table(state_dir / path, head.tables[name])
                 check_table(table)

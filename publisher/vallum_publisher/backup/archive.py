@@ -30,6 +30,7 @@ from vallum.errors import ConfigError, DataError, FormatError
 from vallum.format.fields import format_time, parse_time
 from vallum.format.keypair import PrivateKey
 from vallum.invitation import root_fingerprint
+from vallum.progress import Count, silent
 from vallum_publisher.backup.envelope import Locks, open_stream, seal_stream
 from vallum_publisher.catalog import Catalog, load_catalog
 from vallum_publisher.workspace import (
@@ -75,7 +76,14 @@ class Restored:
 
 
 def write_backup(
-    workspace: Workspace, catalog: Catalog, path: Path, locks: Locks, *, keys: bool, now: datetime
+    workspace: Workspace,
+    catalog: Catalog,
+    path: Path,
+    locks: Locks,
+    *,
+    keys: bool,
+    now: datetime,
+    count: Count = silent,
 ) -> Backed:
     """Write an encrypted backup, whole or not at all, mode 0600; nobody publishes from here meanwhile.
 
@@ -85,6 +93,7 @@ def write_backup(
         locks: who can open it.
         keys: whether key files that lie in the folder (signers', vault key) are in it.
         now: the time.
+        count: told how many rows of the catalog are done.
 
     Raises:
         ConfigError: the file exists, or nobody could open it.
@@ -92,7 +101,7 @@ def write_backup(
     """
     with workspace.lock():
         files, left_out = _files(workspace, keys)
-        counted = _Counted(catalog.dump())
+        counted = _Counted(catalog.dump(), count)
         chunks = seal_stream(_compressed(_records(workspace, files, counted, now)), locks)
         if not write_durable(path, chunks, mode=0o600, exclusive=True):
             raise ConfigError(f"{path} exists already", hint="choose another name for each backup")
@@ -106,6 +115,7 @@ def restore_backup(
     passphrase: str = "",
     *,
     catalog: str | None = None,
+    count: Count = silent,
 ) -> Restored:
     """Make a publisher's folder and catalog of a backup, whole or not at all.
 
@@ -114,6 +124,7 @@ def restore_backup(
         folder: where; must not exist, or be empty.
         private, passphrase: opens it; one of the two.
         catalog: where the catalog is to be, if not where it was.
+        count: told how many rows of the catalog are done.
 
     Raises:
         ConfigError: the folder or the database is not empty, or the backup does not open.
@@ -128,7 +139,7 @@ def restore_backup(
     scratch = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
     make_folder(scratch, 0o700)
     try:
-        restored = _unpack(_unpacked(open_stream(file, private, passphrase)), scratch, catalog)
+        restored = _unpack(_unpacked(open_stream(file, private, passphrase)), scratch, catalog, count)
         sync_folder(scratch)
         with os_errors(folder, "put the restored folder to"):
             scratch.rename(folder)
@@ -142,14 +153,16 @@ def restore_backup(
 class _Counted:
     """The catalog's records, and how many rows went by."""
 
-    def __init__(self, records: Iterable[list[Any]]) -> None:
-        self._records = records
+    def __init__(self, records: Iterable[Any], count: Count) -> None:
+        self._records, self._count = records, count
         self.rows = 0
 
-    def __iter__(self) -> Iterator[list[Any]]:
+    def __iter__(self) -> Iterator[Any]:
         for record in self._records:
-            if record[0] == "rows":
-                self.rows += len(record[1])
+            match record:
+                case ["rows", list(rows)]:
+                    self.rows += len(rows)
+                    self._count(self.rows, None)
             yield record
 
 
@@ -231,7 +244,7 @@ class _Reader(io.RawIOBase):
         return size
 
 
-def _unpack(records: Iterator[Any], scratch: Path, catalog: str | None) -> Restored:
+def _unpack(records: Iterator[Any], scratch: Path, catalog: str | None, count: Count) -> Restored:
     match next(records, None):
         case ["backup", int(number), str(created)] if number == FORMAT:
             when = parse_time(_LAYER, created)
@@ -259,7 +272,7 @@ def _unpack(records: Iterator[Any], scratch: Path, catalog: str | None) -> Resto
     if catalog is not None:
         settings = replace(workspace.settings, catalog=catalog)
         write_durable(scratch / SETTINGS, [format_settings(settings)], mode=0o600)
-    load_catalog(_database(workspace, catalog), _catalog_records(record, records))
+    load_catalog(_database(workspace, catalog), _Counted(_catalog_records(record, records), count))
     return Restored(when, tuple(files), root_fingerprint(workspace.root_bytes()))
 
 

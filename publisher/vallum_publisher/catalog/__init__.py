@@ -6,7 +6,7 @@ It leaves to others what input looks like (:mod:`vallum_publisher.intake`) and w
 
 from vallum_publisher.catalog.audit import AuditRecord
 from vallum_publisher.catalog.catalog import Catalog, load_catalog, open_catalog
-from vallum_publisher.catalog.changeset import Applied, Progress
+from vallum_publisher.catalog.changeset import Applied
 from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.entitlement import NewRecipient, OpenedEpoch, Recipient, Wrap
 from vallum_publisher.catalog.entry import TEST_REF, Classification, Entry, Record, Status, classify, unite
@@ -29,7 +29,6 @@ __all__ = [
     "Mode",
     "NewRecipient",
     "OpenedEpoch",
-    "Progress",
     "Recipient",
     "Record",
     "RowChange",

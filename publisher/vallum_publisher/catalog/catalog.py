@@ -13,8 +13,9 @@ from typing import Any
 
 from vallum.errors import ConfigError, FormatError
 from vallum.expression import Keyer
+from vallum.progress import Count, silent
 from vallum_publisher.catalog import changeset, dump, entitlement, lists, rekey, rows, versions
-from vallum_publisher.catalog.changeset import Applied, Progress
+from vallum_publisher.catalog.changeset import Applied
 from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.engine import founding, open_engine, reading, writing
 from vallum_publisher.catalog.entry import Entry, Record
@@ -56,10 +57,6 @@ def load_catalog(url: str | Path, records: Iterable[Any]) -> None:
                 dump.load(connection, each)
         case _:
             raise FormatError("catalog", "it does not begin as one")
-
-
-def _silent(_done: int, _total: int | None) -> None:
-    pass
 
 
 class Catalog(RecipientLedger):
@@ -134,7 +131,7 @@ class Catalog(RecipientLedger):
         actor: str,
         now: datetime,
         pepper: bytes = b"",
-        progress: Progress = _silent,
+        progress: Count = silent,
     ) -> Applied:
         """Apply a batch, whole or not at all.
 

@@ -7,7 +7,7 @@ as a full replacement write nothing. Memory grows with the batch, not with the l
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from vallum.errors import ConfigError, InputError
 from vallum.expression import TAGS, Keyer
+from vallum.progress import Count
 from vallum_publisher.catalog import held
 from vallum_publisher.catalog.classes import LabelSets
 from vallum_publisher.catalog.draft import Draft, draft_records, record_key
@@ -23,9 +24,6 @@ from vallum_publisher.catalog.garbage import collector_resting
 from vallum_publisher.catalog.lists import ListInfo, test_record
 from vallum_publisher.catalog.merge import Changes, HeldRows, Merger, Mode, expire
 from vallum_publisher.catalog.tables import TABLE_IDS, list_rows
-
-Progress = Callable[[int, int | None], None]
-"""Called with what is done and, if known, the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def apply_records(
     records: Iterable[Record],
     mode: Mode,
     now: datetime,
-    progress: Progress,
+    progress: Count,
 ) -> Applied:
     """Apply a batch in the caller's transaction.
 
@@ -100,7 +98,7 @@ def _apply(
     batch: Sequence[Record],
     mode: Mode,
     now: datetime,
-    progress: Progress,
+    progress: Count,
 ) -> Applied:
     moment = to_seconds(now)
     sets = LabelSets(connection)

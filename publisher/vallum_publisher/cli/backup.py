@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vallum.cli.progress import showing_rows
 from vallum.cli.terminal import clock, counted, emit, note, say
 from vallum.errors import InputError
 from vallum.format.fields import format_time
@@ -16,7 +17,6 @@ from vallum_publisher.cli.session import (
     new_passphrase,
     open_home,
     open_input,
-    showing_steps,
 )
 
 
@@ -53,9 +53,8 @@ def backup(
         tuple(read_line(path) for path in lines),
         new_passphrase(passphrase, "backup", "the backup") or "",
     )
-    with open_home(home) as (workspace, catalog), showing_steps(as_json) as progress:
-        progress(f"writing {file}")
-        done = write_backup(workspace, catalog, file, locks, keys=not without_keys, now=clock())
+    with open_home(home) as (workspace, catalog), showing_rows("backing up rows", as_json) as count:
+        done = write_backup(workspace, catalog, file, locks, keys=not without_keys, now=clock(), count=count)
     if as_json:
         emit({"file": str(file), "files": done.files, "rows": done.rows, "left_out": done.left_out})
         return
@@ -92,9 +91,8 @@ def restore(
         raise InputError("one thing opens a backup", hint="--key FILE, or --passphrase")
     private = None if key is None else read_key(key, ask_passphrase(key.stem) if is_key_locked(key) else "")
     said = ask_passphrase("backup") if passphrase else ""
-    with open_input(file) as opened, showing_steps(as_json) as progress:
-        progress(f"restoring {file}")
-        done = restore_backup(opened, home, private, said, catalog=catalog)
+    with open_input(file) as opened, showing_rows("restoring rows", as_json) as count:
+        done = restore_backup(opened, home, private, said, catalog=catalog, count=count)
     if as_json:
         emit(
             {

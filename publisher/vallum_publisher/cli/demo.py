@@ -11,7 +11,8 @@ import click
 
 from vallum.cli.terminal import emit, say, table
 from vallum.errors import ConfigError
-from vallum_publisher.cli.session import json_option, showing_steps
+from vallum.progress import silent
+from vallum_publisher.cli.session import json_option
 
 if TYPE_CHECKING:
     from vallum_publisher.demo.story import Outcome
@@ -28,14 +29,7 @@ def demo(keep: Path | None, as_json: bool) -> None:
         raise ConfigError(f"{keep} is not empty", hint="name a new folder")
     with tempfile.TemporaryDirectory(prefix="vallum-demo-") as temporary:
         folder = (keep or Path(temporary)).absolute()
-        with showing_steps(as_json) as progress:
-
-            def tell_step(line: str) -> None:
-                progress(line)
-                if not as_json:
-                    say(f"• {line}")
-
-            outcome = tell(folder, tell_step)
+        outcome = tell(folder, silent if as_json else lambda line: say(f"• {line}"))
     if as_json:
         emit(asdict(outcome))
     else:

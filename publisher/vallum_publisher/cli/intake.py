@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vallum.cli.progress import showing_rows, showing_steps
 from vallum.cli.terminal import clock, emit, note, say, table
 from vallum.errors import InputError
-from vallum_publisher.cli.session import actor, json_option, open_home, open_input, showing_rows
+from vallum_publisher.cli.session import actor, json_option, open_home, open_input
 
 if TYPE_CHECKING:
     from vallum.expression import Keyer
@@ -135,7 +136,8 @@ def diff(home: Path, name: str, values: bool, as_json: bool) -> None:
     """Show what the next version would change, row by row."""
     from vallum.expression import Keyer
 
-    with open_home(home) as (workspace, catalog):
+    with open_home(home) as (workspace, catalog), showing_steps(as_json) as tell:
+        tell(f"{name}: reading what would change")
         info = catalog.get_list(name)
         changes = catalog.pending_changes(name)
         keyer = Keyer(workspace.custody(catalog).pepper(info), info.host_bits)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from vallum.cli.progress import clear_line, showing_steps
 from vallum.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def ask_passphrase(name: str) -> str:
     except ConfigError:
         if not sys.stdin.isatty():
             raise
+        clear_line()
         return getpass.getpass(f"Passphrase of the key {name}: ")
 
 
@@ -64,6 +66,7 @@ def new_passphrase(wanted: bool, name: str = "new", what: str = "the new keys") 
                 f"nobody can be asked for the passphrase of {what}",
                 hint=f"run this on a terminal, or set {PASSPHRASE_VARIABLE}",
             ) from None
+        clear_line()
         passphrase: str = click.prompt(f"Passphrase for {what}", hide_input=True, confirmation_prompt=True)
         return passphrase
 
@@ -114,47 +117,5 @@ def open_publisher(home: Path, *, quiet: bool = False) -> Iterator[Publisher]:
     """Open everything that publishing needs; what is done next is shown on a terminal."""
     from vallum_publisher.release.publisher import Publisher
 
-    with open_home(home) as (workspace, catalog), showing_steps(quiet) as progress:
-        yield Publisher(
-            workspace, catalog=catalog, store=workspace.open_store(), actor=actor(), progress=progress
-        )
-
-
-@contextmanager
-def showing_steps(quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what is being done; silent elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _doing: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("opening") as shown:
-        yield lambda doing: shown.update(doing)
-
-
-@contextmanager
-def showing_rows(label: str, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """Show on a terminal how many rows of how many are done; silent elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    with open_home(home) as (workspace, catalog), showing_steps(quiet) as tell:
+        yield Publisher(workspace, catalog=catalog, store=workspace.open_store(), actor=actor(), tell=tell)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vallum.cli.progress import showing_rows
 from vallum.cli.terminal import NO, OK, clock, counted, emit, note, say, table
 from vallum.errors import VallumError
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import actor, json_option, open_home, open_input, showing_rows
+from vallum_publisher.cli.session import actor, json_option, open_home, open_input
 
 if TYPE_CHECKING:
     from vallum_publisher.recipients.tracing import Suspicion, Traced

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import BinaryIO
 
 from vallum.errors import ConfigError
 from vallum.expression import Scope
+from vallum.progress import Count, silent
 from vallum_publisher.catalog.entry import Record
 from vallum_publisher.catalog.garbage import collector_resting
 from vallum_publisher.intake.delimited import read_delimited
@@ -38,7 +39,7 @@ def read_records(
     encoding: str = "utf-8",
     bare_host: Scope | str | None = None,
     label_scheme: str = "",
-    progress: Callable[[int, int | None], None] = lambda _done, _total: None,
+    progress: Count = silent,
 ) -> list[Record]:
     """Read an input to its end.
 

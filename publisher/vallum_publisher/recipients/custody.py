@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from vallum.format.wrap import (
     seal_wrap,
     wrap_name,
 )
+from vallum.progress import Tell, silent
 from vallum_publisher.catalog import Catalog, ListInfo, NewRecipient, OpenedEpoch, Recipient, Wrap
 from vallum_publisher.store import WRAP, ObjectStore
 from vallum_publisher.vault import Vault
@@ -248,7 +249,7 @@ class Custody:
             self._catalog.change_wraps(add=add, gone=gone)
         return gone
 
-    def upload(self, store: ObjectStore) -> int:
+    def upload(self, store: ObjectStore, tell: Tell = silent) -> int:
         """Upload what wraps wait for it; return how many did.
 
         Raises:
@@ -257,7 +258,7 @@ class Custody:
         waiting = self._catalog.wraps(waiting=True)
         failed: VallumError | None = None
         stored: list[str] = []
-        for wrap, error in zip(waiting, _at_once(store, waiting), strict=True):
+        for wrap, error in zip(waiting, _at_once(store, waiting, tell), strict=True):
             if error is None:
                 stored.append(wrap.name)
             failed = failed or error
@@ -267,7 +268,7 @@ class Custody:
             raise failed
         return len(waiting)
 
-    def collect(self, store: ObjectStore, now: datetime, retention: timedelta) -> int:
+    def collect(self, store: ObjectStore, now: datetime, retention: timedelta, tell: Tell = silent) -> int:
         """Delete wraps of epochs that no run in the store needs, and old ones that nobody knows of.
 
         To be called after runs were collected: what is left of them is what clients may still ask for.
@@ -287,7 +288,8 @@ class Custody:
             for item in store.list("wraps/")
             if item.key not in known and item.modified < now - retention
         ]
-        for name in (*gone, *orphans):
+        for done, name in enumerate((*gone, *orphans)):
+            tell(f"deleting wrapped keys, {done:,} of {len(gone) + len(orphans):,}")
             store.delete(name)
         self._catalog.change_wraps(gone=gone)
         return len(gone) + len(orphans)
@@ -338,7 +340,7 @@ class Custody:
         return self._vault.open(name, held[name])
 
 
-def _at_once(store: ObjectStore, wraps: Sequence[Wrap]) -> list[VallumError | None]:
+def _at_once(store: ObjectStore, wraps: Sequence[Wrap], tell: Tell) -> Iterator[VallumError | None]:
     """Upload wraps, several at a time: a thousand of them wait for the store, not for each other."""
 
     def create(wrap: Wrap) -> VallumError | None:
@@ -349,9 +351,11 @@ def _at_once(store: ObjectStore, wraps: Sequence[Wrap]) -> list[VallumError | No
         return None
 
     if not wraps:
-        return []
+        return
     with ThreadPoolExecutor(min(_UPLOADS, len(wraps))) as pool:
-        return list(pool.map(create, wraps))
+        for done, error in enumerate(pool.map(create, wraps)):
+            tell(f"uploading wrapped keys, {done:,} of {len(wraps):,}")
+            yield error
 
 
 def _epoch_of_run(key: str) -> tuple[str, int, int] | None:

@@ -46,8 +46,9 @@ class Roster:
             info = self._list_of(stream)
             self._custody.ensure_epochs(info, [stream], actor=publisher.actor, now=now)
             admitted = self._custody.admit(info, stream, members, actor=publisher.actor, now=now)
+            publisher.tell(f"{stream}: wrapping its key")
             gone = self._custody.complete(info, stream)
-            self._custody.upload(publisher.store)
+            self._custody.upload(publisher.store, publisher.tell)
             for cover in gone:
                 publisher.store.delete(cover)
             return admitted
@@ -79,6 +80,7 @@ class Roster:
                 names = ", ".join(one.name for one in self._custody.readers(stream))
                 raise ConfigError(f"{stream} has no recipient {who!r}", hint=f"recipients: {names or 'none'}")
             for one in readers:
+                publisher.tell(f"{stream}: wrapping a new key")
                 self._custody.open_epoch(info, stream, revoked=one, actor=publisher.actor, now=now)
         try:
             return publisher.publish(info.name, now=now, begin=False)
@@ -110,6 +112,7 @@ class Roster:
                 self._custody.ensure_epochs(info, [stream], actor=publisher.actor, now=now)
                 # Its key is not asked for: that may be what was lost.
                 if now - publisher.catalog.epochs(stream)[-1].opened_at >= older_than:
+                    publisher.tell(f"{stream}: wrapping a new key")
                     self._custody.open_epoch(info, stream, actor=publisher.actor, now=now)
         return publisher.publish(name, now=now, begin=False)
 

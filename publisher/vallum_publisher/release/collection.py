@@ -16,6 +16,7 @@ from itertools import pairwise
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Signed, Targets
 
+from vallum.progress import Tell, silent
 from vallum.sync.fetch import PACKED
 from vallum_publisher.release.metadata import delegated_streams, run_key
 from vallum_publisher.release.repository import Repository, Tip
@@ -42,6 +43,7 @@ def collect(
     now: datetime,
     retention: timedelta = RUN_RETENTION,
     metadata_retention: timedelta = METADATA_RETENTION,
+    tell: Tell = silent,
 ) -> Collected:
     """Delete what is not needed.
 
@@ -50,15 +52,17 @@ def collect(
         now: the time; compared with the store's clock.
         retention: how long a run stays after the last role that listed it was replaced.
         metadata_retention: how long metadata stays after it was replaced. Roots stay for ever.
+        tell: told what is done next, and how far it has come.
 
     Raises:
         TrustError, DataError: the repository does not verify; then nothing is deleted.
     """
+    tell("listing runs and metadata")
     # Listed before the head is read: what is uploaded meanwhile is not in the listing.
     runs = list(repository.store.list("targets/"))
     histories = _histories(repository.store.list("metadata/"))
     tip = repository.tip()
-    needed = _needed_runs(repository, tip, histories, now - retention)
+    needed = _needed_runs(repository, tip, histories, now - retention, tell)
     old_runs = [run for run in runs if run.key not in needed and run.modified < now - retention]
     old_metadata = [
         file
@@ -67,10 +71,12 @@ def collect(
         for file, replaced in _replaced(history, tip.number(role))
         if replaced < now - metadata_retention
     ]
-    for item in (*old_runs, *old_metadata, *_abandoned_probes(repository.store, now - retention)):
-        repository.store.delete(item.key)
-    for item in old_metadata:
-        repository.store.delete(item.key + PACKED)
+    probes = _abandoned_probes(repository.store, now - retention)
+    gone = [item.key for item in (*old_runs, *old_metadata, *probes)]
+    gone += [item.key + PACKED for item in old_metadata]
+    for done, key in enumerate(gone):
+        tell(f"deleting, {done:,} of {len(gone):,}")
+        repository.store.delete(key)
     size = sum(item.size for item in (*old_runs, *old_metadata))
     return Collected(len(old_runs), len(old_metadata), size)
 
@@ -100,7 +106,11 @@ def _replaced(history: list[tuple[int, Listed]], current: int) -> Iterable[tuple
 
 
 def _needed_runs(
-    repository: Repository, tip: Tip, histories: dict[str, list[tuple[int, Listed]]], since: datetime
+    repository: Repository,
+    tip: Tip,
+    histories: dict[str, list[tuple[int, Listed]]],
+    since: datetime,
+    tell: Tell,
 ) -> set[str]:
     """Keys of the runs that roles in force at or after ``since`` list; orphans of a crash count too."""
     needed: set[str] = set()
@@ -111,6 +121,7 @@ def _needed_runs(
         history = histories.get(stream, [])
         gone = {file.key for file, replaced in _replaced(history, current) if replaced < since}
         for number, file in history:
+            tell(f"{stream}: reading what its role {number} listed")
             stored = None if file.key in gone or number == current else repository.store.get(file.key)
             if stored is not None:
                 needed |= _listed_unverified(stored.data)

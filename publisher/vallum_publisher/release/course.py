@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from random import SystemRandom
 
@@ -17,6 +17,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from vallum.errors import BusyError, DataError, GuardError, StateError
 from vallum.format.table import SALT_BYTES
+from vallum.progress import Tell, silent
 from vallum_publisher.catalog import Catalog, ListInfo, Version
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.release.commit import Committer
@@ -35,13 +36,6 @@ _LONGEST_PAUSE = 0.25
 """Seconds after a lost race, drawn evenly from none to all of it."""
 _RANDOM = SystemRandom()
 
-Progress = Callable[[str], None]
-"""Told what is done next, such as ``"hashes: signing version 7"``."""
-
-
-def _silent(_doing: str) -> None:
-    pass
-
 
 class Course:
     """What publications of one workspace have in common."""
@@ -53,14 +47,14 @@ class Course:
         catalog: Catalog,
         store: ObjectStore,
         actor: str = "publisher",
-        progress: Progress = _silent,
+        tell: Tell = silent,
     ) -> None:
         self.workspace = workspace
         self.catalog = catalog
         self.store = store
         self.repository = Repository(store, workspace.root_bytes(), workspace.former_roots())
         self.actor = actor
-        self._progress = progress
+        self.tell = tell
         self._cache = TableCache(workspace.cache)
         self.custody = workspace.custody(catalog)
 
@@ -87,11 +81,11 @@ class Course:
         self, info: ListInfo, version: Version, public: Mapping[str, StreamHead | None], now: datetime
     ) -> Release | None:
         """Compute a version and record its state; ``None`` if another publisher was faster."""
-        self._progress(f"{info.name}: computing version {version.version}")
+        self.tell(f"{info.name}: computing version {version.version}")
         try:
             release = make_release(
                 *(self.catalog, self._cache, info, version, public, self.custody, now),
-                tell=lambda doing: self._progress(f"{info.name}: {doing}"),
+                tell=lambda doing: self.tell(f"{info.name}: {doing}"),
             )
             if version.published_at is not None:
                 if (release.state, release.digests) != (version.state, version.tables):
@@ -126,13 +120,13 @@ class Course:
         """
         for key, data in release.files.items():
             if key not in stored:
-                self._progress(f"{name}: uploading {len(data):,} bytes")
+                self.tell(f"{name}: uploading {len(data):,} bytes")
                 self.store.create(key, data, RUN)
                 stored[key] = len(data)
-        self.custody.upload(self.store)
+        self.custody.upload(self.store, self.tell)
         for stream, new in release.streams.items():
             check_listed(self.store, stream, new.listed.values())
-        self._progress(f"{name}: signing")
+        self.tell(f"{name}: signing")
         return {
             stream: list_role(stream, new.head, new.listed, now) for stream, new in release.streams.items()
         }
@@ -141,7 +135,7 @@ class Course:
         self, name: str, public: Mapping[str, StreamHead | None], version: Version, now: datetime
     ) -> bool:
         """Read a version back and call it finished; ``False`` if another publisher did so before."""
-        self._progress(f"{name}: reading version {version.version} back")
+        self.tell(f"{name}: reading version {version.version} back")
         heads = {stream: held.head for stream, held in public.items() if held}
         try:
             check_published(self.store, self.repository.root_bytes, heads)

@@ -122,7 +122,7 @@ class Publisher(Course):
                     info = self._catalog_list(spec, passphrase, now)
                     charter = charter_for(info, self.custody.pepper(info))
                     signers = {stream: self._keys(stream, keys, passphrase) for stream in streams_of(info)}
-                self._progress(f"{info.name}: signing and publishing its charter")
+                self.tell(f"{info.name}: signing and publishing its charter")
                 roles = {"targets": add_list(targets, info.name, charter, signers, threshold)}
                 # Delegated but absent from the snapshot would stop every client: both in one snapshot.
                 roles |= {stream: make_targets(now) for stream in signers}
@@ -277,6 +277,7 @@ class Publisher(Course):
         pepper: bytes | None = None
         secrets: Mapping[str, bytes] = {}
         if new_pepper:
+            self.tell(f"{info.name}: keying all rows anew")
             pepper, secrets = self.custody.new_pepper(info, streams_of(info))
         raise_generation(
             self.catalog, info, pending, above,
@@ -300,7 +301,7 @@ class Publisher(Course):
                 snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
                 if not snapshot and not timestamp_is_due(tip, lifetimes, now):
                     return Refreshed((), False, False, refused)
-                self._progress(f"signing {', '.join(due) or 'the timestamp'} again")
+                self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
                 try:
                     if snapshot or tip.timestamp is None:
                         committer.commit(tip, renewed(due, now), now)
@@ -326,7 +327,7 @@ class Publisher(Course):
         """Check the whole repository against the root of trust and the catalog (``verify_repository``)."""
         self.repository.tip()  # follows newer roots
         root = self.repository.root_bytes
-        return verify_repository(self.store, root, self.catalog, self.custody, self._progress)
+        return verify_repository(self.store, root, self.catalog, self.custody, self.tell)
 
     def invite(self, streams: Sequence[str] = ()) -> bytes:
         """Write the invitation to ``streams`` (or lists, meaning all their editions; empty: to everything).
@@ -339,8 +340,9 @@ class Publisher(Course):
     def gc(self, *, now: datetime, retention: timedelta = RUN_RETENTION) -> Collected:
         """Delete runs, metadata and wraps that nobody can need any more (see ``collect``)."""
         with self.workspace.lock():
-            collected = collect(self.repository, now, retention)
-            return replace(collected, wraps=self.custody.collect(self.store, now, retention))
+            collected = collect(self.repository, now, retention, tell=self.tell)
+            wraps = self.custody.collect(self.store, now, retention, self.tell)
+            return replace(collected, wraps=wraps)
 
     def _summary(
         self,

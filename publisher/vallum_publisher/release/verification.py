@@ -5,7 +5,7 @@ Nothing here trusts what the publisher's own code computed; the metadata and run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vallum.errors import ConfigError, DataError, StateError
@@ -14,6 +14,7 @@ from vallum.format.epoch import Epoch, check_epoch_key, check_pepper
 from vallum.format.head import Head, RunRef
 from vallum.format.table import Table
 from vallum.path import shortest_path
+from vallum.progress import Tell, silent
 from vallum.sync.apply import apply_listed, check_head_fits, check_tables
 from vallum_publisher.catalog import Catalog
 from vallum_publisher.recipients.custody import Custody
@@ -22,8 +23,6 @@ from vallum_publisher.release.readback import Reading, reading
 from vallum_publisher.release.runs import Sealed, read_run
 from vallum_publisher.release.tables import FULL, build, edition_of
 from vallum_publisher.store import ObjectStore
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def verify_repository(
     root: bytes,
     catalog: Catalog | None = None,
     custody: Custody | None = None,
-    progress: Progress = lambda _doing: None,
+    tell: Tell = silent,
 ) -> tuple[VerifiedStream, ...]:
     """Check metadata, every listed run, every way to the head, and the catalog's rows where there is one.
 
@@ -58,7 +57,7 @@ def verify_repository(
         root: a root of trust.
         catalog: what was meant to be published.
         custody: the keys of encrypted lists.
-        progress: told what is checked next.
+        tell: told what is checked next.
 
     Returns:
         The published streams, sorted.
@@ -78,10 +77,10 @@ def verify_repository(
             if head is not None:
                 check_head_fits(stream, charter, head)
                 keys = _keys(stream, charter, head, catalog, custody)
-                checked = _Stream(client, stream, charter, head, keys, progress)
+                checked = _Stream(client, stream, charter, head, keys, tell)
                 done = checked.verify(catalog)
                 if charter.pepper is not None and catalog is not None:
-                    progress(f"{stream}: comparing its wraps with its recipients")
+                    tell(f"{stream}: comparing its wraps with its recipients")
                     wraps = check_wraps(catalog, store, stream, head.generation, head.epochs)
                     done = replace(done, wraps=wraps)
                 verified.append(done)
@@ -90,7 +89,7 @@ def verify_repository(
                     full[stream.removesuffix(f".{FULL}")] = checked.tables
         for name, tables in full.items():
             if (match := heads.get(f"{name}.match")) is not None:
-                progress(f"{name}: comparing its editions")
+                tell(f"{name}: comparing its editions")
                 _check_editions(name, tables, match)
     if catalog is not None:
         check_no_strays(catalog, store)
@@ -134,13 +133,13 @@ class _Stream:
         charter: Charter,
         head: Head,
         keys: tuple[bytes, Mapping[int, Sealed]],
-        progress: Progress,
+        tell: Tell,
     ) -> None:
         self._client = client
         self._stream = stream
         self._charter = charter
         self._head = head
-        self._progress = progress
+        self._tell = tell
         pepper, self._sealed = keys
         self._codec = charter.codec(split_stream(stream)[1], pepper)
         self.tables: Mapping[str, Table] = {}
@@ -149,7 +148,7 @@ class _Stream:
     def verify(self, catalog: Catalog | None) -> VerifiedStream:
         head = self._head
         for ref in head.runs:
-            self._progress(f"{self._stream}: decoding the run from {ref.start} to {ref.end}")
+            self._tell(f"{self._stream}: decoding the run from {ref.start} to {ref.end}")
             data = self._data(ref)
             self._sizes[ref] = len(data)
             read_run(self._codec, data, self._sealed.get(ref.epoch))
@@ -158,7 +157,7 @@ class _Stream:
         self.tables = tables
         paths = 1 + self._check_ways()
         if catalog is not None:
-            self._progress(f"{self._stream}: comparing with the catalog")
+            self._tell(f"{self._stream}: comparing with the catalog")
             self._check_catalog(catalog)
         rows = {name: len(table.rows) for name, table in tables.items()}
         return VerifiedStream(
@@ -174,7 +173,7 @@ class _Stream:
         )
         made = [start for start in starts if self._can_be_made(start)]
         for start in made:
-            self._progress(f"{self._stream}: the way from version {start}")
+            self._tell(f"{self._stream}: the way from version {start}")
             held = self._walk({}, 0, start)
             check_tables(head, self._walk(held, start, head.version))
         return len(made)
