@@ -50,7 +50,7 @@ def main() -> None:
         for name, vector in made.items():
             text = json.dumps(vector, indent=1, ensure_ascii=False) + "\n"
             (folder / f"{name}.json").write_text(text, encoding="utf-8")
-        print(f"{family}: {len(made)}")  # noqa: T201, a command
+        print(f"{family}: {len(made)}")  # noqa: T201 - a command
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ class AllowFile:
         Raises:
             StorageError, FormatError: the file cannot be read; what was allowed before stays so.
         """
-        now = datetime.now(UTC)  # noqa: TID251  an allowance ends by the wall clock, in whoever matches
+        now = datetime.now(UTC)  # noqa: TID251 - an allowance ends by the wall clock, in whoever matches
         seen = _seen(self._dir / FILE)
         if seen != self._seen:
             self._entries = read_allowances(self._dir)

@@ -20,7 +20,7 @@ def vectors() -> Vectors:
         for code, form in FORMS.items():
             for host_bits in (0, 20, 32):
                 keyer, tag = Keyer(pepper, host_bits), TAGS[code]
-                assert tag.scope is not None  # noqa: S101, a builder that checks itself
+                assert tag.scope is not None  # noqa: S101 - a builder that checks itself
                 key = keyer.url_key(tag.scope, form)
                 host = f"host|{host_of(form)}"
                 yield vector(

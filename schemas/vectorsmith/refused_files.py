@@ -51,7 +51,7 @@ def _bad_headers() -> Vectors:
 def _bad_frames() -> Vectors:
     raw = msgpack.packb(body_of(URL, URL.base({"exact": [(1, f"a{at}.example/", ()) for at in range(90)]})))
     frame = compress(raw, 19)
-    assert frame[4] == 0x60, "two bytes of content size in a single segment"  # noqa: S101, a builder that checks itself
+    assert frame[4] == 0x60, "two bytes of content size in a single segment"  # noqa: S101 - a builder that checks itself
     size = int.from_bytes(frame[5:7], "little")
     unsized = zstandard.ZstdCompressor(level=19, write_content_size=False).compress(raw)
     wide = zstandard.ZstdCompressionParameters.from_level(1, window_log=24, write_content_size=True)
@@ -96,7 +96,7 @@ def _bad_msgpack() -> Vectors:
     count = msgpack.packb([1, 2])  # the first pair of counts
 
     def spelt(new: bytes) -> bytes:
-        assert raw.count(count) == 1  # noqa: S101, a builder that checks itself
+        assert raw.count(count) == 1  # noqa: S101 - a builder that checks itself
         return bytes(raw.replace(count, new))
 
     cases: list[tuple[str, bytes]] = [

@@ -14,7 +14,7 @@ from vallum.format.run import apply_run
 def vectors() -> Vectors:
     """One scenario for each refusal."""
     held = apply_run(over_the_wire(URL, URL.base({"exact": URLS}, 5)), {}, URL.host_bits)
-    keys = [int.from_bytes(key) for key in held["exact"].rows.keys()]  # noqa: SIM118, a method
+    keys = [int.from_bytes(key) for key in held["exact"].rows.keys()]  # noqa: SIM118 - a method
     new: Row = (1, "new.example/", ())
     right = URL.step(URLS, [*URLS, new], [new])
 

@@ -57,7 +57,7 @@ class Stream:
         """A row's key."""
         tag, keyer = TAGS[row[0]], self.codec.keyer
         if isinstance(row[1], str):
-            assert tag.scope is not None  # noqa: S101, a builder that checks itself
+            assert tag.scope is not None  # noqa: S101 - a builder that checks itself
             return keyer.url_key(tag.scope, row[1])
         return keyer.digest_key(tag.signal, row[1])
 

@@ -107,5 +107,5 @@ def _lengths(table: bytes) -> bytes:
 def _respelt(table: bytes) -> bytes:
     """The first label set, an empty array, becomes nil."""
     at = 64 + 16 * 4 + 5 * 8 + 24 + 8
-    assert table[at : at + 2] == b"\x93\x90"  # noqa: S101, a builder that checks itself
+    assert table[at : at + 2] == b"\x93\x90"  # noqa: S101 - a builder that checks itself
     return table[: at + 1] + b"\xc0" + table[at + 2 :]

@@ -45,7 +45,7 @@ class Repository(Origin):
         super().__init__()
         self.lists: dict[str, ListHistory] = {}
         self.roles: dict[str, Metadata[Targets]] = {}
-        self.now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251  TUF's client reads it as well
+        self.now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - TUF's client reads it as well
         expires = self.now + timedelta(days=30)
         self.keys: dict[str, list[CryptoSigner]] = {
             role: [CryptoSigner.generate_ed25519()] for role in ("root", "targets", "snapshot", "timestamp")

@@ -24,7 +24,7 @@ from vallum.format.head import Head, RunRef, format_head, parse_head, stale_afte
 HEAD = jsonschema.Draft202012Validator(json.loads((VECTORS.parent / "head.schema.json").read_text()))
 CHARTER = jsonschema.Draft202012Validator(json.loads((VECTORS.parent / "charter.schema.json").read_text()))
 
-TIMES = st.datetimes(datetime(1970, 1, 1), datetime(8999, 12, 31), timezones=st.just(UTC)).map(  # noqa: DTZ001, zoned by the strategy
+TIMES = st.datetimes(datetime(1970, 1, 1), datetime(8999, 12, 31), timezones=st.just(UTC)).map(  # noqa: DTZ001 - zoned by the strategy
     lambda moment: moment.replace(microsecond=0)
 )
 HEX64 = st.binary(min_size=32, max_size=32).map(bytes.hex)

@@ -63,8 +63,8 @@ def test_arbitrary_bytes_are_no_run(stream: Stream, data: bytes) -> None:
 @pytest.mark.parametrize("stream", STREAMS, ids=IDS)
 def test_changed_bodies_are_refused_or_canonical(stream: Stream) -> None:
     """Each changed body is either refused or the one spelling of what it says."""
-    rng = random.Random(stream.kind + stream.edition)  # noqa: S311, the same changes each time
-    base = stream.base(rows_of(stream))  # type: ignore[arg-type] # rows of both kinds
+    rng = random.Random(stream.kind + stream.edition)  # noqa: S311 - the same changes each time
+    base = stream.base(rows_of(stream))  # type: ignore[arg-type]  # rows of both kinds
     raw = format_body(stream.codec, bytes(16), base.sections)
     for _ in range(1_500):
         body = bytearray(raw)
@@ -80,8 +80,8 @@ def test_changed_bodies_are_refused_or_canonical(stream: Stream) -> None:
 
 @pytest.mark.parametrize("stream", STREAMS, ids=IDS)
 def test_changed_files_raise_nothing_else(stream: Stream) -> None:
-    rng = random.Random(stream.kind + stream.edition)  # noqa: S311, the same changes each time
-    run = stream.base(rows_of(stream))  # type: ignore[arg-type] # rows of both kinds
+    rng = random.Random(stream.kind + stream.edition)  # noqa: S311 - the same changes each time
+    run = stream.base(rows_of(stream))  # type: ignore[arg-type]  # rows of both kinds
     good = file_of(stream, run)
     tables = [
         format_table(table) for table in apply_run(over_the_wire(stream, run), {}, stream.host_bits).values()

@@ -37,7 +37,7 @@ def build(model: Model, *, valued: bool) -> Rows:
 
 
 def model_of(rows: Rows, model: Model) -> Model:
-    values = list(rows.iter_values()) if rows.lengths is not None else [model[key][1] for key in rows.keys()]  # noqa: SIM118, a method
+    values = list(rows.iter_values()) if rows.lengths is not None else [model[key][1] for key in rows.keys()]  # noqa: SIM118 - a method
     return {key: (rows.labels(at), values[at]) for at, key in enumerate(rows.keys())}
 
 

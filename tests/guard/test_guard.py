@@ -62,7 +62,7 @@ def hosts(*names: str, scope: Scope = Scope.HOST, edition: str = "full") -> dict
     return table({(scope, name): 0 for name in names}, edition, b"p" * 32 if edition == "match" else b"")
 
 
-def absolutes(tables: dict[str, Table], never: NeverBlock = NeverBlock()) -> tuple[str, ...]:  # noqa: B008  frozen
+def absolutes(tables: dict[str, Table], never: NeverBlock = NeverBlock()) -> tuple[str, ...]:  # noqa: B008 - frozen
     edition = tables["exact"].edition
     return broken_absolutes(tables, Keyer(b"p" * 32 if edition == "match" else b"", 20), never)
 

@@ -46,7 +46,7 @@ def lists(draw: st.DrawFn, kind: str) -> list[Record]:
             tag, value = 1, draw(urls)
         else:
             signal, raw = draw(digests)
-            tag, value = DIGEST_TAGS[signal].code, raw  # type: ignore[assignment] # text or bytes, as in Record
+            tag, value = DIGEST_TAGS[signal].code, raw  # type: ignore[assignment]  # text or bytes, as in Record
         wire = unite(draw(labels), subject=draw(st.sampled_from(["", *SUBJECTS])), jurisdictions=draw(places))
         record = Record(
             tag, value, draw(numbers), draw(numbers), wire, draw(st.sampled_from(Status)), *(

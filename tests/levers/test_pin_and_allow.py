@@ -170,7 +170,7 @@ def test_how_far_an_allowance_reaches(kind: Kind, text: str, covered: list[str])
 
 
 def _allow(client: Client, subject: str, until: datetime) -> Allowance:
-    now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251  readers judge it by the real clock
+    now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - readers judge it by the real clock
     made = Allowance(*parse_subject(subject), now, until, "a mistake")
     allow.add(client.state, made, now)
     return made
@@ -201,7 +201,7 @@ def test_an_allowance_reaches_every_process_within_five_seconds(blocked_shop: Cl
         assert other.stdout.readline() == "ready\n"
         with exclusive(client.state):
             began = time.monotonic()
-            _allow(client, "shop.example", datetime.now(UTC) + HOUR)  # noqa: TID251  as above
+            _allow(client, "shop.example", datetime.now(UTC) + HOUR)  # noqa: TID251 - as above
             assert float(other.stdout.readline()) - began < 5
         assert here.match_url(SHOP) == []
         assert here.decide_url(SHOP).outcome == "clean"
@@ -217,7 +217,7 @@ def test_an_allowance_by_id_and_its_end(blocked_shop: Client) -> None:
     client = blocked_shop
     with vallum.open(client.state) as lists:
         [match] = lists.match_url(SHOP)
-        _allow(client, match.id, datetime.now(UTC) + timedelta(seconds=3))  # noqa: TID251  as above
+        _allow(client, match.id, datetime.now(UTC) + timedelta(seconds=3))  # noqa: TID251 - as above
         time.sleep(1.1)
         assert lists.match_url(SHOP) == []
         time.sleep(3.1)
@@ -228,7 +228,7 @@ def test_an_allowance_by_id_and_its_end(blocked_shop: Client) -> None:
 
 
 def test_the_journal_never_holds_what_is_allowed(blocked_shop: Client) -> None:
-    made = _allow(blocked_shop, SHOP, datetime.now(UTC) + HOUR)  # noqa: TID251  as above
+    made = _allow(blocked_shop, SHOP, datetime.now(UTC) + HOUR)  # noqa: TID251 - as above
     allow.remove(blocked_shop.state, SHOP, "listed rightly", made.since)
     text = (blocked_shop.state / FILE).read_text()
     assert "shop" not in text

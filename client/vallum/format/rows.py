@@ -34,7 +34,7 @@ def id_column(ids: Sequence[int], sets: int) -> memoryview[int]:
 
 def cast_ids(data: memoryview[int] | bytes | bytearray, sets: int) -> memoryview[int]:
     """View bytes as a label column of the width that ``sets`` asks for."""
-    return memoryview(data).cast("B").cast(_CODES[id_width(sets)])  # type: ignore[call-overload,no-any-return] # typeshed takes literal codes only
+    return memoryview(data).cast("B").cast(_CODES[id_width(sets)])  # type: ignore[call-overload,no-any-return]  # typeshed takes literal codes only
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -93,7 +93,7 @@ class Updater:
             ConfigError: the operator's file of what is allowed cannot be meant.
         """
         if now is None:
-            now = datetime.now(UTC)  # noqa: TID251  the shell of the core; see the module's docstring
+            now = datetime.now(UTC)  # noqa: TID251 - the shell of the core; see the module's docstring
         started = time.monotonic()
         state_dir = self._config.state
         if self._config.group_readable or not is_folder(state_dir):
