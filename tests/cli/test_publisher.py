@@ -71,7 +71,12 @@ def test_reports_parse_as_json(publisher: Type) -> None:
         result = publisher(*words, "--json")
         assert result.code == 0, result.mixed
         json.loads(result.out)
-    assert json.loads(publisher("invite", "urls").out)["lists"] == ["urls.full"]
+    written = json.loads(publisher("invite", "urls").out)
+    assert written["lists"] == ["urls.full"]
+    said = publisher("invite", "urls", "--output", "urls.json", "--json")
+    assert json.loads(said.out)["lists"] == ["urls.full"]
+    assert json.loads(said.out)["fingerprint"] in publisher("invite", "urls").err
+    refused(publisher("invite", "urls", "--json"), 2, "standard output", "--output")
 
 
 BAD = b"example.com\nhttp://\nhttps://b.example/fine\nftp://c.example/\nhttps://10.0.0.1/\n"

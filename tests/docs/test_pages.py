@@ -46,11 +46,14 @@ def test_every_command_is_described_with_an_example(name: str, command: click.Co
     )
 
 
-def test_every_command_but_those_that_write_files_knows_json() -> None:
-    silent = {"vallum-publisher invite"}  # its output is a JSON file
+def test_every_command_knows_json_and_says_the_exit_codes_of_its_own() -> None:
     for name, command in EVERY:
-        if not isinstance(command, click.Group) and name not in silent:
+        if not isinstance(command, click.Group):
             assert any("--json" in option.opts for option in command.params), name
+            assert command.callback is not None
+            returned = command.callback.__annotations__["return"]
+            assert returned in ("int", "None"), name
+            assert (returned == "int") == ("\nExit codes: " in (command.epilog or "")), name
 
 
 def _commands() -> list[tuple[str, str]]:

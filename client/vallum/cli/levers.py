@@ -45,7 +45,11 @@ def quarantine() -> None:
     """Look at versions that were refused as absurd, and decide."""
 
 
-@quarantine.command("list", epilog="\b\nExamples:\n  vallum quarantine list\n\nExit code 1 if something is.")
+@quarantine.command(
+    "list",
+    epilog="\b\nExamples:\n  vallum quarantine list\n\n"
+    "Exit codes: 0 nothing is in quarantine, 1 something is.",
+)
 @_json
 @click.pass_obj
 def list_quarantined(config: Path, as_json: bool) -> int:

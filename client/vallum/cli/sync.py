@@ -40,7 +40,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.command(
     epilog="\b\nExamples:\n  vallum sync\n  vallum sync --json | jq .bytes\n"
-    "  vallum sync --watch    # as a service"
+    "  vallum sync --watch    # as a service\n\n"
+    "Exit codes: 0 all lists are as new as can be had; else the highest that a source's error has."
 )
 @click.option("--watch", is_flag=True, help="Go on polling until stopped; print what changes or fails.")
 @_json

@@ -11,7 +11,7 @@ import click
 
 from vallum.cli.terminal import NO, OK, clock, counted, emit, exit_code, note, say, show_error, table
 from vallum.durable import write_durable
-from vallum.errors import VallumError
+from vallum.errors import ConfigError, VallumError
 from vallum.format.fields import format_time
 from vallum_publisher.cli.session import json_option, no_lists, open_publisher
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Published
 
 
-@click.command(epilog="\b\nExamples:\n  vallum-publisher publish urls\n  vallum-publisher publish --json")
+@click.command(
+    epilog="\b\nExamples:\n  vallum-publisher publish urls\n  vallum-publisher publish --json\n\n"
+    "Exit codes: 0 all are published; else the highest that a list's error has."
+)
 @click.argument("names", nargs=-1, metavar="[LIST]...")
 @json_option
 @click.pass_obj
@@ -64,7 +67,10 @@ def _published(each: Published) -> dict[str, object]:
     return {**asdict(each), "rows": dict(each.rows)}
 
 
-@click.command(epilog="\b\nExamples:\n  vallum-publisher refresh     # from a timer, every hour")
+@click.command(
+    epilog="\b\nExamples:\n  vallum-publisher refresh     # from a timer, every hour\n\n"
+    "Exit codes: 0 nothing is due any more, 1 something due could not be signed."
+)
 @json_option
 @click.pass_obj
 def refresh(home: Path, as_json: bool) -> int:
@@ -94,11 +100,14 @@ def refresh(home: Path, as_json: bool) -> int:
     return NO if refused else OK
 
 
-@click.command(epilog="\b\nExamples:\n  vallum-publisher status\n  vallum-publisher status --json")
+@click.command(
+    epilog="\b\nExamples:\n  vallum-publisher status\n  vallum-publisher status --json\n\n"
+    "Exit codes: 0 nothing is due, 1 something is."
+)
 @json_option
 @click.pass_obj
 def status(home: Path, as_json: bool) -> int:
-    """Show lists, what waits to be published, and what expires when. Exit code 1 if something is due."""
+    """Show lists, what waits to be published, and what expires when."""
     now = clock()
     with open_publisher(home, quiet=True) as publisher:
         found = publisher.status(now=now)
@@ -178,7 +187,8 @@ def verify(home: Path, as_json: bool) -> None:
 @click.command(
     epilog="\b\nExamples:\n"
     "  vallum-publisher invite > provider.json\n"
-    "  vallum-publisher invite urls --output provider.json"
+    "  vallum-publisher invite urls --output provider.json\n"
+    "  vallum-publisher invite --output provider.json --json | jq -r .fingerprint"
 )
 @click.argument("names", nargs=-1, metavar="[LIST]...")
 @click.option(
@@ -187,19 +197,30 @@ def verify(home: Path, as_json: bool) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write it here, not to the terminal.",
 )
+@json_option
 @click.pass_obj
-def invite(home: Path, names: tuple[str, ...], output: Path | None) -> None:
-    """Write an invitation: the one file from which a subscriber begins."""
+def invite(home: Path, names: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Write an invitation: the one file from which a subscriber begins.
+
+    With --json it says what was written, so the invitation itself needs --output.
+    """
     from vallum.invitation import parse_invitation, root_fingerprint
 
+    if as_json and output is None:
+        raise ConfigError("--json and the invitation cannot both go to standard output", hint="--output FILE")
     with open_publisher(home, quiet=True) as publisher:
         data = publisher.invite(names)
+    invited = parse_invitation(data)
+    fingerprint = root_fingerprint(invited.root)
     if output is None:
         click.echo(data.decode(), nl=False)
     else:
         write_durable(output, [data])
+        if as_json:
+            emit({"file": str(output), "lists": invited.streams, "fingerprint": fingerprint})
+            return
         say(f"{output}: written; send it to the subscriber")
-    note(f"root fingerprint to read out by telephone: {root_fingerprint(parse_invitation(data).root)}")
+    note(f"root fingerprint to read out by telephone: {fingerprint}")
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher gc\n  vallum-publisher gc --retention 72")
