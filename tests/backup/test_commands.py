@@ -63,13 +63,20 @@ def test_a_backup_under_a_passphrase(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_cannot_be_meant(folder: Path) -> None:
-    for words, told in (
-        ([*DESK, "backup", "a.backup"], "nobody could open"),
-        ([*DESK, "backup", "--to", "nothing", "a.backup"], "cannot be read"),
-        ([*NEXT, "restore", "a.backup"], "one thing opens"),
-        ([*NEXT, "restore", "--key", "nothing", "a.backup"], "nothing"),
+    (folder / "mail.txt").write_text("Dear hotline, here is our line")
+    (folder / "backup.line").write_text(typed(["vallum", "keygen", "backup.key"], folder).out)
+    for words, told, hint in (
+        ([*DESK, "backup", "a.backup"], "nobody could open", "--to FILE"),
+        ([*DESK, "backup", "--to", "nothing", "a.backup"], "nothing: No such file", "name the file"),
+        ([*DESK, "backup", "--to", "mail.txt", "a.backup"], "mail.txt: not a recipient's line", "keygen"),
+        ([*DESK, "backup", "--to", "backup.line", "none/a.backup"], "there is no folder none", "make it"),
+        ([*NEXT, "restore", "a.backup"], "one thing opens", "--passphrase"),
+        ([*NEXT, "restore", "--key", "nothing", "a.backup"], "there is no file nothing", "for backups"),
+        ([*NEXT, "restore", "--key", "mail.txt", "a.backup"], "mail.txt is no", "for backups"),
+        ([*NEXT, "restore", "--key", "backup.key", "a.backup"], "a.backup: No such file", "name the file"),
     ):
         result = typed(words, folder)
-        assert result.code in (2, 4), result.mixed
+        assert result.code == 2, result.mixed
         assert told in result.err
+        assert hint in result.err.partition("hint:")[2]
         assert not (folder / "a.backup").exists()

@@ -114,6 +114,9 @@ def test_nobody_is_an_answer_of_its_own(folder: Path) -> None:
     assert "2 recipients looked for" in result.out
     for missing in ("nothing.csv", "hotline"):
         assert typed([*PUBLISHER, "trace", missing], folder).code == 2
+    mistyped = typed([*PUBLISHER, "trace", "list.csv", "--list", "nope"], folder)
+    assert mistyped.code == 2
+    assert "error: no list 'nope'" in mistyped.err, "the file is not to blame"
     (folder / "encoded").write_bytes(b64encode((folder / "ada.csv").read_bytes()))
     assert "look of a decoy" in typed([*PUBLISHER, "trace", "encoded"], folder).err
     (folder / "list.zip").write_bytes(b"PK\x03\x04and so on")

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import NOW
 from tests.sealing.scenes import Hotline, Machine
-from vallum.errors import ConfigError, InputError, NotEntitledError, StateError, StorageError
+from vallum.errors import ConfigError, InputError, NotEntitledError, StateError, StorageError, TrustError
 from vallum.format.keypair import Suite, generate
+from vallum_publisher.catalog.engine import writing
+from vallum_publisher.catalog.entitlement import replace_secrets
 from vallum_publisher.recipients.custody import Member
 from vallum_publisher.recipients.members import parse_members
 from vallum_publisher.store import Kind
@@ -181,14 +183,56 @@ def _told(hotline: Hotline) -> str:
 def test_verify_misses_a_wrap(sealed: Hotline) -> None:
     name = _wraps(sealed)[0]
     sealed.store._objects.pop(name)
-    assert f"{name} in the store is gone" in _told(sealed)
+    told = _told(sealed)
+    assert f"{name} in the store is gone" in told
+    assert "vallum-publisher refresh" in told
+
+
+def test_wraps_that_the_store_lost_come_back(hotline: Hotline, tmp_path: Path) -> None:
+    """Somebody deletes all wraps, and whoever has no key yet is locked out: said, and mended by a timer."""
+    machine = Machine(hotline, tmp_path / "newcomer", suite=Suite.X25519)
+    hotline.roster.admit(STREAM, "newcomer", machine.key.public(), now=NOW)
+    hotline.publish(FORMS)
+    publisher, before = hotline.publisher, hotline.objects()
+    [named] = [about.problem for about in publisher.status(now=NOW).lists if about.name == "urls"]
+    assert named == ""
+    gone = _wraps(hotline)
+    for name in gone:
+        hotline.store._objects.pop(name)
+    machine.refused(NotEntitledError)
+    [named] = [about.problem for about in publisher.status(now=NOW).lists if about.name == "urls"]
+    assert f"gone from the store ({len(gone)})" in named
+    assert "run refresh" in named
+    assert publisher.refresh(now=NOW).wraps == len(gone)
+    assert hotline.objects() == before, "the very same ones, and nothing else was signed"
+    assert machine.synced() == 1
+    assert publisher.refresh(now=NOW).wraps == 0
 
 
 def test_verify_finds_a_wrap_that_somebody_changed(sealed: Hotline) -> None:
+    """The way out that it names works: delete the object, and let ``refresh`` put the right one back."""
     name = _wraps(sealed)[1]
     held = sealed.store._objects[name]
     sealed.store._objects[name] = replace(held, data=b"x" * 2048)
-    assert f"{name} in the store is another one" in _told(sealed)
+    told = _told(sealed)
+    assert f"{name} in the store is another one" in told
+    assert "recipients rotate urls" in told
+    assert "deleted the object" in told
+    sealed.store._objects.pop(name)
+    sealed.publisher.refresh(now=NOW)
+    sealed.publisher.verify()
+
+
+def test_verify_tells_the_publisher_not_what_a_recipient_is_told(sealed: Hotline) -> None:
+    """The catalog's pepper is not the one that was signed: nobody is to call "the publisher" for it."""
+    catalog, custody = sealed.publisher.catalog, sealed.publisher.custody
+    info = catalog.get_list("urls")
+    with writing(catalog._engine) as connection:
+        replace_secrets(connection, custody.new_pepper(info, ())[1])
+    with pytest.raises(TrustError, match="the pepper is not the one") as caught:
+        sealed.publisher.verify()
+    assert "call the publisher" not in caught.value.hint
+    assert "restored-catalog.md" in caught.value.hint
 
 
 def test_verify_finds_a_wrap_that_nobody_ordered(sealed: Hotline) -> None:

@@ -2,7 +2,7 @@
 
 Inside the envelope is one zstd frame of msgpack values (docs/reference/backup.md §2)::
 
-    ["backup", 1, "2026-01-01T00:00:00Z", root version]
+    ["backup", 1, "2026-01-01T00:00:00Z"]
     ["file", "publisher.toml", bytes] …
     the records of the catalog (:mod:`vallum_publisher.catalog.dump`)
     ["end"]
@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import msgpack
 import zstandard
 
-from vallum.durable import make_folder, os_errors, sync_folder, write_durable
+from vallum.durable import make_folder, os_errors, require_folder, sync_folder, write_durable
 from vallum.errors import ConfigError, DataError, FormatError
 from vallum.format.fields import format_time, parse_time
 from vallum.format.keypair import PrivateKey
@@ -96,9 +96,10 @@ def write_backup(
         count: told how many rows of the catalog are done.
 
     Raises:
-        ConfigError: the file exists, or nobody could open it.
+        ConfigError: the file exists, its folder does not, or nobody could open it.
         StorageError, BusyError: as named.
     """
+    require_folder(path)
     with workspace.lock():
         files, left_out = _files(workspace, keys)
         counted = _Counted(catalog.dump(), count)

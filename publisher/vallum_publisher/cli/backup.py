@@ -7,22 +7,18 @@ from pathlib import Path
 import click
 
 from vallum.cli.progress import showing_rows
-from vallum.cli.terminal import clock, counted, emit, note, say
+from vallum.cli.terminal import clock, counted, emit, json_option, note, say
 from vallum.errors import InputError
 from vallum.format.fields import format_time
 from vallum_publisher.cli.recipients import read_line
-from vallum_publisher.cli.session import (
-    ask_passphrase,
-    json_option,
-    new_passphrase,
-    open_home,
-    open_input,
-)
+from vallum_publisher.cli.session import ask_passphrase, new_passphrase, open_home, open_input
+
+_WHICH_KEY = "name the key file that `vallum keygen` wrote for backups, or the copy that you keep of it"
 
 
 @click.command(
     epilog="\b\nExamples:\n"
-    "  vallum keygen backup.key    # on another machine; put the line that it prints into backup.line\n"
+    "  vallum keygen backup.key > backup.line    # on another machine; only the line comes here\n"
     "  vallum-publisher backup --to backup.line hotline-2026-01-31.backup\n"
     "  vallum-publisher backup --passphrase hotline-2026-01-31.backup"
 )
@@ -89,7 +85,10 @@ def restore(
 
     if (key is None) != passphrase:
         raise InputError("one thing opens a backup", hint="--key FILE, or --passphrase")
-    private = None if key is None else read_key(key, ask_passphrase(key.stem) if is_key_locked(key) else "")
+    private = None
+    if key is not None:
+        words = ask_passphrase(key.stem) if is_key_locked(key, hint=_WHICH_KEY) else ""
+        private = read_key(key, words, hint=_WHICH_KEY)
     said = ask_passphrase("backup") if passphrase else ""
     with open_input(file) as opened, showing_rows("restoring rows", as_json) as count:
         done = restore_backup(opened, home, private, said, catalog=catalog, count=count)

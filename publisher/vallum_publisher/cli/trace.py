@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.progress import showing_rows
-from vallum.cli.terminal import NO, OK, clock, counted, emit, note, say, table
-from vallum.errors import VallumError
+from vallum.cli.terminal import NO, OK, clock, counted, emit, json_option, note, say, table
+from vallum.errors import InputError
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import actor, json_option, open_home, open_input
+from vallum_publisher.cli.session import actor, open_home, open_input
 
 if TYPE_CHECKING:
     from vallum_publisher.recipients.tracing import Suspicion, Traced
@@ -45,7 +45,7 @@ def trace(home: Path, file: Path, lists: tuple[str, ...], as_json: bool) -> int:
             leak = Leak(opened, lambda read: progress(read >> _MIB, size))
             try:
                 traced = look(catalog, workspace.custody(catalog), lists, leak)
-            except VallumError as error:
+            except InputError as error:
                 error.args = (f"{file}: {error}",)
                 raise
         digest = leak.digest.hexdigest()

@@ -29,6 +29,7 @@ from vallum.format.wrap import (
 )
 from vallum.progress import Tell, silent
 from vallum_publisher.catalog import Catalog, ListInfo, NewRecipient, OpenedEpoch, Recipient, Wrap
+from vallum_publisher.recipients.inspection import lost_wraps
 from vallum_publisher.store import WRAP, ObjectStore
 from vallum_publisher.vault import Vault
 
@@ -267,6 +268,19 @@ class Custody:
         if failed is not None:
             raise failed
         return len(waiting)
+
+    def restore(self, store: ObjectStore, tell: Tell = silent) -> int:
+        """Upload again the wraps that the store has lost, which newcomers need; return how many.
+
+        Raises:
+            ConflictError: somebody put another object there meanwhile.
+            UnavailableError: the store does not answer; run it again, what came through stays.
+        """
+        lost = lost_wraps(self._catalog, store)
+        failed = [error for error in _at_once(store, lost, tell) if error is not None]
+        if failed:
+            raise failed[0]
+        return len(lost)
 
     def collect(self, store: ObjectStore, now: datetime, retention: timedelta, tell: Tell = silent) -> int:
         """Delete wraps of epochs that no run in the store needs, and old ones that nobody knows of.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from vallum.errors import StateError
+from vallum.format.charter import split_stream
 from vallum.format.keypair import Suite, parse_line
 from vallum.format.wrap import WRAP_BYTES, wrap_name
 from vallum_publisher.catalog import Catalog, Recipient, Wrap
@@ -54,11 +55,21 @@ def check_wraps(
     with ThreadPoolExecutor(_READS) as pool:
         for wrap, found in zip(listed, pool.map(store.get, [wrap.name for wrap in listed]), strict=True):
             if found is None or found.data != wrap.data:
-                raise StateError(
-                    f"{stream}: {wrap.name} in the store is {'gone' if found is None else 'another one'}",
-                    hint="somebody else writes to the store, or it lost an object",
-                )
+                raise _not_as_made(stream, wrap.name, gone=found is None)
     return len(listed)
+
+
+def lost_wraps(catalog: Catalog, store: ObjectStore) -> list[Wrap]:
+    """Wraps that were in the store and are there no more.
+
+    Raises:
+        UnavailableError: store or catalog do not answer.
+    """
+    if all(info.public for info in catalog.lists()):
+        return []
+    # The store first: what gives way to a newcomer goes from the catalog before it goes from there.
+    present = {item.key for item in store.list("wraps/")}
+    return [wrap for wrap in catalog.wraps() if wrap.stored and wrap.name not in present]
 
 
 def check_no_strays(catalog: Catalog, store: ObjectStore) -> None:
@@ -74,6 +85,21 @@ def check_no_strays(catalog: Catalog, store: ObjectStore) -> None:
             f"{len(strays)} wraps in the store are nobody's, such as {strays[0]}",
             hint="`gc` removes what a stopped command left, after a day; if more come, it is somebody else's",
         )
+
+
+def _not_as_made(stream: str, name: str, *, gone: bool) -> StateError:
+    if gone:
+        return StateError(
+            f"{stream}: {name} in the store is gone",
+            hint="run `vallum-publisher refresh`, which puts it back; the store lost an object, or somebody "
+            "else writes to it",
+        )
+    return StateError(
+        f"{stream}: {name} in the store is another one",
+        hint="somebody else writes to the store: see to that; then `vallum-publisher recipients rotate "
+        f"{split_stream(stream)[0]}` makes new ones, under names that no cache holds, and once you "
+        "have deleted the object, `vallum-publisher refresh` puts the right one back",
+    )
 
 
 def _check_epoch(
@@ -95,7 +121,8 @@ def _check_epoch(
     if newest and (more := theirs - entitled):
         name = members[min(more)].name if min(more) in members else "nobody"
         raise StateError(
-            f"{where}: there is a wrap for {name!r}, who may not read", hint="run vallum-publisher publish"
+            f"{where}: there is a wrap for {name!r}, who may not read",
+            hint="somebody else wrote to the catalog: `vallum-publisher recipients rotate` makes new keys",
         )
     for wrap in wraps:
         if len(wrap.data) != WRAP_BYTES:

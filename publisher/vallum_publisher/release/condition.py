@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -82,8 +83,14 @@ def read_condition(
     never: NeverBlock,
     lifetimes: Lifetimes,
     now: datetime,
+    lost: Mapping[str, int],
 ) -> Condition:
     """Read how everything stands.
+
+    Args:
+        repository, catalog, custody, never, lifetimes: of the workspace.
+        now: the time.
+        lost: how many wraps the store has lost, by stream.
 
     Raises:
         TrustError, DataError: the repository does not verify.
@@ -114,12 +121,23 @@ def read_condition(
         role = repository.list_role(tip, stream)
         due = head_is_due(public_head(repository, tip, stream), role, lifetimes, now)
         roles.append(RoleCondition(stream, role.version, role.expires, due))
-    lists = tuple(_read_list(repository, catalog, custody, never, tip, info) for info in catalog.lists())
+    lists = tuple(
+        _read_list(
+            repository, catalog, custody, never, tip, info, sum(lost.get(at, 0) for at in streams_of(info))
+        )
+        for info in catalog.lists()
+    )
     return Condition(tip.root.version, root_fingerprint(repository.root_bytes), tuple(roles), lists)
 
 
 def _read_list(
-    repository: Repository, catalog: Catalog, custody: Custody, never: NeverBlock, tip: Tip, info: ListInfo
+    repository: Repository,
+    catalog: Catalog,
+    custody: Custody,
+    never: NeverBlock,
+    tip: Tip,
+    info: ListInfo,
+    lost: int,
 ) -> ListCondition:
     problem = ""
     head: Head | None = None
@@ -132,6 +150,8 @@ def _read_list(
             check_in_force(catalog, info, custody, never)
             if unannounced(catalog, info, public):
                 problem = "a new key is not public yet, and whoever was revoked reads on: run publish"
+            elif lost:
+                problem = f"wraps are gone from the store ({lost}), and newcomers cannot read: run refresh"
         except (StateError, GuardError) as error:
             problem = str(error)
     else:

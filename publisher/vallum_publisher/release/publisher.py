@@ -5,6 +5,7 @@ How a publication goes, whatever happened before, is :mod:`.course`'s; here stan
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from vallum.errors import ConfigError
 from vallum_publisher.catalog import ListInfo, ListSpec, Version
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import make_key
+from vallum_publisher.recipients.inspection import lost_wraps
 from vallum_publisher.release.agreement import public_heads, public_version, unannounced
 from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
 from vallum_publisher.release.condition import Condition, read_condition
@@ -67,12 +69,13 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What one ``refresh`` signed again; ``refused`` says why not, by stream."""
+    """What one ``refresh`` signed again; ``refused`` says why not, by stream; ``wraps`` that it put back."""
 
     streams: tuple[str, ...]
     snapshot: bool
     timestamp: bool
     refused: Mapping[str, str]
+    wraps: int = 0
 
 
 class Publisher(Course):
@@ -288,30 +291,34 @@ class Publisher(Course):
         """Sign again what must say that it is still the newest; in one snapshot, nothing if nothing is due.
 
         A list whose catalog and store disagree is left as it is and named in the answer; all else is renewed.
+        Wraps that the store has lost are put back.
 
         Raises:
             ConfigError: keys cannot be reached.
             ConflictError, UnavailableError: as of :meth:`publish`.
         """
-        lifetimes = self.workspace.settings.lifetimes
         with self.workspace.lock():
-            committer = self.committer()
-            for tip in self.tips():
-                due, refused = due_heads(self.repository, self.catalog, tip, lifetimes, now)
-                snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
-                if not snapshot and not timestamp_is_due(tip, lifetimes, now):
-                    return Refreshed((), False, False, refused)
-                self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
-                try:
-                    if snapshot or tip.timestamp is None:
-                        committer.commit(tip, renewed(due, now), now)
-                    else:
-                        committer.move(tip, tip.timestamp.snapshot_meta, now)
-                except ConflictError:
-                    self.pause()
-                    continue
-                return Refreshed(tuple(due), snapshot, True, refused)
-            raise self.beaten()
+            return replace(self._refresh(now), wraps=self.custody.restore(self.store, self.tell))
+
+    def _refresh(self, now: datetime) -> Refreshed:
+        lifetimes = self.workspace.settings.lifetimes
+        committer = self.committer()
+        for tip in self.tips():
+            due, refused = due_heads(self.repository, self.catalog, tip, lifetimes, now)
+            snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
+            if not snapshot and not timestamp_is_due(tip, lifetimes, now):
+                return Refreshed((), False, False, refused)
+            self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
+            try:
+                if snapshot or tip.timestamp is None:
+                    committer.commit(tip, renewed(due, now), now)
+                else:
+                    committer.move(tip, tip.timestamp.snapshot_meta, now)
+            except ConflictError:
+                self.pause()
+                continue
+            return Refreshed(tuple(due), snapshot, True, refused)
+        raise self.beaten()
 
     def status(self, *, now: datetime) -> Condition:
         """How everything stands; changes nothing.
@@ -321,7 +328,8 @@ class Publisher(Course):
             UnavailableError: store or catalog do not answer.
         """
         never, lifetimes = self.workspace.never_block(), self.workspace.settings.lifetimes
-        return read_condition(self.repository, self.catalog, self.custody, never, lifetimes, now)
+        lost = Counter(wrap.stream for wrap in lost_wraps(self.catalog, self.store))
+        return read_condition(self.repository, self.catalog, self.custody, never, lifetimes, now, lost)
 
     def verify(self) -> tuple[VerifiedStream, ...]:
         """Check the whole repository against the root of trust and the catalog (``verify_repository``)."""

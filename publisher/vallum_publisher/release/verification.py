@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vallum.errors import ConfigError, DataError, StateError
+from vallum.errors import ConfigError, DataError, StateError, TrustError
 from vallum.format.charter import Charter, split_stream
 from vallum.format.epoch import Epoch, check_epoch_key, check_pepper
 from vallum.format.head import Head, RunRef
@@ -23,6 +23,11 @@ from vallum_publisher.release.readback import Reading, reading
 from vallum_publisher.release.runs import Sealed, read_run
 from vallum_publisher.release.tables import FULL, build, edition_of
 from vallum_publisher.store import ObjectStore
+
+_NOT_AS_SIGNED = (
+    "the catalog holds another key or pepper than was signed: does it belong to another repository, or to "
+    "another time (a restored backup)? See deploy/runbooks/restored-catalog.md and lost-or-leaked-pepper.md"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +114,12 @@ def _keys(
     for number, commitment in head.epochs.items():
         epoch = Epoch(charter.uid, stream, head.generation, number)
         key = custody.key(epoch)
-        check_epoch_key(epoch, key, commitment)
-        check_pepper(epoch, pepper, charter.pepper)
+        try:
+            check_epoch_key(epoch, key, commitment)
+            check_pepper(epoch, pepper, charter.pepper)
+        except TrustError as error:
+            # Here it is not a recipient who asks, whose publisher gave him something else.
+            raise TrustError(f"{stream}: {error}", hint=_NOT_AS_SIGNED) from None
         sealed[number] = epoch, key
     return pepper, sealed
 
