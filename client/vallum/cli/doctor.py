@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from vallum.cli.terminal import NO, OK, UNAVAILABLE, clock, emit, say
+from vallum.cli.terminal import NO, OK, UNAVAILABLE, clock, emit, json_option, say
 
 
 @click.command(
     epilog="\b\nExamples:\n  vallum doctor\n  vallum doctor --json\n\n"
     "Exit codes: 0 all is well, 1 there are warnings, 2 the configuration is wrong, 4 something is bad."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_obj
 def doctor(config: Path, as_json: bool) -> int:
     """Look at clock, proxy, certificates, store, root, keys, disk, permissions, processes and lists."""

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import click
 
-from vallum.cli.terminal import NO, OK, clock, emit, note, say, table
+from vallum.cli.terminal import NO, OK, clock, emit, json_option, note, say, table
 from vallum.errors import ConfigError
 from vallum.format.fields import format_time
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _reason = click.option("--reason", required=True, help="Why; stands in the journal.")
 _SPAN = re.compile(r"([1-9][0-9]{0,4})(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -50,7 +49,7 @@ def quarantine() -> None:
     epilog="\b\nExamples:\n  vallum quarantine list\n\n"
     "Exit codes: 0 nothing is in quarantine, 1 something is.",
 )
-@_json
+@json_option
 @click.pass_obj
 def list_quarantined(config: Path, as_json: bool) -> int:
     """Show which versions are in quarantine, and why."""
@@ -85,7 +84,7 @@ def list_quarantined(config: Path, as_json: bool) -> int:
 
 @quarantine.command("show", epilog="\b\nExamples:\n  vallum quarantine show urls")
 @click.argument("name", metavar="LIST")
-@_json
+@json_option
 @click.pass_obj
 def show(config: Path, name: str, as_json: bool) -> None:
     """Show one list's version in quarantine beside the one in force: rows by scope or signal, and reasons."""
@@ -136,7 +135,7 @@ def show(config: Path, name: str, as_json: bool) -> None:
 @click.argument("name", metavar="LIST")
 @click.argument("version", type=int)
 @_reason
-@_json
+@json_option
 @click.pass_obj
 def accept_quarantined(config: Path, name: str, version: int, reason: str, as_json: bool) -> None:
     """Bring a version in quarantine into force.
@@ -160,7 +159,7 @@ def accept_quarantined(config: Path, name: str, version: int, reason: str, as_js
 @click.argument("name", metavar="LIST")
 @click.argument("version", type=int)
 @_reason
-@_json
+@json_option
 @click.pass_obj
 def reject_quarantined(config: Path, name: str, version: int, reason: str, as_json: bool) -> None:
     """Never take a version in quarantine, whatever the limits will say later."""
@@ -185,7 +184,7 @@ def reject_quarantined(config: Path, name: str, version: int, reason: str, as_js
 @click.option("--until", help="2h, 3d, 1w, or a date; it ends by itself.")
 @click.option("--reason", help="Why; stands in the journal and in `status`.")
 @click.option("--end", is_flag=True, help="End a pin now.")
-@_json
+@json_option
 @click.pass_obj
 def pin(
     config: Path,
@@ -253,7 +252,7 @@ def allow() -> None:
 @click.argument("subject", metavar="URL|HOST|ID")
 @click.option("--until", required=True, help="2h, 3d, 1w, or a date; it ends by itself.")
 @_reason
-@_json
+@json_option
 @click.pass_obj
 def add_allowance(config: Path, subject: str, until: str, reason: str, as_json: bool) -> None:
     """Allow a page, a host, a host with all names below it, or one entry."""
@@ -273,7 +272,7 @@ def add_allowance(config: Path, subject: str, until: str, reason: str, as_json: 
 
 
 @allow.command("list", epilog="\b\nExamples:\n  vallum allow list")
-@_json
+@json_option
 @click.pass_obj
 def list_allowances(config: Path, as_json: bool) -> None:
     """Show what is allowed."""
@@ -309,7 +308,7 @@ def list_allowances(config: Path, as_json: bool) -> None:
 @allow.command("remove", epilog="\b\nExamples:\n  vallum allow remove www.example --reason 'listed rightly'")
 @click.argument("subject", metavar="URL|HOST|ID|HANDLE")
 @_reason
-@_json
+@json_option
 @click.pass_obj
 def remove_allowance(config: Path, subject: str, reason: str, as_json: bool) -> None:
     """Take an allowance back before it ends."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import clock, emit, note, say
+from vallum.cli.terminal import clock, emit, json_option, note, say
 from vallum.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fingerprint", default="", help="With --replace-root: of the new root, as the publisher read it to you."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_obj
 def init(
     config: Path,
@@ -121,7 +121,7 @@ def init(
 )
 @click.option("--passphrase", is_flag=True, help="Lock the file; $VALLUM_PASSPHRASE, or asked for.")
 @click.option("--show", is_flag=True, help="Show the line of a key that exists; make none.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) -> None:
     """Make a recipient's key pair, and print the line to send to the publisher.
 

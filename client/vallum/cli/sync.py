@@ -20,6 +20,7 @@ from vallum.cli.terminal import (
     emit,
     emit_line,
     exit_code,
+    json_option,
     note,
     say,
     show_error,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from vallum.sync.report import SyncReport
     from vallum.sync.standing import Standing
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 
 @click.command(
     epilog="\b\nExamples:\n  vallum sync\n  vallum sync --json | jq .bytes\n"
@@ -44,7 +43,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     "Exit codes: 0 all lists are as new as can be had; else the highest that a source's error has."
 )
 @click.option("--watch", is_flag=True, help="Go on polling until stopped; print what changes or fails.")
-@_json
+@json_option
 @click.pass_obj
 def sync(config: Path, watch: bool, as_json: bool) -> int:
     """Fetch, verify and put in force what is new. The last good list stays if anything is wrong.
@@ -137,7 +136,7 @@ def _complain(report: SyncReport) -> None:
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write Prometheus metrics into this file, for the node exporter; - prints them.",
 )
-@_json
+@json_option
 @click.pass_obj
 def status(config: Path, metrics: Path | None, as_json: bool) -> int:
     """Show which version of each list is in force, whether it is fresh, and what the operator decided."""
@@ -200,7 +199,7 @@ def _exit_code(standing: Standing) -> int:
 
 
 @click.command(epilog="\b\nExamples:\n  vallum verify")
-@_json
+@json_option
 @click.pass_obj
 def verify(config: Path, as_json: bool) -> None:
     """Hash every table in force again and compare it with what was signed."""

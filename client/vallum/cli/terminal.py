@@ -25,6 +25,8 @@ Exit codes: 0 done (or: listed), 1 no (not listed, or something is not in order)
 configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again,
 5 the list is encrypted and not for this machine's key, 70 a fault of this program."""
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 
 def clock() -> datetime:
     """Now, in UTC. The only place where the command lines read the clock."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import emit_line, note, say
+from vallum.cli.terminal import emit_line, json_option, note, say
 from vallum.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--listen", default="127.0.0.1:8470", show_default=True, metavar="HOST:PORT", help="Where.")
 @click.option("--store", metavar="STORE", help="Watch this store; no publisher's folder is needed then.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_obj
 def announce(home: Path, listen: str, store: str | None, as_json: bool) -> None:
     """Offer server-sent events that say when something was published, until stopped.

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import emit, say, table
+from vallum.cli.terminal import emit, json_option, say, table
 from vallum.errors import ConfigError
 from vallum.progress import silent
-from vallum_publisher.cli.session import json_option
 
 if TYPE_CHECKING:
     from vallum_publisher.demo.story import Outcome

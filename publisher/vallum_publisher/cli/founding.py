@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import clock, emit, note, say, table
+from vallum.cli.terminal import clock, emit, json_option, note, say, table
 from vallum_publisher.cli.session import (
     ask_passphrase,
-    json_option,
     located,
     new_passphrase,
     no_lists,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.progress import showing_rows, showing_steps
-from vallum.cli.terminal import clock, emit, note, say, table
+from vallum.cli.terminal import clock, emit, json_option, note, say, table
 from vallum.errors import InputError
-from vallum_publisher.cli.session import actor, json_option, open_home, open_input
+from vallum_publisher.cli.session import actor, open_home, open_input
 
 if TYPE_CHECKING:
     from vallum.expression import Keyer

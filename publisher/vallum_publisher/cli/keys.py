@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vallum.cli.terminal import clock, emit, note, say, table
+from vallum.cli.terminal import clock, emit, json_option, note, say, table
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import (
-    json_option,
-    located,
-    new_passphrase,
-    open_publisher,
-    sign_with_option,
-)
+from vallum_publisher.cli.session import located, new_passphrase, open_publisher, sign_with_option
 
 if TYPE_CHECKING:
     from vallum_publisher.release.rotation import Changed, NewKeys

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import clock, counted, emit, note, say, table
+from vallum.cli.terminal import clock, counted, emit, json_option, note, say, table
 from vallum.errors import InputError
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import json_option, open_home, open_input, open_publisher
+from vallum_publisher.cli.session import open_home, open_input, open_publisher
 
 if TYPE_CHECKING:
     from vallum.format.keypair import PublicKey

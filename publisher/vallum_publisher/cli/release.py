@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import NO, OK, clock, counted, emit, exit_code, note, say, show_error, table
+from vallum.cli.terminal import (
+    NO,
+    OK,
+    clock,
+    counted,
+    emit,
+    exit_code,
+    json_option,
+    note,
+    say,
+    show_error,
+    table,
+)
 from vallum.durable import write_durable
 from vallum.errors import ConfigError, VallumError
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import json_option, no_lists, open_publisher
+from vallum_publisher.cli.session import no_lists, open_publisher
 
 if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Published

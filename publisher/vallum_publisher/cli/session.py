@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Publisher
     from vallum_publisher.workspace import Workspace
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 sign_with_option = click.option(
     "--sign-with",
     metavar="URI",
