@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.match.states import write_state
+from tests.match.states import Entry, url_table, write_state
 from vallum.export.selection import Selection
 from vallum.export.write import open_export
+from vallum.expression import URL_TAGS, Keyer, Scope
+from vallum.format.decoys import Decoy, decoys_for
 from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
 from vallum.format.table import Table
 from vallum.pepper import pepper_path
@@ -21,6 +24,18 @@ from vallum.state import FILE, Current, format_current, read_current
 
 PEPPER, KEY, SEED = b"p" * 32, b"k" * 32, b"s" * 32
 UID = bytes(16)
+
+A, B, AI = ("uk-sap:1:A",), ("uk-sap:1:B",), ("ai_generated", "uk-sap:1:A")
+TEST = (Scope.URL, "test.vallum.example/demo", ("test",))
+ENTRIES: list[Entry] = [
+    TEST,
+    *((Scope.URL, f"site{at}.example/a/page?id={at}", (A, B, AI)[at % 3]) for at in range(300)),
+    *((Scope.URL_ANY_QUERY, f"any{at}.example/a/page", A) for at in range(60)),
+    *((Scope.PATH_PREFIX, f"path{at}.example/a", B) for at in range(60)),
+    *((Scope.HOST, f"www.host{at}.example", A) for at in range(120)),
+    *((Scope.DOMAIN, f"domain{at}.example", B) for at in range(60)),
+]
+TABLE = url_table(ENTRIES, pepper=PEPPER)
 
 
 class Row(NamedTuple):
@@ -82,3 +97,16 @@ def rows(state_dir: Path, **selection: tuple[str, ...]) -> list[Row]:
     ]  # fmt: skip
     assert of_csv == of_json
     return of_json
+
+
+def decoys_of(entries: list[Entry], **selection: tuple[str, ...]) -> tuple[Decoy, ...]:
+    """What an export of these entries has beside them."""
+    strata = Counter((URL_TAGS[scope].code, labels) for scope, _, labels in entries)
+    return decoys_for(SEED, UID, strata, Selection.of(**selection).wants)
+
+
+def line_of(scope: Scope, value: str, labels: tuple[str, ...], pepper: bytes = b"") -> Row:
+    """An entry as an export's line."""
+    keyer = Keyer(pepper, 20)
+    number = keyer.entry_id(keyer.url_key(scope, value))
+    return Row("hotline", "urls", "url", scope, value, labels, number)
