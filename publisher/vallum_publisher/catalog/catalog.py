@@ -16,13 +16,13 @@ from vallum.expression import Keyer
 from vallum.progress import Count, silent
 from vallum_publisher.catalog import changeset, dump, entitlement, lists, rekey, rows, versions
 from vallum_publisher.catalog.changeset import Applied
+from vallum_publisher.catalog.database import record_change
 from vallum_publisher.catalog.draft import KeyCollisionError
 from vallum_publisher.catalog.engine import founding, open_engine, reading, writing
 from vallum_publisher.catalog.entry import Entry, Record
-from vallum_publisher.catalog.ledger import record_change
 from vallum_publisher.catalog.lists import ListInfo, ListSpec
 from vallum_publisher.catalog.merge import Mode
-from vallum_publisher.catalog.recipients import RecipientLedger
+from vallum_publisher.catalog.recipients import RecipientRecords
 from vallum_publisher.catalog.rows import ListRow, RowChange
 from vallum_publisher.catalog.versions import Version
 
@@ -59,7 +59,7 @@ def load_catalog(url: str | Path, records: Iterable[Any]) -> None:
             raise FormatError("catalog", "it does not begin as one")
 
 
-class Catalog(RecipientLedger):
+class Catalog(RecipientRecords):
     """An open catalog; a context manager. Every ``now`` is an aware time.
 
     Methods that write raise :class:`BusyError` if another process is writing for longer than the wait, and

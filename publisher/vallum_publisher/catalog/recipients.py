@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from vallum_publisher.catalog import entitlement
+from vallum_publisher.catalog.database import Database, record_change
 from vallum_publisher.catalog.engine import reading, writing
 from vallum_publisher.catalog.entitlement import NewRecipient, OpenedEpoch, Recipient, Wrap
-from vallum_publisher.catalog.ledger import Ledger, record_change
 
 
-class RecipientLedger(Ledger):
+class RecipientRecords(Database):
     """The part of a catalog that says who may read; see :class:`.Catalog` for what all methods raise."""
 
     def put_secrets(self, sealed: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from vallum_publisher.catalog.engine import reading, writing
 from vallum_publisher.catalog.lists import ListInfo
 
 
-class Ledger:
+class Database:
     """An open database with an audit log; a context manager."""
 
     def __init__(self, engine: Engine) -> None:
