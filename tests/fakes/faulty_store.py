@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from vallum.errors import FetchError
 from vallum_publisher.errors import ConflictError
-from vallum_publisher.store import Kind, Listed, ObjectStore, Stored
+from vallum_publisher.store import Listed, ObjectKind, ObjectStore, Stored
 
 _T = TypeVar("_T")
 
@@ -68,10 +68,10 @@ class FaultyStore:
         """Whether the chosen write was reached at all."""
         return self._step is not None and len(self.writes) > self._step
 
-    def create(self, key: str, data: bytes, kind: Kind) -> None:
+    def create(self, key: str, data: bytes, kind: ObjectKind) -> None:
         self._write(Write("create", key, kind.name, len(data)), lambda: self._inner.create(key, data, kind))
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         write = Write("replace", key, kind.name, len(data))
         return self._write(write, lambda: self._inner.replace(key, data, kind, expected))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vallum_publisher.errors import ConflictError
-from vallum_publisher.store import Kind, Listed, Stored, probe
+from vallum_publisher.store import Listed, ObjectKind, Stored, probe
 from vallum_publisher.store.kinds import PROBE, TIMESTAMP
 from vallum_publisher.store.protocol import check_key, check_write
 
@@ -22,7 +22,7 @@ from vallum_publisher.store.protocol import check_key, check_write
 class _Object:
     data: bytes
     tag: str
-    kind: Kind
+    kind: ObjectKind
     modified: datetime
 
 
@@ -32,7 +32,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
         self._objects: dict[str, _Object] = {}
-        self._gone: dict[str, Kind] = {}
+        self._gone: dict[str, ObjectKind] = {}
         self._lock = threading.Lock()
         self._puts = 0
 
@@ -40,7 +40,7 @@ class MemoryStore:
         """All keys, sorted: what a test compares with the list that it expects."""
         return sorted(self._objects)
 
-    def create(self, key: str, data: bytes, kind: Kind) -> None:
+    def create(self, key: str, data: bytes, kind: ObjectKind) -> None:
         check_write(key, data, kind, moving=False)
         with self._lock:
             present = self._objects.get(key)
@@ -49,7 +49,7 @@ class MemoryStore:
             elif present.data != data:
                 raise ConflictError(key, "already there with other bytes")
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         check_write(key, data, kind, moving=True)
         with self._lock:
             present = self._objects.get(key)
@@ -84,7 +84,7 @@ class MemoryStore:
     def probe(self) -> None:
         probe.probe(self, "memory")
 
-    def _put(self, key: str, data: bytes, kind: Kind) -> str:
+    def _put(self, key: str, data: bytes, kind: ObjectKind) -> str:
         folder = f"{key}/"
         for other in self._objects:
             assert not other.startswith(folder), f"{key} is already the folder of {other}"

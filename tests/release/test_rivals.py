@@ -15,7 +15,7 @@ from tests.release.scenes import HASHES, NOW, URLS, Founded, digest, fill, liste
 from vallum_publisher.catalog import Mode, open_catalog
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.release.publisher import Publisher
-from vallum_publisher.store import Kind, Stored
+from vallum_publisher.store import ObjectKind, Stored
 from vallum_publisher.workspace import open_workspace
 
 
@@ -31,11 +31,11 @@ class _Interrupted(MemoryStore):
         self._act(f"read {key}")
         return super().get(key)
 
-    def create(self, key: str, data: bytes, kind: Kind) -> None:
+    def create(self, key: str, data: bytes, kind: ObjectKind) -> None:
         self._act(key)
         super().create(key, data, kind)
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         self._act(key)
         return super().replace(key, data, kind, expected)
 

@@ -18,7 +18,7 @@ from vallum.durable import make_folder, os_errors, sync_folder, write_durable
 from vallum.errors import ConfigError
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.store import probe
-from vallum_publisher.store.kinds import Kind
+from vallum_publisher.store.kinds import ObjectKind
 from vallum_publisher.store.protocol import MAX_OBJECT_BYTES, Listed, Stored, check_key, check_write
 
 
@@ -38,7 +38,7 @@ class DirectoryStore:
     def __repr__(self) -> str:
         return f"DirectoryStore({str(self._root)!r})"
 
-    def create(self, key: str, data: bytes, kind: Kind) -> None:
+    def create(self, key: str, data: bytes, kind: ObjectKind) -> None:
         """See ``ObjectStore``."""
         check_write(key, data, kind, moving=False)
         path = self._path(key)
@@ -51,7 +51,7 @@ class DirectoryStore:
                 raise ConflictError(key, "already there with other bytes")
             sync_folder(path.parent)  # whoever wrote it may not have come so far
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         """See ``ObjectStore``."""
         check_write(key, data, kind, moving=True)
         path = self._path(key)

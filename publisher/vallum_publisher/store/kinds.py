@@ -11,7 +11,7 @@ _FOR_EVER = "public, max-age=31536000, immutable, no-transform"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ObjectKind:
     """One kind: its HTTP headers and what may happen to an object of it.
 
     ``mutable``: moved by ``replace`` (compare-and-swap) only; all others by ``create`` only.
@@ -28,15 +28,15 @@ class Kind:
 
 
 # A cache may keep the timestamp but asks the origin each time: a poll is one conditional request.
-TIMESTAMP = Kind("timestamp", "application/json", "no-cache", mutable=True, removable=False)
+TIMESTAMP = ObjectKind("timestamp", "application/json", "no-cache", mutable=True, removable=False)
 # Every root version stays: a client that was away for years walks the whole chain.
-ROOT = Kind("root", "application/json", _FOR_EVER, removable=False)
-METADATA = Kind("metadata", "application/json", _FOR_EVER)
+ROOT = ObjectKind("root", "application/json", _FOR_EVER, removable=False)
+METADATA = ObjectKind("metadata", "application/json", _FOR_EVER)
 # The same bytes as one zstd frame, asked for by name: a Content-Encoding would be undone on the way.
-PACKED_METADATA = Kind("packed metadata", "application/zstd", _FOR_EVER)
-RUN = Kind("run", "application/octet-stream", _FOR_EVER, content_named=True)
-WRAP = Kind("wrap", "application/octet-stream", _FOR_EVER)
+PACKED_METADATA = ObjectKind("packed metadata", "application/zstd", _FOR_EVER)
+RUN = ObjectKind("run", "application/octet-stream", _FOR_EVER, content_named=True)
+WRAP = ObjectKind("wrap", "application/octet-stream", _FOR_EVER)
 # What a backend writes and deletes to learn whether the store keeps its word; never part of a repository.
-PROBE = Kind("probe", "application/octet-stream", "no-store", mutable=True)
+PROBE = ObjectKind("probe", "application/octet-stream", "no-store", mutable=True)
 
 KINDS = (TIMESTAMP, ROOT, METADATA, PACKED_METADATA, RUN, WRAP, PROBE)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from vallum.errors import ConfigError
-from vallum_publisher.store.kinds import Kind
+from vallum_publisher.store.kinds import ObjectKind
 
 MAX_OBJECT_BYTES = 1 << 30  # the largest run a client takes; nothing larger is written or read
 
@@ -53,11 +53,11 @@ class ObjectStore(Protocol):
     Calls may come from several threads, and from several processes and machines.
     """
 
-    def create(self, key: str, data: bytes, kind: Kind) -> None:
+    def create(self, key: str, data: bytes, kind: ObjectKind) -> None:
         """Create ``key``. The same bytes already there are success; other bytes raise ``ConflictError``."""
         ...
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         """Put ``data`` in the place of the content tagged ``expected`` and return the new tag.
 
         ``None`` expects the key to be absent. If the key holds anything else, it is left alone and
@@ -85,7 +85,7 @@ class ObjectStore(Protocol):
         ...
 
 
-def check_write(key: str, data: bytes, kind: Kind, *, moving: bool) -> None:
+def check_write(key: str, data: bytes, kind: ObjectKind, *, moving: bool) -> None:
     """Raise ``ConfigError`` unless ``key``, the size of ``data`` and ``kind`` can be meant together."""
     check_key(key)
     if not 1 <= len(data) <= MAX_OBJECT_BYTES:

@@ -30,7 +30,7 @@ from botocore.exceptions import ConnectionError as EndpointError  # noqa: TID251
 from vallum.errors import ConfigError, FetchError
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.store import probe
-from vallum_publisher.store.kinds import PROBE, Kind
+from vallum_publisher.store.kinds import PROBE, ObjectKind
 from vallum_publisher.store.protocol import MAX_OBJECT_BYTES, Listed, Stored, check_key, check_write
 
 _PRECONDITION_FAILED = 412
@@ -113,13 +113,13 @@ class S3Store:
     def __str__(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}"
 
-    def create(self, key: str, data: bytes, kind: Kind) -> None:
+    def create(self, key: str, data: bytes, kind: ObjectKind) -> None:
         """See ``ObjectStore``."""
         check_write(key, data, kind, moving=False)
         self._prove()
         self._settle(key, data, kind, None, "already there with other bytes")
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         """See ``ObjectStore``."""
         check_write(key, data, kind, moving=True)
         if kind is not PROBE:
@@ -171,7 +171,7 @@ class S3Store:
             if not self._proved:
                 self.probe()
 
-    def _settle(self, key: str, data: bytes, kind: Kind, expected: str | None, conflict: str) -> str:
+    def _settle(self, key: str, data: bytes, kind: ObjectKind, expected: str | None, conflict: str) -> str:
         """Put on a condition until it is known who won, and return the tag of our bytes if we did.
 
         An error answer, a time-out and a 412 (our own earlier try may have been stored) all leave that
@@ -197,7 +197,7 @@ class S3Store:
             self._pause(attempt)
         raise self._given_up(reason, key, "write")
 
-    def _put(self, key: str, data: bytes, kind: Kind, expected: str | None, quoted: bool) -> str:
+    def _put(self, key: str, data: bytes, kind: ObjectKind, expected: str | None, quoted: bool) -> str:
         if expected is None:
             condition = {"IfNoneMatch": "*"}
         else:
