@@ -14,7 +14,7 @@ from vallum.errors import ConfigError
 from vallum.progress import silent
 
 if TYPE_CHECKING:
-    from vallum_publisher.demo.story import Outcome
+    from vallum_publisher.demo.story import Ending
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher demo\n  vallum-publisher demo --keep playground")
@@ -37,7 +37,7 @@ def demo(keep: Path | None, as_json: bool) -> None:
             say(f"kept in {keep}; try: vallum --config {keep}/fresh/vallum.toml status")
 
 
-def _show(outcome: Outcome) -> None:
+def _show(outcome: Ending) -> None:
     say()
     table(
         ("client", "versions", "entries", "syncs", "bytes fetched", "requests", "seconds"),

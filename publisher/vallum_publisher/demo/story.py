@@ -61,7 +61,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """What the demo measured: clients, rows listed, versions published, seconds in all."""
 
     clients: tuple[Row, ...]
@@ -70,7 +70,7 @@ class Outcome:
     seconds: float
 
 
-def tell(folder: Path, say: Say) -> Outcome:
+def tell(folder: Path, say: Say) -> Ending:
     """Play the demo in an empty folder.
 
     Args:
@@ -108,7 +108,7 @@ def tell(folder: Path, say: Say) -> Outcome:
         _look_up(configs["fresh"], pictures, say)
         _tamper(publisher, folder, configs["fresh"], say)
         rows = sum(each.rows for each in publisher.status(now=_now()).lists)
-    return Outcome((fresh, lagging), rows, VERSIONS, time.monotonic() - began)
+    return Ending((fresh, lagging), rows, VERSIONS, time.monotonic() - began)
 
 
 def _found(folder: Path, url: str, say: Say) -> Workspace:
