@@ -17,7 +17,7 @@ import urllib3
 
 from vallum.errors import ConfigError, FetchError
 from vallum_publisher.keys import AskPassphrase
-from vallum_publisher.vault.places import parse_hex
+from vallum_publisher.vault.sealing import parse_hex
 
 _FIELD = "vault_key"
 _FORM = "hv:MOUNT/data/PATH#FIELD, such as hv:secret/data/hotline#vault_key"

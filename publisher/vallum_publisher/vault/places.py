@@ -23,7 +23,7 @@ from vallum.durable import make_folder
 from vallum.errors import ConfigError
 from vallum.keyfile import is_locked, read_secret, write_secret
 from vallum_publisher.keys import AskPassphrase
-from vallum_publisher.vault.sealing import KEY_BYTES, Vault
+from vallum_publisher.vault.sealing import KEY_BYTES, Vault, parse_hex
 
 DEFAULT = "file:keys/vault.key"
 _MARK = "vallum-vault-key-1"
@@ -35,7 +35,7 @@ _HINT = "restore the copy that you keep of it; without one, see deploy/runbooks/
 _FORMS = "file:PATH, env:NAME, awskms:PATH?key=KEY, or hv:MOUNT/data/PATH#FIELD"
 
 
-class Place(Protocol):
+class KeyPlace(Protocol):
     """One place where a vault key can be."""
 
     def read(self, ask: AskPassphrase) -> bytes:
@@ -57,16 +57,16 @@ class Place(Protocol):
 
 
 def open_vault(folder: Path, address: str, ask: AskPassphrase) -> Vault:
-    """Open the vault whose key ``address`` names; errors as of :meth:`Place.read`."""
+    """Open the vault whose key ``address`` names; errors as of :meth:`KeyPlace.read`."""
     return Vault(place_of(folder, address).read(ask))
 
 
 def make_vault(folder: Path, address: str, passphrase: str | None) -> None:
-    """Make the vault key where ``address`` says; errors as of :meth:`Place.make`."""
+    """Make the vault key where ``address`` says; errors as of :meth:`KeyPlace.make`."""
     place_of(folder, address).make(passphrase)
 
 
-def place_of(folder: Path, address: str) -> Place:
+def place_of(folder: Path, address: str) -> KeyPlace:
     """Read an address; relative paths are below ``folder``.
 
     Raises:
@@ -87,21 +87,6 @@ def place_of(folder: Path, address: str) -> Place:
 
         return KeyValue.at(rest)
     raise ConfigError(f"a vault key cannot be at {scheme}:", hint=_FORMS)
-
-
-def parse_hex(text: str, what: str, hint: str = "") -> bytes:
-    """Read a vault key in 64 hexadecimal digits.
-
-    Raises:
-        ConfigError: ``what`` does not hold one; says nothing of what it holds.
-    """
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ConfigError(f"{what} does not hold a vault key", hint=hint or "64 hexadecimal digits")
-    return key
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,3 +37,18 @@ class Vault:
                 f"the secret {name} does not open with this vault key",
                 hint="this catalog belongs to another vault key: restore the copy that you keep of it",
             ) from None
+
+
+def parse_hex(text: str, what: str, hint: str = "") -> bytes:
+    """Read a vault key in 64 hexadecimal digits.
+
+    Raises:
+        ConfigError: ``what`` does not hold one; says nothing of what it holds.
+    """
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigError(f"{what} does not hold a vault key", hint=hint or "64 hexadecimal digits")
+    return key
