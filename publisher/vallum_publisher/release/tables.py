@@ -95,7 +95,7 @@ def _rows(rows: Sequence[ListRow]) -> Rows:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldTables:
     """A list's tables at one version, by name, with their digests as hex."""
 
     version: int
@@ -109,7 +109,9 @@ class TableCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self, name: str, generation: int, recorded: Mapping[int, Mapping[str, str]]) -> Held | None:
+    def load(
+        self, name: str, generation: int, recorded: Mapping[int, Mapping[str, str]]
+    ) -> HeldTables | None:
         """Open the newest tables of which all files have the recorded digests.
 
         Args:
@@ -123,7 +125,7 @@ class TableCache:
                 with suppress(StorageError, DataError):
                     tables[table] = open_table(self._path(name, generation, version, table), digest)
             if tables.keys() == recorded[version].keys() and tables:
-                return Held(version, tables, recorded[version])
+                return HeldTables(version, tables, recorded[version])
         return None
 
     def store(self, name: str, table_name: str, table: Table) -> str:
@@ -162,7 +164,7 @@ def current_tables(
     version: int,
     salt: bytes,
     tell: Callable[[str], None],
-) -> tuple[Held | None, Held]:
+) -> tuple[HeldTables | None, HeldTables]:
     """Compute a list's tables at ``version``, the one under way or the newest published.
 
     Args:
@@ -190,4 +192,4 @@ def current_tables(
             table = advance(held.tables[table_name], version, salt, touched)
         tables[table_name] = table
         digests[table_name] = cache.store(name, table_name, table)
-    return held, Held(version, tables, digests)
+    return held, HeldTables(version, tables, digests)

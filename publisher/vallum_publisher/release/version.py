@@ -18,7 +18,7 @@ from vallum_publisher.recipients.custody import Custody, Keyed
 from vallum_publisher.release.ladder import base_is_due, due_runs, keep_listed
 from vallum_publisher.release.metadata import run_file, run_key
 from vallum_publisher.release.runs import check_run, make_run
-from vallum_publisher.release.tables import FULL, Held, TableCache, current_tables, edition_of
+from vallum_publisher.release.tables import FULL, HeldTables, TableCache, current_tables, edition_of
 
 Listed = Mapping[RunRef, TargetFile]
 """The runs that a stream lists, and how its role names their files."""
@@ -201,7 +201,7 @@ def _check(
     run: RunRef,
     data: bytes,
     edition: str,
-    before: Held | None,
+    before: HeldTables | None,
     digests: Mapping[str, str],
     keyed: Keyed | None,
 ) -> None:
