@@ -7,14 +7,14 @@ import pytest
 from tests.fakes.memory_store import MemoryStore
 from tests.servers.s3 import S3Server, environment
 from vallum.errors import ConfigError
-from vallum_publisher.store import METADATA, TIMESTAMP, Kind, Stored
+from vallum_publisher.store import METADATA, TIMESTAMP, ObjectKind, Stored
 from vallum_publisher.store.s3 import S3Store
 
 
 class Overwriting(MemoryStore):
     """Ignores that an object was to be created."""
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         present = self.get(key)
         return super().replace(key, data, kind, expected or (present.tag if present else None))
 
@@ -22,7 +22,7 @@ class Overwriting(MemoryStore):
 class SwappingAnyway(MemoryStore):
     """Ignores the expected tag."""
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         present = self.get(key)
         return super().replace(key, data, kind, present.tag if present and expected else expected)
 
@@ -37,7 +37,7 @@ class Outdated(MemoryStore):
     def get(self, key: str) -> Stored | None:
         return self._cache.setdefault(key, super().get(key))
 
-    def replace(self, key: str, data: bytes, kind: Kind, expected: str | None) -> str:
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
         tag = super().replace(key, data, kind, expected)
         self.get(key)
         return tag
@@ -68,7 +68,7 @@ def test_each_broken_promise_is_named(store: MemoryStore, fault: str) -> None:
 class IgnoringUnquoted(S3Store):
     """As a server would behave that compares quoted ETags only and takes any other condition as none."""
 
-    def _put(self, key: str, data: bytes, kind: Kind, expected: str | None, quoted: bool) -> str:
+    def _put(self, key: str, data: bytes, kind: ObjectKind, expected: str | None, quoted: bool) -> str:
         if not quoted:
             stored = self.get(key)
             expected = stored.tag if stored else None

@@ -16,7 +16,7 @@ from tests.servers.process import free_ports
 from tests.servers.s3 import Identity, S3Server
 from vallum.errors import FetchError
 from vallum_publisher.errors import ConflictError
-from vallum_publisher.store import METADATA, RUN, TIMESTAMP, Kind, ObjectStore
+from vallum_publisher.store import METADATA, RUN, TIMESTAMP, ObjectKind, ObjectStore
 from vallum_publisher.store.kinds import KINDS, PROBE
 from vallum_publisher.store.s3 import Patience, S3Store
 
@@ -146,7 +146,7 @@ def test_a_large_run_is_one_put_and_no_multi_part_upload(line: Line) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not PROBE], ids=lambda kind: kind.name)
-def test_objects_carry_the_headers_of_their_kind(s3_server: S3Server, kind: Kind) -> None:
+def test_objects_carry_the_headers_of_their_kind(s3_server: S3Server, kind: ObjectKind) -> None:
     prefix = uuid.uuid4().hex
     store = s3_server.store("contract", prefix)
     key = HEAD if kind.mutable else "some/key"
