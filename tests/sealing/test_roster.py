@@ -19,7 +19,7 @@ from vallum_publisher.catalog.engine import writing
 from vallum_publisher.catalog.entitlement import replace_secrets
 from vallum_publisher.recipients.custody import Member
 from vallum_publisher.recipients.members import parse_members
-from vallum_publisher.store import Kind
+from vallum_publisher.store import ObjectKind
 from vallum_publisher.store.kinds import WRAP
 
 FORMS = [f"site{at}.example/page" for at in range(10)]
@@ -138,7 +138,7 @@ class _Flaky(MemoryStore):
         super().__init__()
         self.failed: set[str] = set()
 
-    def create(self, key: str, data: bytes, kind: Kind) -> None:
+    def create(self, key: str, data: bytes, kind: ObjectKind) -> None:
         if kind is WRAP and int(key[-8:], 16) % 3 == 0 and key not in self.failed:
             self.failed.add(key)
             raise StorageError("as told")
