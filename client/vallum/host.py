@@ -32,7 +32,7 @@ _OTHER_DOTS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 _NOT_A_NAME = re.compile(r"[\x00-\x20\x7f/?#@\\:\[\]]")
 _NOT_IN_BRACKETS = re.compile(r"[\x00-\x20\x7f/?#@\\]")
 _UNSAFE = re.compile(rb"[^\x21-\x7e]|[#%/?\\@:\[\]]")
-_ADDRESS_ENDS = frozenset("0123456789]")
+ADDRESS_ENDS = frozenset("0123456789]")
 _MAPPED = re.compile(r"\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]")
 _IPV4 = re.compile(_IPV4_TEXT)
 
@@ -81,12 +81,12 @@ def _lexical(data: bytes) -> str:
 
 def is_address(host: str) -> bool:
     """Say whether a form's host is an IP address, which has no names above it."""
-    return host[-1:] in _ADDRESS_ENDS and (host[0] == "[" or _IPV4.fullmatch(host) is not None)
+    return host[-1:] in ADDRESS_ENDS and (host[0] == "[" or _IPV4.fullmatch(host) is not None)
 
 
 def stands_alone(host: str) -> bool:
     """Say whether a form's host has no names above it: an address, or no name as it ends in a number."""
-    return host[-1:] in _ADDRESS_ENDS and (host[0] == "[" or host.rpartition(".")[2].isdigit())
+    return host[-1:] in ADDRESS_ENDS and (host[0] == "[" or host.rpartition(".")[2].isdigit())
 
 
 def suffixes(host: str) -> list[str]:

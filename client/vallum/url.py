@@ -55,7 +55,11 @@ _PCHAR = r"A-Za-z0-9_~!$&'()*+,;=:@^`{|}<>\"\[\]-"
 _PATH = rf"(?:/(?![./])[.{_PCHAR}]*+(?:{_KEPT_ESCAPE}[.{_PCHAR}]*+)*+)*+"
 _QUERY = rf"(?=.)[!-\"$&-~]*+(?:{_KEPT_ESCAPE}[!-\"$&-~]*+)*+"
 _PLAIN = re.compile(rf"(?:https?://)?+({PLAIN_HOST})({_PATH})(?:\?({_QUERY}))?+").fullmatch
-_PLAIN_LENGTH = MAX_HOST
+PLAIN_TAIL = re.compile(rf"({_PATH})(?:\?({_QUERY}))?+").fullmatch
+"""Of such a URL what comes after the host: path and query. Begin it where the path's ``/`` stands."""
+
+PLAIN_LENGTH = MAX_HOST
+"""Characters of a URL up to which patterns are asked: no part of it is cut then."""
 
 _PLAIN_FORMS = {
     Scope.URL: re.compile(rf"{PLAIN_HOST}(?=/){_PATH}(?:\?{_QUERY})?+"),
@@ -102,7 +106,7 @@ def canonicalize(url: str | bytes) -> Canonical:
 def parts(url: str | bytes) -> Parts:
     """As ``canonicalize``, for look-ups: host, path and query without an object of their own."""
     text = url if isinstance(url, str) else _text(url)
-    if len(text) <= _PLAIN_LENGTH and (plain := _PLAIN(text)):
+    if len(text) <= PLAIN_LENGTH and (plain := _PLAIN(text)):
         host, path, query = plain.groups()
         if "xn--" not in host:
             return host, path or "/", query
@@ -360,7 +364,7 @@ def check_form(form: str, scope: Scope) -> None:
         InputError: it is not what ``entry_form`` could have returned (which hosts may be listed is a
             question for guard rails, not for the format).
     """
-    if len(form) <= _PLAIN_LENGTH and _PLAIN_FORMS[scope].fullmatch(form) and "xn--" not in form:
+    if len(form) <= PLAIN_LENGTH and _PLAIN_FORMS[scope].fullmatch(form) and "xn--" not in form:
         return
     url = canonicalize(form)
     if not url.host or _stored(url, scope) != form:

@@ -65,11 +65,16 @@ def test_rows_on_a_host_or_above_it_pass(
 @example("http://a..example.com/")
 @example("http://.example.com/")
 @example("http://" + "a." * 300 + "example.com/")
+@example("http://www.www.com/")
+@example("http://www.co.uk/")
+@example("http://www.abcd.com/")
+@example("http://xn--a.b.www.abcd.com/")
 def test_a_glance_sees_what_the_full_way_reads(text: str) -> None:
     host = canonicalize(text).host
     seen = AT_A_GLANCE(text)
     if seen and "xn--" not in seen[0]:
         assert seen[0].partition("//")[2][:-1] == host
+    if seen and "xn--" not in (seen[1] or seen[2]):
         assert (seen[1] or seen[2]) == stem_of(host)
 
 

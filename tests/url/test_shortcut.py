@@ -9,7 +9,7 @@ import vallum.url as module
 from tests.url.urls import plain, urls
 from vallum.errors import InputError
 from vallum.expression import Scope
-from vallum.url import Canonical, canonicalize, check_form
+from vallum.url import PLAIN_LENGTH, PLAIN_TAIL, Canonical, canonicalize, check_form
 
 
 def full_way(text: str) -> Canonical:
@@ -48,6 +48,24 @@ def test_check_form_and_canonicalize_agree(text: str) -> None:
     if text != form:
         with pytest.raises(InputError):
             check_form(text, Scope.URL)
+
+
+@settings(max_examples=600, deadline=None)
+@given(plain.map(lambda text: text.removeprefix("http://").removeprefix("https://")) | urls)
+@example("/%2F")
+@example("/a?%")
+@example("/..")
+@example("/a//b")
+@example("/\udc80")
+@example("/a?\n")
+@example("/" + "a" * 500)
+def test_the_rest_of_a_plain_url_reads_as_the_full_way_does(text: str) -> None:
+    """Behind any plain host, whatever comes: the pre-filter has read the host, and asks for no more."""
+    for host in ("example.com", "a.b-c.d_e.example"):
+        url = f"https://{host}/{text}"
+        found = PLAIN_TAIL(url, len(f"https://{host}"))
+        if found and len(url) <= PLAIN_LENGTH:
+            assert Canonical(host, *found.groups()) == full_way(url)
 
 
 @pytest.mark.parametrize(

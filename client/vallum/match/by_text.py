@@ -15,12 +15,10 @@ from vallum.expression import URL_TAGS, Scope
 from vallum.format.rows import Rows
 from vallum.match.answer import Match
 from vallum.match.host_index import TOP, HostIndex
+from vallum.match.prefilter import MatchUrl
 
-MakeMatch = Callable[[str, str | None, int], Match]
-"""Makes the match of a signal, a scope and a row."""
-
-MatchUrl = Callable[[str, str, str | None], list[Match]]
-"""A look-up of host, path and query of a canonical form."""
+MakeMatch = Callable[[str | None, int], Match]
+"""Makes the match of a scope and a row."""
 
 FEW = 16
 """A host with more rows than this is looked up by keys."""
@@ -58,7 +56,7 @@ def text_look_up(
     hi, lengths, values = rows.hi, rows.lengths or memoryview(b""), rows.values
     begin, read_top, starts = index.begin, TOP, index.starts
     coarse, narrow, width = index.coarse, index.narrow, index.width
-    span = 1 << width
+    span, block_of = 1 << width, -_STEP
 
     def match_url(host: str, path: str, query: str | None) -> list[Match]:
         found: list[Match] = []
@@ -75,7 +73,7 @@ def text_look_up(
             if at + FEW < rows_end and hi[at + FEW] < first:
                 return by_key(host, path, query)
             while at < rows_end and hi[at] < first:
-                block = at & -_STEP
+                block = at & block_of
                 start = places[at // _STEP]
                 if block != at:
                     start += sum(lengths[block:at])
@@ -83,7 +81,7 @@ def text_look_up(
                 code = values[start]
                 if code == _DOMAIN:
                     if form == name:
-                        found.append(match("url", "domain", at))
+                        found.append(match("domain", at))
                 elif name is not host:
                     pass
                 elif code == _PREFIX:
@@ -91,15 +89,15 @@ def text_look_up(
                     if place.startswith(form) and (
                         len(place) == len(form) or form[-1] == "/" or place[len(form)] == "/"
                     ):
-                        found.append(match("url", "path_prefix", at))
+                        found.append(match("path_prefix", at))
                 elif code == _URL:
                     if form == (host + path if query is None else f"{host}{path}?{query}"):
-                        found.append(match("url", "url", at))
+                        found.append(match("url", at))
                 elif code == _HOST:
                     if form == host:
-                        found.append(match("url", "host", at))
+                        found.append(match("host", at))
                 elif form == host + path:
-                    found.append(match("url", "url_any_query", at))
+                    found.append(match("url_any_query", at))
                 at += 1
         return found
 

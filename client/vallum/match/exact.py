@@ -14,9 +14,9 @@ from vallum.expression import DIGEST_TAGS, KEY_BYTES, TAGS, URL_TAGS, Hash, Keye
 from vallum.format.table import Table
 from vallum.host import suffixes
 from vallum.match.answer import Match
-from vallum.match.by_text import FEW, MakeMatch, MatchUrl, text_look_up, value_places
+from vallum.match.by_text import FEW, MakeMatch, text_look_up, value_places
 from vallum.match.host_index import HostIndex
-from vallum.match.prefilter import KeyFilter, NameFilter
+from vallum.match.prefilter import KeyFilter, MatchUrl, NameFilter
 from vallum.url import Canonical
 
 WEAK_SIGNALS = frozenset({"md5", "sha1"})
@@ -61,7 +61,7 @@ class Matcher:
             NameFilter.of(table.rows) if valued else KeyFilter(table.rows, keyer, domains=domains)
         )
         self._likely = self.prefilter.names_on if isinstance(self.prefilter, NameFilter) else self._names
-        self._match = _match_maker(source, list_name, table, keyer)
+        self._match = _match_maker("url", source, list_name, table, keyer)
         self._hi, self._lo = table.rows.hi, table.rows.lo
         self._mask = _REST >> keyer.host_bits
         # Plain strings from here on: an enum's members hash and compare in Python.
@@ -140,7 +140,8 @@ class Matcher:
         if at is None:
             return []
         tag = DIGEST_TAGS[signal]
-        return [self._match(tag.signal, None, at)]
+        match = _match_maker(tag.signal, self.source, self.list, self.table, self.keyer)
+        return [match(None, at)]
 
     def _digests(self, url: Canonical, name: str) -> Iterator[tuple[str, bytes, bytes]]:
         """Yield what could be listed on ``name``: all scopes on the URL's own host, above it ``domain``.
@@ -164,22 +165,32 @@ class Matcher:
         at = start if end - start == 1 else bisect_left(hi, top, start, end)
         while at < end and hi[at] == top:
             if self._lo[at] == low:
-                found.append(self._match("url", scope, at))
+                found.append(self._match(scope, at))
                 break
             at += 1
         return key
 
 
-def _match_maker(source: str, list_name: str, table: Table, keyer: Keyer) -> MakeMatch:
+def _match_maker(signal: str, source: str, list_name: str, table: Table, keyer: Keyer) -> MakeMatch:
     rows, version, begin_id, new = table.rows, table.version, keyer.begin_id().copy, tuple.__new__
     hi, lo, dictionary, label_ids = rows.hi, rows.lo, rows.dictionary, rows.label_ids
+    weak = signal in WEAK_SIGNALS
 
-    def match(signal: str, scope: str | None, at: int) -> Match:
+    def match(scope: str | None, at: int) -> Match:
         state = begin_id()
         state.update((hi[at] << 32 | lo[at]).to_bytes(KEY_BYTES))
-        labels, weak = dictionary[label_ids[at]], signal in WEAK_SIGNALS
         # As a named tuple's own constructor in half of the time.
-        facts = (source, list_name, version, state.hexdigest(), signal, scope, None, labels, weak)
+        facts = (
+            source,
+            list_name,
+            version,
+            state.hexdigest(),
+            signal,
+            scope,
+            None,
+            dictionary[label_ids[at]],
+            weak,
+        )
         return new(Match, facts)
 
     return match

@@ -7,14 +7,18 @@ listed on a host is :mod:`vallum.match.exact`'s business.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Sequence
-from random import random
-from typing import Any, Self, TypeVar
+from itertools import combinations, islice
+from typing import Any, Self
 
 from vallum.expression import URL_TAGS, Keyer, Scope
 from vallum.format.rows import Rows
-from vallum.host import stands_alone, suffixes
+from vallum.host import ADDRESS_ENDS, stands_alone, suffixes
+from vallum.match.answer import Match
 from vallum.match.host_index import TOP
+from vallum.match.policy import most_severe_first
+from vallum.url import PLAIN_LENGTH, PLAIN_TAIL
 
 MAX_BITMAP_BITS = 24
 """A bitmap has at most this many address bits: 2 MB per process and table."""
@@ -22,21 +26,23 @@ MAX_BITMAP_BITS = 24
 _SLOTS = (1 << MAX_BITMAP_BITS) - 1
 
 CACHED_HOSTS = 12_000
-"""How many clean hosts are remembered, as most traffic goes to few: 2 MB."""
+"""How many clean hosts are remembered, as most traffic goes to few: at most 2 MB, as none longer than
+``_LONGEST`` is."""
 
-_SAMPLE = 1 / 8
-"""Which share of clean look-ups is remembered: hosts that come often soon are, and those that come once cost
-little and drive few others out."""
+_LONGEST = 80
+_SAMPLE = 7
+"""Of clean look-ups one in so many is remembered, by turns as their hashes end: hosts that come often soon
+are, and those that come once cost little and drive few others out."""
 
-_WORTH = 128
-"""Once two sampled hosts in a row were remembered, memory is asked first, until so many were not in it:
+_WORTH = 256
+"""Once a sampled host was remembered already, memory is asked first, until so many hosts were not in it:
 traffic of ever new hosts does not pay for it."""
 
 _SHORT = 3
 _L = "[a-z0-9_-]"
 _TOP_LABEL = rf"[a-z]{_L}{{0,62}}+"
 AT_A_GLANCE = re.compile(
-    rf"https?://(?:{_L}{{1,63}}+\.){{0,4}}?"
+    rf"https?://(?:www\.)?+(?:{_L}{{1,63}}+\.){{0,4}}?"
     rf"(?:({_L}{{{_SHORT + 1},63}}+\.{_TOP_LABEL})|({_L}{{1,63}}+\.({_L}{{1,{_SHORT}}}+\.{_TOP_LABEL})))/"
 ).match
 """Reads the host of most URLs without reading on. It is the form's host, unless ``xn--`` is in it. Its stem
@@ -46,8 +52,20 @@ _CACHED_TOPS = 1024
 _TOP_LENGTH = 6
 """Names up to ``com.au`` are few and asked about all the time."""
 
-_SLOTS_PER_ROW = 16
-_SECOND, _THIRD = 20, 40
+_CELL = 32
+_BITS_PER_ROW = 32
+_MAX_CELL_BITS = 19
+"""Bits of a cell's number: 2 MB of cells at most."""
+
+_PATTERN_BITS = 9
+_PATTERNS = tuple(
+    sum(1 << bit for bit in bits)
+    for bits in islice(combinations(range(_CELL), 4), 0, 70 << _PATTERN_BITS, 70)
+)
+"""Four bits of a cell each, 512 of all 35,960 choices. A cell's number and a pattern's together have less
+than 30 bits, which Python handles in one piece: a second place to look would cost more."""
+
+_ALL = (1 << _PATTERN_BITS) - 1
 _DOMAIN_TAG = chr(URL_TAGS[Scope.DOMAIN].code)
 
 
@@ -57,76 +75,78 @@ class NameFilter:
     Needs no keyed hash, unlike :class:`KeyFilter`, and one question answers for a host and all names above
     it: every row is filed under its host and also under the host's *stem*, the last two labels, or three if
     the second is so short that it may be a public suffix's (``co.uk``). Local to the process, never stored.
+    Python keys its string hash anew in each process, so nobody can choose names that pass.
     Immutable; safe to share between threads.
+
+    Attributes:
+        cells: a name can be among the rows only if all bits of its pattern are 0 in its cell.
+        mask: which bits of a name's hash count: the last ones for the pattern, those before for the cell.
     """
 
-    __slots__ = ("bitmap", "mask")
+    __slots__ = ("cells", "mask")
 
-    def __init__(self, bitmap: bytes, mask: int) -> None:
-        self.bitmap, self.mask = bitmap, mask
+    def __init__(self, cells: array[int], mask: int) -> None:
+        self.cells, self.mask = cells, mask
 
     @classmethod
     def of(cls, rows: Rows) -> Self:
         """File all rows of a table."""
-        bits = min(MAX_BITMAP_BITS, max(8, (_SLOTS_PER_ROW * len(rows)).bit_length()))
-        bitmap, mask = bytearray(1 << bits >> 3), (1 << bits) - 1
+        bits = min(_MAX_CELL_BITS, (_BITS_PER_ROW * len(rows) // _CELL).bit_length())
+        cells, mask = array("I", b"\xff" * (_CELL // 8 << bits)), (1 << bits + _PATTERN_BITS) - 1
         text, end, last = bytes(rows.values).decode("latin-1"), 0, ""
         for length in rows.lengths or ():
             at, end = end, end + length  # a tag byte and a form
             cut = text.find("/", at, end)
             host = text[at + 1 : cut if cut >= 0 else end]
             if "." not in host and text[at] == _DOMAIN_TAG:
-                return cls(b"\xff", 0)  # a whole top-level name: nothing can be ruled out
+                return cls(array("I", [0]), _ALL)  # a whole top-level name: nothing can be ruled out
             if host == last:
                 continue
             last = host
             for name in {host, stem_of(host)}:
-                code = hash(name)
-                for slot in (code & mask, code >> _SECOND & mask, code >> _THIRD & mask):
-                    bitmap[slot >> 3] |= 1 << (slot & 7)
-        return cls(bytes(bitmap), mask)
+                slot = hash(name) & mask
+                cells[slot >> _PATTERN_BITS] &= ~_PATTERNS[slot & _ALL]
+        return cls(cells, mask)
 
     @classmethod
     def union(cls, filters: Sequence[NameFilter]) -> NameFilter:
         """One filter for several tables, which rules out what all of them do; for none, rules out all."""
         if len(filters) == 1:
             return filters[0]
-        size, bits = max([1, *(len(each.bitmap) for each in filters)]), 0
+        size = max([1, *(len(each.cells) for each in filters)])
+        whole = (1 << size * _CELL) - 1
         for each in filters:
-            # The slots of a smaller bitmap are the low bits of a larger one's.
-            bits |= int.from_bytes(each.bitmap * (size // len(each.bitmap)))
-        return cls(bits.to_bytes(size), max([0, *(each.mask for each in filters)]))
+            # A smaller filter's cell numbers are the last bits of a larger one's.
+            whole &= int.from_bytes(each.cells.tobytes() * (size // len(each.cells)))
+        return cls(
+            array("I", whole.to_bytes(size * _CELL // 8)), max([_ALL, *(each.mask for each in filters)])
+        )
 
     def has(self, name: str) -> bool:
         """Say whether a row could stand on just this name."""
-        code, bitmap, mask = hash(name), self.bitmap, self.mask
-        slot = code & mask
-        if not bitmap[slot >> 3] >> (slot & 7) & 1:
-            return False
-        slot = code >> _SECOND & mask
-        if not bitmap[slot >> 3] >> (slot & 7) & 1:
-            return False
-        slot = code >> _THIRD & mask
-        return bool(bitmap[slot >> 3] >> (slot & 7) & 1)
+        slot = hash(name) & self.mask
+        return not self.cells[slot >> _PATTERN_BITS] & _PATTERNS[slot & _ALL]
 
     def names_on(self, host: str) -> list[str]:
         """List those of a host and the names above it on which a row could stand."""
-        if not self.mask:
+        cells, mask, patterns = self.cells, self.mask, _PATTERNS
+        if mask == _ALL:
             return suffixes(host)
-        if host.count(".") == 1:  # its own stem: nothing more to ask
+        last = host.rfind(".")
+        if host.find(".") == last:  # its own stem, or a single label: nothing more to ask
             return [host]
-        at, last = host.find("."), host.rfind(".")
-        has = self.has
-        found = [host] if has(host) else []
-        if stands_alone(host):
-            return found
+        if host[-1] in ADDRESS_ENDS and stands_alone(host):
+            return [host]
         # No row stands on a top-level name alone, unless it is the host.
-        while at < last:
-            name = host[at + 1 :]
-            if has(name):
+        found, at, name = [], -1, host
+        while True:
+            slot = hash(name) & mask
+            if not cells[slot >> _PATTERN_BITS] & patterns[slot & _ALL]:
                 found.append(name)
             at = host.find(".", at + 1)
-        return found
+            if at == last:
+                return found
+            name = host[at + 1 :]
 
 
 def stem_of(host: str) -> str:
@@ -139,68 +159,68 @@ def stem_of(host: str) -> str:
 
 
 class KeyFilter:
-    """For a table of keys alone: a bitmap over their host bits. Safe to share between threads."""
+    """For a table of keys alone: a bitmap over their host bits. Safe to share between threads.
 
-    __slots__ = (
-        "_begin",
-        "_begin_domain",
-        "_bitmap",
-        "_clean_tops",
-        "_domains",
-        "_fold",
-        "_keyer",
-        "_narrow",
-        "_rows",
-    )
+    Attributes:
+        may_hold: says whether a row could stand on a host or on a name above it.
+    """
+
+    __slots__ = ("may_hold",)
 
     def __init__(self, rows: Rows, keyer: Keyer, *, domains: bool) -> None:
         """``domains`` says that there are rows of scope ``domain``, so that names above a host count."""
-        self._rows, self._keyer = rows, keyer
-        self._begin = keyer.begin(b"host|").copy
-        self._begin_domain = keyer.begin(URL_TAGS[Scope.DOMAIN].prefix.encode("ascii")).copy
-        self._narrow = 32 - keyer.host_bits
-        self._fold = max(0, keyer.host_bits - MAX_BITMAP_BITS)
-        self._bitmap = _bitmap(rows.hi, keyer.host_bits, self._fold)
-        self._domains = domains
-        self._clean_tops: set[bytes] = set()
+        self.may_hold = _key_filter(rows, keyer, domains=domains)
 
-    def may_hold(self, host: str) -> bool:
-        """Say whether a row could stand on a host or on a name above it."""
-        begin, bitmap, narrow, fold = self._begin, self._bitmap, self._narrow, self._fold
-        tops = self._clean_tops
-        name, top = host.encode(), b""
-        while True:
+
+def _key_filter(rows: Rows, keyer: Keyer, *, domains: bool) -> Callable[[str], bool]:
+    begin, read_top = keyer.begin(b"host|").copy, TOP
+    begin_domain = keyer.begin(URL_TAGS[Scope.DOMAIN].prefix.encode("ascii")).copy
+    narrow, fold = 32 - keyer.host_bits, max(0, keyer.host_bits - MAX_BITMAP_BITS)
+    coarse = narrow + fold
+    bitmap, first_bits = _bitmap(rows.hi, keyer.host_bits, fold), _SLOTS
+    clean_tops: set[bytes] = set()
+
+    def confirms(name: bytes, top: int) -> bool:
+        """Ask for the very row on a name above a host: a chance hit must not slow all of .com."""
+        state = begin_domain()
+        state.update(name)
+        return rows.find(keyer.joined(top >> narrow << narrow << 64, state.digest())) is not None
+
+    def marked(top: int) -> bool:
+        """Ask for the last bits too, where there are more than the bitmap has."""
+        slot = top >> narrow & first_bits
+        return bool(bitmap[slot >> 3] >> (slot & 7) & 1)
+
+    def may_hold(host: str) -> bool:
+        name = host.encode()
+        state = begin()
+        state.update(name)
+        top = read_top(state.digest())[0]
+        slot = top >> coarse
+        if bitmap[slot >> 3] >> (slot & 7) & 1 and (not fold or marked(top)):
+            return True
+        if not domains:
+            return False
+        short = b""
+        while at := name.find(b".") + 1:
+            name = name[at:]
+            if len(name) <= _TOP_LENGTH:
+                if name in clean_tops:
+                    return False
+                short = short or name
             state = begin()
             state.update(name)
-            part = TOP(state.digest())[0] >> narrow
-            slot = part >> fold
-            if bitmap[slot >> 3] >> (slot & 7) & 1:
-                slot = part & _SLOTS
-                if (not fold or bitmap[slot >> 3] >> (slot & 7) & 1) and self._confirms(
-                    name, host, part << narrow << 64
-                ):
-                    return True
-            at = name.find(b".") + 1
-            if not at or not self._domains:
-                break
-            name = name[at:]
-            if name in tops:
-                return False
-            if not top and len(name) <= _TOP_LENGTH:
-                top = name
-        if top:
-            if len(tops) >= _CACHED_TOPS:
-                tops.clear()
-            tops.add(top)
+            top = read_top(state.digest())[0]
+            slot = top >> coarse
+            if bitmap[slot >> 3] >> (slot & 7) & 1 and (not fold or marked(top)) and confirms(name, top):
+                return True
+        if short:
+            if len(clean_tops) >= _CACHED_TOPS:
+                clean_tops.clear()
+            clean_tops.add(short)
         return False
 
-    def _confirms(self, name: bytes, host: str, part: int) -> bool:
-        """Ask for the very row, if ``name`` stands above ``host``: a chance hit must not slow all of .com."""
-        if len(name) == len(host):
-            return True
-        state = self._begin_domain()
-        state.update(name)
-        return self._rows.find(self._keyer.joined(part, state.digest())) is not None
+    return may_hold
 
 
 def _bitmap(hi: Sequence[int], bits: int, fold: int) -> bytes:
@@ -218,67 +238,75 @@ def _bitmap(hi: Sequence[int], bits: int, fold: int) -> bytes:
     return bytes(bitmap)
 
 
-Answer = TypeVar("Answer")
-LookUp = Callable[[str | bytes], list[Answer]]
+LookUp = Callable[[str | bytes], list[Match]]
+MatchUrl = Callable[[str, str, str | None], list[Match]]
+"""A look-up of host, path and query of a canonical form."""
 
 
-def filtered(look_up: LookUp[Answer], filters: Sequence[NameFilter | KeyFilter]) -> LookUp[Answer]:
-    """Make the same look-up that answers ``[]`` at once where no table can hold a URL.
+def filtered(read: LookUp, answer: MatchUrl, filters: Sequence[NameFilter | KeyFilter]) -> LookUp:
+    """Make the same look-up as ``read`` that answers ``[]`` at once where no table can hold a URL.
 
     A closure, written flat, since calls are what costs most. It remembers hosts found clean, as most traffic
-    goes to few.
+    goes to few. Threads may share it: what one of them loses of the other's memory costs time alone.
+
+    Args:
+        read: looks any URL up, in full.
+        answer: looks host, path and query of a canonical form up. Spares the parser a plain URL.
+        filters: of all tables.
     """
-    glance, name_hash, draw = AT_A_GLANCE, hash, random
+    glance, tail, name_hash = AT_A_GLANCE, PLAIN_TAIL, hash
     named = NameFilter.union([table for table in filters if isinstance(table, NameFilter)])
     keyed = [table.may_hold for table in filters if isinstance(table, KeyFilter)]
-    bitmap, mask, has = named.bitmap, named.mask, named.has
+    cells, mask, patterns = named.cells, named.mask, _PATTERNS
     clean: set[str] = set()
-    worth, repeated = 0, False
+    worth = 0
 
-    def look_up_rest(url: Any) -> list[Answer]:  # str, or bytes, which raise: cheaper than to ask
-        nonlocal worth, repeated
+    def read_on(url: str, end: int) -> list[Match]:
+        host = url[8 if url[4] == "s" else 7 : end]
+        if len(url) <= PLAIN_LENGTH and "xn--" not in host and (rest := tail(url, end)):
+            path, query = rest.groups()
+            matches = answer(host, path, query)
+            return most_severe_first(matches) if len(matches) > 1 else matches
+        return read(url)
+
+    def look_up(url: Any) -> list[Match]:  # str, or bytes, which raise: cheaper than to ask
+        nonlocal worth
         try:
-            if worth and url[: url.index("/", 8)] in clean:
+            if worth > 0 and url[: url.index("/", 8)] in clean:
                 return []
             found = glance(url)
         except (TypeError, ValueError):
-            return look_up(url)
+            return read(url)
         if found is None:
-            return look_up(url)
+            return read(url)
         stem = found[1]
         if stem is None:
-            if has(found[3]):  # a row on these two labels is filed under them
-                return look_up(url)
+            slot = name_hash(found[3]) & mask  # a row on these two labels is filed under them
+            if not cells[slot >> _PATTERN_BITS] & patterns[slot & _ALL]:
+                return read_on(url, found.end() - 1)
             stem = found[2]
-        code = name_hash(stem)
-        slot = code & mask
-        if bitmap[slot >> 3] >> (slot & 7) & 1:
-            slot = code >> _SECOND & mask
-            if bitmap[slot >> 3] >> (slot & 7) & 1:
-                slot = code >> _THIRD & mask
-                if bitmap[slot >> 3] >> (slot & 7) & 1:
-                    return look_up(url)
+        slot = name_hash(stem) & mask
+        if not cells[slot >> _PATTERN_BITS] & patterns[slot & _ALL]:
+            return read_on(url, found.end() - 1)
         if "xn--" in stem:
-            return look_up(url)
+            return read(url)
         if keyed:
-            host = found[0][found[0].index("/") + 2 : -1]
+            end = found.end() - 1
+            host = url[8 if url[4] == "s" else 7 : end]
             if "xn--" in host:
-                return look_up(url)
+                return read(url)
             for may_hold in keyed:
                 if may_hold(host):
-                    return look_up(url)
-        if worth:
-            worth -= 1
-        if draw() < _SAMPLE:
-            start = found[0][:-1]
+                    return read_on(url, end)
+        worth -= 1
+        if slot % _SAMPLE == worth % _SAMPLE:
+            start = url[: found.end() - 1]
             if start in clean:
-                worth = _WORTH if repeated else worth
-                repeated = True
-            else:
-                repeated = False
+                worth = _WORTH
+            elif len(start) <= _LONGEST:
                 if len(clean) >= CACHED_HOSTS:
                     clean.pop()
                 clean.add(start)
         return []
 
-    return look_up_rest
+    return look_up

@@ -13,7 +13,7 @@ from vallum.match.answer import Match
 from vallum.match.digests import COMPUTABLE
 from vallum.match.exact import Matcher
 from vallum.match.policy import most_severe_first
-from vallum.match.prefilter import filtered
+from vallum.match.prefilter import MatchUrl, filtered
 from vallum.url import Canonical, no_host, parts
 
 
@@ -35,10 +35,11 @@ class Snapshot:
 
     def _allow(self, allowed: Allowances) -> None:
         self.allowed = allowed
-        # Holds the tables and not this snapshot, or only the garbage collector would let go of old tables.
-        self.match_fully = _looking_up(self._of_urls, allowed)
+        # Hold the tables and not this snapshot, or only the garbage collector would let go of old tables.
+        answer = _answering(self._of_urls, allowed)
+        self.match_fully = _reading(answer)
         """Looks a URL up without any shortcut; the answer is the same."""
-        self._look_up = filtered(self.match_fully, [matcher.prefilter for matcher in self._of_urls])
+        self._look_up = filtered(self.match_fully, answer, [matcher.prefilter for matcher in self._of_urls])
 
     def match_url(self, url: str | bytes) -> list[Match]:
         """Look a URL up, most severe match first.
@@ -88,22 +89,32 @@ class Snapshot:
         return "hash" in kinds and not self.signals and not self._near
 
 
-def _looking_up(matchers: Sequence[Matcher], allowed: Allowances) -> Callable[[str | bytes], list[Match]]:
-    first, *others = [matcher.url_look_up() for matcher in matchers] or [_nothing]
-    something_allowed = bool(allowed)
-
+def _reading(answer: MatchUrl) -> Callable[[str | bytes], list[Match]]:
     def look_up(url: str | bytes) -> list[Match]:
         host, path, query = parts(url)
         if not host:
             raise no_host(url)
-        found = first(host, path, query)
-        for match_url in others:
-            found += match_url(host, path, query)
-        if found and something_allowed:
-            found = [] if allowed.covers(Canonical(host, path, query)) else _left(found, allowed)
+        found = answer(host, path, query)
         return most_severe_first(found) if len(found) > 1 else found
 
     return look_up
+
+
+def _answering(matchers: Sequence[Matcher], allowed: Allowances) -> MatchUrl:
+    """Look a form up in all lists, in any order, and leave out what is allowed."""
+    first, *others = [matcher.url_look_up() for matcher in matchers] or [_nothing]
+    if not others and not allowed:
+        return first
+
+    def answer(host: str, path: str, query: str | None) -> list[Match]:
+        found = first(host, path, query)
+        for match_url in others:
+            found += match_url(host, path, query)
+        if found and allowed:
+            found = [] if allowed.covers(Canonical(host, path, query)) else _left(found, allowed)
+        return found
+
+    return answer
 
 
 def _nothing(host: str, path: str, query: str | None) -> list[Match]:
