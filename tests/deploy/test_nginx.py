@@ -138,7 +138,7 @@ def test_a_damaged_copy_is_mended_by_asking_past_the_cache(site: Site, tmp_path:
 
 
 @dataclass
-class Origin:
+class CarelessOrigin:
     """An origin that says of everything, errors too, that it may be kept for an hour."""
 
     port: int
@@ -148,7 +148,7 @@ class Origin:
 
 
 @pytest.fixture
-def careless_origin() -> Iterator[Origin]:
+def careless_origin() -> Iterator[CarelessOrigin]:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -165,7 +165,7 @@ def careless_origin() -> Iterator[Origin]:
         do_PUT = do_POST = do_DELETE = do_GET
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    origin = Origin(server.server_address[1])
+    origin = CarelessOrigin(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield origin
@@ -175,7 +175,7 @@ def careless_origin() -> Iterator[Origin]:
 
 
 def test_the_mirror_keeps_good_answers_only_whatever_the_origin_says(
-    careless_origin: Origin, tmp_path: Path, start_nginx: StartNginx
+    careless_origin: CarelessOrigin, tmp_path: Path, start_nginx: StartNginx
 ) -> None:
     unused, mirror = free_ports(2)
     replacements = {
