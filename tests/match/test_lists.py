@@ -16,7 +16,7 @@ import vallum
 from tests.match.states import digest_table, url_table, write_state
 from vallum.expression import Scope
 from vallum.match import lists as lists_module
-from vallum.state import FILE
+from vallum.state import FILE, Current
 
 A, B = ("uk-sap:1:A",), ("uk-sap:1:B",)
 PAGE = (Scope.URL, "example.com/listed", B)
@@ -50,6 +50,29 @@ def test_most_severe_first_over_all_lists(tmp_path: Path) -> None:
     )
     found = vallum.open(tmp_path).match_url("https://example.com/x")
     assert [match.scope for match in found] == ["domain", "host", "path_prefix", "url"]
+
+
+def test_a_state_replaced_while_it_is_read_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync ends just after a reader has read ``current.json``: the next look takes the new state up."""
+    read, later = lists_module.read_current, [3, 2]
+
+    def read_then_replaced(state_dir: Path) -> Current:
+        current = read(state_dir)
+        if later:
+            version = later.pop()
+            page = (Scope.URL, f"example.com/{version}", B)
+            write_state(state_dir, {"urls": url_table([page], version=version)})
+        return current
+
+    write_state(tmp_path, {"urls": url_table([PAGE], version=1)})
+    monkeypatch.setattr(lists_module, "read_current", read_then_replaced)
+    with vallum.open(tmp_path) as lists:
+        for version in (2, 3):  # each read while the next one came
+            due_now(lists)
+            assert [match.version for match in lists.match_url(f"http://example.com/{version}")] == [version]
+        assert not lists.problem
 
 
 def test_no_host_is_an_error_and_never_clean(tmp_path: Path) -> None:

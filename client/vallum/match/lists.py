@@ -52,7 +52,7 @@ class _Loaded:
     snapshot: Snapshot
     current: Current
     tables: dict[Path, _Opened]
-    seen: tuple[int, int, int]
+    seen: tuple[int, int, int] | None
 
     def allowing(self, allowed: Allowances) -> _Loaded:
         """The same lists with other things allowed."""
@@ -249,9 +249,12 @@ class Lists:
         allowed = self._allow.current()
         return loaded if allowed is loaded.snapshot.allowed else loaded.allowing(allowed)
 
-    def _seen(self) -> tuple[int, int, int]:
+    def _seen(self) -> tuple[int, int, int] | None:
+        """What tells one state from the next without reading it; ``None`` if there is none."""
         try:
             about = (self._dir / FILE).stat()
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise StorageError(f"{self._dir / FILE}: {error.strerror}") from None
         return about.st_ino, about.st_mtime_ns, about.st_size
@@ -263,8 +266,9 @@ class Lists:
         return self._load_once(held)
 
     def _load_once(self, held: dict[Path, _Opened]) -> _Loaded:
-        current = read_current(self._dir)
+        # Before it is read: whoever replaces it in between is then noticed at the next look.
         seen = self._seen()
+        current = read_current(self._dir)
         missing = current.missing()
         if missing or not any(current.streams()):
             raise UnavailableError(
