@@ -15,7 +15,8 @@ from vallum.errors import ConfigError
 from vallum.format.epoch import Epoch
 from vallum.format.keypair import PrivateKey, Suite, generate
 from vallum.format.wrap import open_wrap, wrap_name
-from vallum_publisher.recipients.custody import Member
+from vallum_publisher.recipients.custody import Custody, Member
+from vallum_publisher.vault import Vault
 
 FORMS = [f"site{at}.example/page" for at in range(10)]
 KEYS = [generate(suite) for suite in (Suite.X25519, Suite.HYBRID) for _ in range(4)]
@@ -126,3 +127,26 @@ def test_many_recipients(hotline: Hotline) -> None:
     wraps = [data for key, data in hotline.objects().items() if key.startswith("wraps/")]
     assert len(wraps) == 64
     assert sum(map(len, wraps)) == 64 * 2048
+
+
+@pytest.mark.parametrize("readers", [0, 1])
+def test_nothing_is_sealed_under_another_catalogs_vault_key(hotline: Hotline, readers: int) -> None:
+    """An operator's shell has another publisher's vault key: what it seals would open here no more."""
+    for at in range(readers):
+        hotline.roster.admit(STREAM, f"member {at}", KEYS[at].public(), now=NOW)
+    hotline.publish(FORMS)
+    catalog, custody = hotline.publisher.catalog, hotline.publisher.custody
+    info, before = catalog.get_list("urls"), (catalog.epochs(STREAM), catalog.wraps())
+    other = Custody(catalog, lambda: Vault(b"another catalog's vault key 1234"))
+    for act in (
+        lambda: other.open_epoch(info, STREAM, actor="test", now=NOW),
+        lambda: other.make_pepper("more"),
+        lambda: other.pepper(info),
+    ):
+        with pytest.raises(ConfigError, match="does not open with this vault key") as caught:
+            act()
+        assert caught.value.hint
+    assert (catalog.epochs(STREAM), catalog.wraps()) == before
+    assert catalog.get_secrets(["pepper/more"]) == {}
+    custody.open_epoch(info, STREAM, actor="test", now=NOW)
+    assert hotline.publisher.publish("urls", now=NOW).uploaded

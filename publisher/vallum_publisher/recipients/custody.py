@@ -88,7 +88,14 @@ class Custody:
         return b"" if info.public else self._get(_pepper_name(info.name))
 
     def make_pepper(self, name: str) -> bytes:
-        """Draw the pepper of a list that is to be created, or return what an earlier attempt drew."""
+        """Draw the pepper of a list that is to be created, or return what an earlier attempt drew.
+
+        Raises:
+            ConfigError: the vault key opens no other list's pepper, so that it is another catalog's.
+        """
+        others = [_pepper_name(info.name) for info in self._catalog.lists() if not info.public]
+        if others and not any(map(self._opens, others)):
+            self._get(others[0])
         return self._put(_pepper_name(name), secrets.token_bytes(PEPPER_BYTES))
 
     def new_pepper(self, info: ListInfo, streams: Iterable[str]) -> tuple[bytes, dict[str, bytes]]:
@@ -131,11 +138,13 @@ class Custody:
         """The seeds of many recipients, by their ids."""
         names = {one.id: _seed_name(one) for one in recipients}
         held = self._catalog.get_secrets(list(names.values()))
+        opened = {name: self._vault.open(name, sealed) for name, sealed in held.items()}
         missing = [name for name in names.values() if name not in held]
         if missing:
             drawn = {name: self._vault.seal(name, secrets.token_bytes(SEED_BYTES)) for name in missing}
-            held |= self._catalog.put_secrets(drawn)
-        return {at: self._vault.open(name, held[name]) for at, name in names.items()}
+            kept = self._catalog.put_secrets(drawn)
+            opened |= {name: self._vault.open(name, sealed) for name, sealed in kept.items()}
+        return {at: opened[name] for at, name in names.items()}
 
     def key(self, epoch: Epoch) -> bytes:
         """The key of one epoch; errors as of :meth:`pepper`."""
@@ -180,8 +189,10 @@ class Custody:
         """Draw a new key for a stream and wrap it for everyone who may read it, but ``revoked``.
 
         Raises:
+            ConfigError: the vault key is missing or another one; nothing is sealed under it.
             StateError: another publisher opened one just now.
         """
+        pepper = self.pepper(info)
         held = self._catalog.epochs(stream)
         number = held[-1].number + 1 if held else 1
         epoch, key = Epoch(info.uid, stream, info.generation, number), secrets.token_bytes(KEY_BYTES)
@@ -192,7 +203,7 @@ class Custody:
             stream,
             OpenedEpoch(info.generation, number, commit_epoch(epoch, key), now),
             {name: self._vault.seal(name, key)},
-            self._wraps(info, epoch, key, readers),
+            self._wraps(epoch, key, pepper, readers),
             revoked=revoked,
             actor=actor,
         )
@@ -234,7 +245,7 @@ class Custody:
         held = [wrap for wrap in self._catalog.wraps(stream) if _is_of(wrap, epoch)]
         known = {wrap.recipient for wrap in held}
         missing = [one for one in self.readers(stream) if one.id not in known]
-        new = self._reals(info, epoch, keyed.key, missing)
+        new = self._reals(epoch, keyed.key, self.pepper(info), missing) if missing else []
         add: list[Wrap] = []
         gone: list[str] = []
         for suite in Suite:
@@ -308,16 +319,15 @@ class Custody:
         self._catalog.change_wraps(gone=gone)
         return len(gone) + len(orphans)
 
-    def _wraps(self, info: ListInfo, epoch: Epoch, key: bytes, readers: list[Recipient]) -> list[Wrap]:
-        made = self._reals(info, epoch, key, readers)
+    def _wraps(self, epoch: Epoch, key: bytes, pepper: bytes, readers: list[Recipient]) -> list[Wrap]:
+        made = self._reals(epoch, key, pepper, readers)
         for suite in Suite:
             number = sum(wrap.suite == suite for wrap in made)
             made += _covers(epoch, key, suite, covers_wanted(number))
         return made
 
-    def _reals(self, info: ListInfo, epoch: Epoch, key: bytes, readers: list[Recipient]) -> list[Wrap]:
-        commitment, pepper = commit_epoch(epoch, key), self.pepper(info) if readers else b""
-        seeds = self.seeds(readers)
+    def _reals(self, epoch: Epoch, key: bytes, pepper: bytes, readers: list[Recipient]) -> list[Wrap]:
+        commitment, seeds = commit_epoch(epoch, key), self.seeds(readers)
         made = []
         for recipient in readers:
             public = parse_line(recipient.line)

@@ -35,7 +35,8 @@ class Vault:
         except (InvalidTag, ValueError):
             raise ConfigError(
                 f"the secret {name} does not open with this vault key",
-                hint="this catalog belongs to another vault key: restore the copy that you keep of it",
+                hint="this catalog belongs to another vault key: is it what `vault` in publisher.toml names? "
+                "Or else restore the copy that you keep of it",
             ) from None
 
 
