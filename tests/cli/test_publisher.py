@@ -79,6 +79,7 @@ def test_reports_parse_as_json(publisher: Type) -> None:
     refused(publisher("invite", "urls", "--json"), 2, "standard output", "--output")
 
 
+INIT = "vallum-publisher -C new init --name New --root-keys 1 --root-threshold 1".split()
 BAD = b"example.com\nhttp://\nhttps://b.example/fine\nftp://c.example/\nhttps://10.0.0.1/\n"
 
 
@@ -191,19 +192,7 @@ def test_no_publisher_in_this_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_lists_says_what_comes_next(tmp_path: Path) -> None:
-    words = [
-        "vallum-publisher",
-        "-C",
-        "new",
-        "init",
-        "--name",
-        "New",
-        "--root-keys",
-        "1",
-        "--root-threshold",
-        "1",
-    ]
-    made = typed(words, tmp_path)
+    made = typed(INIT, tmp_path)
     assert made.code == 0
     assert "one stolen root key" in made.err
     for command in (["publish"], ["list", "show"]):
@@ -223,20 +212,7 @@ def test_keys_are_not_left_in_clear_when_nobody_can_be_asked(
 
 def test_encrypted_keys_want_their_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALLUM_PASSPHRASE", "correct horse")
-    words = [
-        "vallum-publisher",
-        "-C",
-        "new",
-        "init",
-        "--name",
-        "New",
-        "--root-keys",
-        "1",
-        "--root-threshold",
-        "1",
-        "--encrypt-keys",
-    ]
-    assert typed(words, tmp_path).code == 0
+    assert typed([*INIT, "--encrypt-keys"], tmp_path).code == 0
     create = ["vallum-publisher", "-C", "new", "list", "create", "urls", "--kind", "url", "--public"]
     monkeypatch.setenv("VALLUM_PASSPHRASE", "wrong")
     wrong = typed(create, tmp_path)
