@@ -40,7 +40,8 @@ DRAWN = 200_000
 new are not remembered from the round before."""
 HITS = 20_000
 """Among as many that are not listed."""
-MEMORY_LOOK_UPS = 30_000
+MEMORY_LOOK_UPS = 100_000
+"""Enough to fill what a process remembers of clean hosts."""
 
 
 @dataclass(frozen=True)

@@ -68,14 +68,20 @@ def test_rows_on_a_host_or_above_it_pass(
 @example("http://www.www.com/")
 @example("http://www.co.uk/")
 @example("http://www.abcd.com/")
+@example("http://www.abc.com/")
+@example("http://a.www.abc.com/")
+@example("http://t.co/")
+@example("http://www.t.co/")
 @example("http://xn--a.b.www.abcd.com/")
 def test_a_glance_sees_what_the_full_way_reads(text: str) -> None:
     host = canonicalize(text).host
     seen = AT_A_GLANCE(text)
     if seen and "xn--" not in seen[0]:
         assert seen[0].partition("//")[2][:-1] == host
-    if seen and "xn--" not in (seen[1] or seen[2]):
-        assert (seen[1] or seen[2]) == stem_of(host)
+    stem = seen and (seen[1] or seen[2] or seen[4])
+    if stem and "xn--" not in stem:
+        assert stem == stem_of(host)
+        assert seen is None or seen[3] is None or stem.endswith(f".{seen[3]}")
 
 
 @settings(max_examples=300, deadline=None)
@@ -104,6 +110,25 @@ def test_several_tables_and_more_hosts_than_are_remembered() -> None:
     assert snapshot.match_url("http://one.example/")
     assert snapshot.match_url("http://www.two.example/")
     assert snapshot.match_url("http://www.one.example/") == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "example.com",
+        "www.example.com",
+        "a.b.example.com",
+        "x.com",
+        "www.x.com",
+        "a.x.com",
+        "a.co.uk",
+        "a.b.co.uk",
+    ],
+)
+def test_everyday_hosts_are_seen(host: str) -> None:
+    seen = AT_A_GLANCE(f"https://{host}/")
+    assert seen
+    assert (seen[1] or seen[2] or seen[4]) == stem_of(host)
 
 
 @pytest.mark.parametrize(
@@ -196,14 +221,30 @@ def test_what_is_remembered_speaks_for_its_host_alone() -> None:
             assert len(snapshot.match_url(text)) == 1, text
 
 
-def test_memory_is_bounded_and_a_new_host_is_never_in_it() -> None:
-    entries = [(Scope.DOMAIN, "listed.example", ())]
-    for edition in ("full", "match"):
-        look_up = Snapshot([url_matcher(entries, edition=edition)])._look_up
-        for number in range(40_000):
-            assert look_up(f"http://h{number % 30_000}.example/") == []
-        assert look_up("http://a.listed.example/")
-        cells = dict(zip(look_up.__code__.co_freevars, look_up.__closure__ or (), strict=True))
-        remembered = cells["clean"].cell_contents
-        assert 100 < len(remembered) <= CACHED_HOSTS
-        assert all(start.startswith("http://h") for start in remembered)
+def remembered(snapshot: Snapshot) -> set[str]:
+    look_up = snapshot._look_up
+    cells = dict(zip(look_up.__code__.co_freevars, look_up.__closure__ or (), strict=True))
+    found: set[str] = cells["clean"].cell_contents
+    return found
+
+
+@pytest.mark.parametrize("edition", ["full", "match"])
+def test_memory_is_bounded_and_a_new_host_is_never_in_it(edition: str) -> None:
+    """Nobody makes it large: neither by many hosts nor by long ones."""
+    snapshot = Snapshot([url_matcher([(Scope.DOMAIN, "listed.example", ())], edition=edition)])
+    for number in range(100_000):
+        assert snapshot.match_url(f"http://h{number % 60_000}.example/") == []
+    for number in range(100):
+        assert snapshot.match_url(f"http://{'a' * 60}.{'b' * 60}.h{number % 10}.example/") == []
+    assert snapshot.match_url("http://a.listed.example/")
+    assert 10_000 < len(remembered(snapshot)) <= CACHED_HOSTS
+    assert all(start.startswith("http://h") for start in remembered(snapshot))
+    assert max(map(len, remembered(snapshot))) < 80
+
+
+@pytest.mark.parametrize("edition", ["full", "match"])
+def test_few_hosts_are_soon_remembered(edition: str) -> None:
+    snapshot = Snapshot([url_matcher([(Scope.DOMAIN, "listed.example", ())], edition=edition)])
+    for number in range(300):
+        assert snapshot.match_url(f"http://h{number % 5}.example/{number}") == []
+    assert len(remembered(snapshot)) == 5

@@ -16,7 +16,7 @@ import vallum
 from tests.match.states import digest_table, url_table, write_state
 from vallum.expression import Scope
 from vallum.match import lists as lists_module
-from vallum.state import FILE, Current
+from vallum.state import FILE, Current, read_current
 
 A, B = ("uk-sap:1:A",), ("uk-sap:1:B",)
 PAGE = (Scope.URL, "example.com/listed", B)
@@ -56,10 +56,10 @@ def test_a_state_replaced_while_it_is_read_is_not_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync ends just after a reader has read ``current.json``: the next look takes the new state up."""
-    read, later = lists_module.read_current, [3, 2]
+    later = [3, 2]
 
     def read_then_replaced(state_dir: Path) -> Current:
-        current = read(state_dir)
+        current = read_current(state_dir)
         if later:
             version = later.pop()
             page = (Scope.URL, f"example.com/{version}", B)

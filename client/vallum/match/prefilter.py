@@ -41,12 +41,15 @@ traffic of ever new hosts does not pay for it."""
 _SHORT = 3
 _L = "[a-z0-9_-]"
 _TOP_LABEL = rf"[a-z]{_L}{{0,62}}+"
+_LONG_NAME = rf"{_L}{{{_SHORT + 1},63}}+\.{_TOP_LABEL}"
+_SHORT_NAME = rf"{_L}{{1,{_SHORT}}}+\.{_TOP_LABEL}"
 AT_A_GLANCE = re.compile(
-    rf"https?://(?:www\.)?+(?:{_L}{{1,63}}+\.){{0,4}}?"
-    rf"(?:({_L}{{{_SHORT + 1},63}}+\.{_TOP_LABEL})|({_L}{{1,63}}+\.({_L}{{1,{_SHORT}}}+\.{_TOP_LABEL})))/"
+    rf"https?://(?:(?:www\.)?(?:{_L}{{1,63}}+\.){{0,4}}?"
+    rf"(?:({_LONG_NAME})|({_L}{{1,63}}+\.({_SHORT_NAME})))|({_SHORT_NAME}))/"
 ).match
 """Reads the host of most URLs without reading on. It is the form's host, unless ``xn--`` is in it. Its stem
-(:func:`stem_of`) is the first group, of two labels, or the second, of three, whose last two are the third."""
+(:func:`stem_of`) is the first group, of two labels; or the second, of three, whose last two are the third; or
+the fourth, which is all of the host."""
 
 _CACHED_TOPS = 1024
 _TOP_LENGTH = 6
@@ -281,10 +284,14 @@ def filtered(read: LookUp, answer: MatchUrl, filters: Sequence[NameFilter | KeyF
             return read(url)
         stem = found[1]
         if stem is None:
-            slot = name_hash(found[3]) & mask  # a row on these two labels is filed under them
-            if not cells[slot >> _PATTERN_BITS] & patterns[slot & _ALL]:
-                return read_on(url, found.end() - 1)
-            stem = found[2]
+            name = found[3]
+            if name is None:
+                stem = found[4]
+            else:
+                slot = name_hash(name) & mask  # a row on these two labels is filed under them
+                if not cells[slot >> _PATTERN_BITS] & patterns[slot & _ALL]:
+                    return read_on(url, found.end() - 1)
+                stem = found[2]
         slot = name_hash(stem) & mask
         if not cells[slot >> _PATTERN_BITS] & patterns[slot & _ALL]:
             return read_on(url, found.end() - 1)
