@@ -18,7 +18,7 @@ Sample = tuple[dict[str, str], float]
 def format_metrics(standing: Standing, now: datetime) -> str:
     """Write all metrics of one moment, each family with its ``HELP`` and ``TYPE``."""
     lists = [({"source": one.source, "list": one.stream}, one) for one in standing.streams]
-    sources = {one.source: one.about for one in standing.streams}
+    sources = standing.sources
     ends = [entry.until for entry in standing.allowed if entry.until is not None]
     families: list[tuple[str, str, Iterable[Sample]]] = [
         ("list_generation", "Generation in force.", [(n, one.state.head.generation) for n, one in lists]),
@@ -72,6 +72,17 @@ def format_metrics(standing: Standing, now: datetime) -> str:
             "source_failed_days",
             "On how many days since then a sync failed.",
             [({"source": name}, about.failed_days) for name, about in sources.items()],
+        ),
+        (
+            "source_failing_since_seconds",
+            "Since when syncs fail as the last one did, since 1970; 0 if it did not fail.",
+            [
+                (
+                    {"source": name},
+                    min((one.since.timestamp() for one in about.failures), default=0),
+                )
+                for name, about in sources.items()
+            ],
         ),
         ("allowances", "What the operator allows.", [({}, len(standing.allowed))]),
         (

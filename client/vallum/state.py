@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vallum.errors import FormatError, StorageError, UnavailableError
+from vallum.failure import Failure, parse_failure
 from vallum.format.charter import Charter, format_charter, is_list_name, parse_charter, split_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head, format_head, parse_head
@@ -82,6 +83,7 @@ class SourceState:
         failed_days: on how many different days a sync failed since ``verified_at``.
         failed_on: the last of them, as a proleptic ordinal; 0 for none.
         lifted: streams that are hard-expired and not enforced, because the operator's policy says so.
+        failures: what the last sync failed with; empty if it did not (client.md §8.6).
     """
 
     followed: tuple[str, ...]
@@ -95,6 +97,7 @@ class SourceState:
     failed_days: int = 0
     failed_on: int = 0
     lifted: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ def format_current(current: Current) -> bytes:
             "failed_days": source.failed_days,
             "failed_on": source.failed_on,
             "lifted": list(source.lifted),
+            "failures": [failure.to_dict() for failure in source.failures],
         }
         for name, source in current.sources.items()
     }
@@ -221,8 +225,8 @@ def _parse_source(raw: object) -> SourceState:
     followed, streams = raw.get("followed"), raw.get("streams")
     if not isinstance(followed, list) or not isinstance(streams, dict):
         raise FormatError(_LAYER, "a source's lists are malformed")
-    lifted = raw.get("lifted", [])
-    if not isinstance(lifted, list):
+    lifted, failures = raw.get("lifted", []), raw.get("failures", [])
+    if not isinstance(lifted, list) or not isinstance(failures, list):
         raise FormatError(_LAYER, "a source's lists are malformed")
     for stream in (*followed, *streams):
         if not isinstance(stream, str):
@@ -240,6 +244,7 @@ def _parse_source(raw: object) -> SourceState:
         failed_days=_integer(raw.get("failed_days", 0)),
         failed_on=_integer(raw.get("failed_on", 0)),
         lifted=tuple(map(_string, lifted)),
+        failures=tuple(map(parse_failure, failures)),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,21 @@ def _no_answer() -> Answer:
     raise FetchError("no connection")
 
 
+def _another_publishers_root(client: Client, _repository: Repository) -> None:
+    client.config.sources[0].root.write_bytes(Repository().first_root)
+
+
+def _lists_that_are_not_there(client: Client, _repository: Repository) -> None:
+    [source] = client.config.sources
+    client.config = replace(client.config, sources=(replace(source, streams=("films.full", "urls.match")),))
+
+
+def _last_sync_failed(client: Client, repository: Repository) -> None:
+    repository.answers["metadata/timestamp.json"] = _no_answer
+    client.sync()
+    repository.answers.clear()
+
+
 def _readable_key(client: Client, _repository: Repository) -> None:
     folder = client.state / "hotline/keys"
     folder.mkdir()
@@ -120,6 +136,11 @@ def _clock_ahead(_client: Client, repository: Repository) -> None:
     (_damaged_floor, "root", BAD),
     (_store_says(lambda: Answer(403)), "store", BAD),
     (_store_says(_no_answer), "store", BAD),
+    (_store_says(lambda: Answer(200, [b"<html>Log in to our network</html>"])), "store", BAD),
+    (_store_says(lambda: Answer(200, repeat(b"<html>"))), "store", BAD),
+    (_another_publishers_root, "store", BAD),
+    (_lists_that_are_not_there, "lists", BAD),
+    (_last_sync_failed, "sync", BAD),
     (_readable_key, "keys", BAD),
     (_open_folder, "permissions", WARN),
     (_bad_never_block, "files", BAD),

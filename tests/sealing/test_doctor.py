@@ -10,6 +10,7 @@ import pytest
 from tests.release.scenes import NOW
 from tests.sealing.scenes import Hotline, Machine
 from vallum.doctor import BAD, GOOD, WARN, Finding, examine
+from vallum.errors import NotEntitledError
 from vallum.format.keypair import Suite, generate
 from vallum.recipient import PASSPHRASE_VARIABLE, write_key
 from vallum_publisher.release.readback import StoreTransport
@@ -88,6 +89,18 @@ def test_a_locked_key(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None
     assert PASSPHRASE_VARIABLE in found.hint
     monkeypatch.setenv(PASSPHRASE_VARIABLE, "correct horse")
     assert _found(machine).level == GOOD
+
+
+def test_a_key_that_was_revoked(hotline: Hotline, machine: Machine) -> None:
+    """What is in force is fresh still, and nothing newer will come: `doctor` says so after the next sync."""
+    hotline.roster.revoke("urls.match", "member", now=NOW)
+    hotline.publish(["site.example/page", "site.example/other"])
+    machine.refused(NotEntitledError)
+    found = examine(machine.config, NOW, lambda _source: StoreTransport(machine.store))
+    [failed] = [one for one in found if one.check == "sync"]
+    assert (failed.level, failed.about) == (BAD, "hotline/urls.match")
+    assert "revoked" in failed.says
+    assert [one.level for one in found if one.check == "lists"] == [GOOD]
 
 
 @pytest.mark.parametrize("synced", [True, False])

@@ -24,6 +24,7 @@ from vallum.cli.terminal import (
     note,
     say,
     show_error,
+    show_hint,
     table,
 )
 from vallum.errors import VallumError
@@ -172,6 +173,9 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
         for stream in standing.streams:
             for warning in stream.warnings():
                 note(f"warning: {stream.name}: {warning}")
+        for name, failure in standing.failing():
+            note(f"warning: {name}: {failure}")
+            show_hint(failure.hint)
     return _exit_code(standing)
 
 

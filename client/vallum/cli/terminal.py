@@ -91,8 +91,13 @@ def show_error(error: VallumError) -> None:
     note(f"{click.style('error:', fg='red', bold=True)} {error}")
     for line in getattr(error, "__notes__", ()):  # PEP 678
         note(line)
-    if error.hint:
-        note(f"{click.style('hint:', fg='yellow')} {error.hint}")
+    show_hint(error.hint)
+
+
+def show_hint(hint: str) -> None:
+    """Print ``hint:``, if there is one."""
+    if hint:
+        note(f"{click.style('hint:', fg='yellow')} {hint}")
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from vallum.config import HardExpiry, Source
+from vallum.failure import failures
 from vallum.guard import NeverBlock
 from vallum.progress import Tell, silent
 from vallum.state import SourceState, StreamState
@@ -101,6 +102,7 @@ def unsynced(
         timestamp_etag="",
         failed_days=state.failed_days + (today != state.failed_on),
         failed_on=today,
+        failures=failures(state.failures, report.failed(), now),
     )
     expired = [
         name

@@ -77,6 +77,15 @@ class SourceReport:
     seconds: float = 0.0
     error: VallumError | None = None
 
+    def failed(self) -> list[tuple[str, VallumError]]:
+        """What failed, by stream, ``""`` for the whole source; what is in quarantine came as it should."""
+        whole = [] if self.error is None else [("", self.error)]
+        return whole + [
+            (stream.stream, stream.error)
+            for stream in self.streams
+            if stream.error is not None and stream.outcome != "quarantined"
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from vallum.allow import Allowance, read_allowances
 from vallum.config import Config
+from vallum.failure import Failure
 from vallum.format.fields import format_time
 from vallum.format.head import stale_after
 from vallum.state import Pin, SourceState, StreamState, read_current
@@ -91,17 +93,36 @@ class StreamStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All lists in force, those that are followed and are not, and what the operator allows."""
+    """How everything stands.
 
+    Attributes:
+        sources: as their last syncs left them, by name.
+        streams: the lists in force.
+        missing: those that are followed and are not in force, as ``source/stream``.
+        allowed: what the operator allows.
+    """
+
+    sources: Mapping[str, SourceState]
     streams: tuple[StreamStanding, ...]
     missing: tuple[str, ...]
     allowed: tuple[Allowance, ...]
+
+    def failing(self) -> Iterator[tuple[str, Failure]]:
+        """What the last syncs failed with, by ``source`` or ``source/stream``."""
+        for source, about in self.sources.items():
+            for failure in about.failures:
+                yield f"{source}/{failure.stream}" if failure.stream else source, failure
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is allowed is told by handles."""
         return {
             "lists": [stream.to_dict() for stream in self.streams],
             "missing": list(self.missing),
+            "failures": [
+                {"source": source, **failure.to_dict()}
+                for source, about in self.sources.items()
+                for failure in about.failures
+            ],
             "allowed": [
                 {"handle": entry.handle, "kind": str(entry.kind), "reason": entry.reason,
                  "until": format_time(entry.until) if entry.until else None}
@@ -140,5 +161,9 @@ def read_standing(config: Config, now: datetime) -> Standing:
                 stream in about.lifted,
             )
         )
+    held = {standing.name for standing in streams}
+    # By the configuration of today: a source that was added and never synced has no state at all.
+    followed = [f"{source.name}/{stream}" for source in config.sources for stream in source.streams]
+    missing = dict.fromkeys(name for name in (*current.missing(), *followed) if name not in held)
     allowed = [entry for entry in read_allowances(config.state) if entry.until is None or now < entry.until]
-    return Standing(tuple(streams), tuple(current.missing()), tuple(allowed))
+    return Standing(current.sources, tuple(streams), tuple(missing), tuple(allowed))

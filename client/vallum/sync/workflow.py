@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from vallum.errors import GuardError, TrustError
+from vallum.failure import failures
 from vallum.state import SourceState, StreamState
 from vallum.sync.errand import Errand, Staged
 from vallum.sync.floor import read_floor
@@ -57,8 +58,9 @@ def _sync(errand: Errand) -> Staged:
     good = all(report.error is None for report in reports)
     # 10.1: what is in quarantine stays there under the same timestamp.
     whole = all(report.error is None or report.outcome == "quarantined" for report in reports)
+    report = errand.report("synced" if good else "partial", tuple(reports), top.root_version)
     return Staged(
-        errand.report("synced" if good else "partial", tuple(reports), top.root_version),
+        report,
         SourceState(
             followed=source.streams,
             streams=streams,
@@ -69,6 +71,7 @@ def _sync(errand: Errand) -> Staged:
             timestamp_sha256=top.timestamp_sha256 if whole else "",
             timestamp_etag=_etag(errand, top) if whole else "",
             config=errand.config,
+            failures=failures(held.failures, report.failed(), errand.now),
         ),
         floor.raised(top.root_version, {name: state.head for name, state in streams.items()}),
     )
