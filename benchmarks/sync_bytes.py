@@ -1,7 +1,7 @@
 """Bytes of runs and number of requests by how far a client lags, beside what others would send.
 
     python -m benchmarks.sync_bytes FEED            (the form of benchmarks/feed.py)
-    python -m benchmarks.sync_bytes --rows 1000000 --kind url|hash
+    python -m benchmarks.sync_bytes --rows 1000000 --kind url|hash [--frontier]
 
 Metadata is what a client fetches beside runs when one list changed: timestamp, snapshot and list role, signed
 with Ed25519, the latter two packed (client.md §2.6); one more request, for the next root, is answered 404.
@@ -33,15 +33,16 @@ def main() -> None:
     parser.add_argument("--kind", choices=("url", "hash"), default="url")
     parser.add_argument("--changes", type=int, default=1000, help="per version of the synthetic list")
     parser.add_argument("--heads", type=int, default=150)
+    parser.add_argument("--frontier", action="store_true", help="other rules of renewing bases as well")
     options = parser.parse_args()
     if (options.feed is None) == (options.rows == 0):
         parser.error("either a recorded feed or --rows")
     random.seed(2026)
     began = time.process_time()
     if options.rows:
-        figures = measure(options.kind, options.rows, options.changes, options.heads)
+        figures = measure(options.kind, options.rows, options.changes, options.heads, options.frontier)
     else:
-        figures = replay(options.feed, options.versions, options.heads)
+        figures = replay(options.feed, options.versions, options.heads, options.frontier)
     figures.tell("done")
     figures.report()
     print(f"{time.process_time() - began:.0f} s of the processor")

@@ -19,6 +19,8 @@ from vallum.format.head import Head, RunRef
 from vallum_publisher.release.metadata import list_role, make_snapshot, make_timestamp, meta_file
 
 LAGS = (1, 4, 16, 64, 256, 1000)
+FRONTIER = (4, 8, 12, 16, 24)
+"""Other shares of the base that the way from it may weigh, whatever bases write then."""
 EDITIONS = ("full", "match")
 PEERS = {"full": "text deltas", "match": "Safe Browsing"}
 NAME = "exact"
@@ -29,6 +31,16 @@ class Way(NamedTuple):
     """What a client fetches: bytes of runs, and their number."""
 
     size: int
+    fetches: int
+
+
+class Choice(NamedTuple):
+    """A share at which bases are renewed, and its price: bytes of a cold start, and written a version."""
+
+    edition: str
+    share: int
+    cold: float
+    written: float
     fetches: int
 
 
@@ -49,6 +61,7 @@ class Figures:
         cold, metadata: by edition.
         text: the whole list by zstd -19.
         written: bytes of runs per version, by edition.
+        frontier: other rules of renewing bases, if they were asked for.
     """
 
     versions: int = 0
@@ -59,6 +72,7 @@ class Figures:
     metadata: dict[str, list[Wire]] = field(default_factory=dict)
     text: list[int] = field(default_factory=list)
     written: dict[str, float] = field(default_factory=dict)
+    frontier: list[Choice] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     def add(self, what: str, edition: str, lag: int, size: int) -> None:
@@ -109,6 +123,11 @@ class Figures:
         text = statistics.fmean(self.text)
         full = statistics.fmean(way.size for way in self.cold["full"])
         print(f"the list as text by zstd -19: {text:,.0f}; full cold in it: {full / text:.2f}")
+        for one in self.frontier:
+            print(
+                f"  {one.edition}: bases at 1/{one.share}: cold {one.cold / text:.3f} of the text,"
+                f" {one.written:,.0f} bytes of runs written a version, {one.fetches} fetches"
+            )
 
 
 def count_metadata(edition: str, version: int, sizes: Mapping[RunRef, int]) -> Wire:

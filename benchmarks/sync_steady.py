@@ -11,17 +11,36 @@ from __future__ import annotations
 
 import hashlib
 import random
+import statistics
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from benchmarks.sync_figures import EDITIONS, LAGS, NAME, NO_SALT, Figures, Way, count_metadata
+from benchmarks.sync_figures import (
+    EDITIONS,
+    FRONTIER,
+    LAGS,
+    NAME,
+    NO_SALT,
+    Choice,
+    Figures,
+    Way,
+    count_metadata,
+)
 from benchmarks.sync_peers import safe_browsing_bytes, text_delta_bytes, text_list_bytes
 from vallum.expression import DIGEST_TAGS, Keyer, Scope
 from vallum.format.head import RunRef
 from vallum.format.section import Codec
 from vallum.format.table import Table, build_table
 from vallum.path import shortest_path
-from vallum_publisher.release.ladder import base_is_due, due_runs, keep_listed, rung_of, rungs
+from vallum_publisher.release.ladder import (
+    BASE_SHARE,
+    VERSION_BYTES,
+    base_is_due,
+    due_runs,
+    keep_listed,
+    rung_of,
+    rungs,
+)
 from vallum_publisher.release.runs import make_run
 from vallum_publisher.release.tables import edition_of
 
@@ -106,7 +125,7 @@ def draw(kind: str, rows: int, changes: int) -> Iterator[dict[bytes, bool]]:
         yield step
 
 
-def measure(kind: str, rows: int, changes: int, heads: int) -> Figures:
+def measure(kind: str, rows: int, changes: int, heads: int, frontier: bool) -> Figures:
     """Encode what is needed, then let ladder and clients run."""
     figures = Figures()
     figures.tell("drawing the list")
@@ -127,6 +146,13 @@ def measure(kind: str, rows: int, changes: int, heads: int) -> Figures:
     for edition in EDITIONS:
         figures.tell(f"{edition}: {LIVED} versions of the ladder")
         _live(edition, sizes[edition], heads, figures)
+        for share in FRONTIER if frontier else ():
+            other = Figures()
+            _live(edition, sizes[edition], heads, other, share, 0)
+            cold = other.cold[edition]
+            size, fetches = statistics.fmean(way.size for way in cold), max(way.fetches for way in cold)
+            choice = Choice(edition, share, size, other.written[edition], fetches)
+            figures.frontier.append(choice)
     return figures
 
 
@@ -149,7 +175,14 @@ def _compare(steady: SteadyList, figures: Figures) -> None:
         figures.add("peer", "match", lag, safe_browsing_bytes(then, now))
 
 
-def _live(edition: str, sizes: dict[int, int], heads: int, figures: Figures) -> None:
+def _live(
+    edition: str,
+    sizes: dict[int, int],
+    heads: int,
+    figures: Figures,
+    share: int = BASE_SHARE,
+    most: int = VERSION_BYTES,
+) -> None:
     def size_of(run: RunRef) -> int:
         return sizes[rung_of(run) if run.start else 0]
 
@@ -159,7 +192,7 @@ def _live(edition: str, sizes: dict[int, int], heads: int, figures: Figures) -> 
     for version in range(1, LIVED + 1):
         due = [RunRef(start, version, 1) for start in due_runs(version)] if listed else []
         new = [run for run in due if rung_of(run) in sizes and (rung_of(run) == 1 or size_of(run) < sizes[0])]
-        if base_is_due(keep_listed([*listed, *new]), version, size_of):
+        if base_is_due(keep_listed([*listed, *new]), version, size_of, share, most):
             new.append(RunRef(0, version, 1))
         written += sum(map(size_of, new))
         listed = keep_listed([*listed, *new])

@@ -110,8 +110,8 @@ def test_a_client_that_was_away_for_a_month() -> None:
     ]  # fmt: skip
 
 
-def test_a_base_is_due_at_an_eighth_or_256_versions_or_where_no_way_leads_on() -> None:
-    sizes = {RunRef(0, 1, 1): 800, RunRef(1, 2, 1): 100, RunRef(2, 3, 1): 1, RunRef(0, 3, 1): 900}
+def test_a_base_is_due_at_a_sixteenth_or_256_versions_or_where_no_way_leads_on() -> None:
+    sizes = {RunRef(0, 1, 1): 1600, RunRef(1, 2, 1): 100, RunRef(2, 3, 1): 1, RunRef(0, 3, 1): 900}
     first, second, third, _ = sizes
     assert base_is_due([], 1, sizes.__getitem__)
     assert not base_is_due([first, second], 2, sizes.__getitem__)
@@ -119,3 +119,20 @@ def test_a_base_is_due_at_an_eighth_or_256_versions_or_where_no_way_leads_on() -
     assert base_is_due([first, third], 3, sizes.__getitem__)  # version 1 cannot be left
     far = RunRef(1, BASE_VERSIONS + 1, 1)
     assert base_is_due([first, far], BASE_VERSIONS + 1, lambda run: 10_000 if run.start == 0 else 1)
+
+
+def test_a_large_base_waits_until_it_can_be_afforded() -> None:
+    """A base of 7 MB; runs write 9 KB a version and leave 71 KB for bases: one in a hundred versions."""
+
+    def due(step: int, version: int) -> bool:
+        sizes = {
+            RunRef(0, 1, 1): 7_000_000,
+            RunRef(1, version - 1, 1): 500_000,  # a run of 128 versions, cut off at the first
+            RunRef(version - 1, version, 1): step,
+        }
+        return base_is_due([*sizes], version, sizes.__getitem__)
+
+    assert not due(5_000, 90)
+    assert due(5_000, 110)
+    # Where runs alone are beyond what a version may write, only the cold start counts.
+    assert due(90_000, 90)

@@ -1,4 +1,4 @@
-"""The ladder: which runs a version gets, which stay listed, when the base is renewed (DESIGN §5, ADR 0009).
+"""The ladder: which runs a version gets, which stay listed, when the base is renewed (ADR 0009 and 0013).
 
 Pure numbers. Each version adds the step ``(v-1, v]``; each multiple of 4, 16, 32, … also the merged run of
 that length, so that a client that was away for 300 versions climbs down in a handful of fetches. A run leads
@@ -8,6 +8,7 @@ from *any* version in ``[start, end)``, hence a merged one serves clients in its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import fmean
 
 from vallum.errors import StateError
 from vallum.format.head import RunRef
@@ -19,10 +20,13 @@ lead to the next rung, and more where clients would else have to enter a much lo
 FACTOR, KEPT = 4, 3
 """Beyond, each length is so many times the one before, and so many stay."""
 
-BASE_SHARE = 8
+BASE_SHARE = 16
 """The base is renewed when the way from it to the head weighs more than this fraction of it…"""
+VERSION_BYTES = 80_000
+"""…but so late that bases and runs together write no more than this a version on average, unless the runs
+alone write more (ADR 0013)…"""
 BASE_VERSIONS = 256
-"""…or after so many versions, or when a cold start would take more fetches than any client should."""
+"""…and at the latest after so many versions, or when a cold start would take more fetches than it may."""
 
 
 def rungs(longest: int) -> Iterator[int]:
@@ -62,13 +66,20 @@ def keep_listed(runs: Iterable[RunRef]) -> list[RunRef]:
     return sorted(listed, key=lambda run: (run.start, run.end))
 
 
-def base_is_due(runs: Sequence[RunRef], version: int, size_of: Callable[[RunRef], int]) -> bool:
+def base_is_due(
+    runs: Sequence[RunRef],
+    version: int,
+    size_of: Callable[[RunRef], int],
+    share: int = BASE_SHARE,
+    most: int = VERSION_BYTES,
+) -> bool:
     """Say whether this version needs a new base.
 
     Args:
         runs: what would be listed without one; those of ``version`` included.
         version: the version to be published.
         size_of: bytes of a run.
+        share, most: other values to be measured (``benchmarks/sync_bytes.py --frontier``).
     """
     base = next((run for run in runs if run.start == 0), None)
     if base is None or version - base.end >= BASE_VERSIONS:
@@ -78,4 +89,18 @@ def base_is_due(runs: Sequence[RunRef], version: int, size_of: Callable[[RunRef]
     except StateError:
         # A merged run was not worth listing and no other bridges its span.
         return True
-    return len(way) > FETCHES or BASE_SHARE * sum(map(size_of, way[1:])) > size_of(base)
+    if len(way) > FETCHES:
+        return True
+    size = size_of(base)
+    left = most - _written(runs, size_of)
+    affordable = left <= 0 or size <= left * (version - base.end)
+    return affordable and share * sum(map(size_of, way[1:])) > size
+
+
+def _written(runs: Iterable[RunRef], size_of: Callable[[RunRef], int]) -> float:
+    """Bytes that runs write a version on average, bases apart: one of each rung in so many versions."""
+    by_rung: dict[int, list[int]] = {}
+    for run in runs:
+        if run.start:
+            by_rung.setdefault(rung_of(run), []).append(size_of(run))
+    return sum(fmean(sizes) / rung for rung, sizes in by_rung.items())
