@@ -40,6 +40,31 @@ def test_an_earlier_end_wakes_it() -> None:
     assert not long.is_set()
 
 
+def test_a_bark_that_fails_is_not_the_last() -> None:
+    """What one source's connections come to when they are cut off must not leave the others unwatched."""
+    dog, barked = Watchdog(), threading.Event()
+
+    def fail() -> None:
+        raise ValueError("ours")
+
+    with dog.watching(soon(), fail), dog.watching(soon(0.1), barked.set):
+        assert barked.wait(10)
+
+
+def test_no_bark_outlives_its_block() -> None:
+    """Else the connections of the next sync would be cut off."""
+    dog, began, ended = Watchdog(), threading.Event(), threading.Event()
+
+    def bark() -> None:
+        began.set()
+        time.sleep(0.2)
+        ended.set()
+
+    with dog.watching(soon(), bark):
+        assert began.wait(10)
+    assert ended.is_set()
+
+
 def test_many_watches_are_one_thread_and_little_memory() -> None:
     before = threading.active_count()
     dog = Watchdog()

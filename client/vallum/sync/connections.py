@@ -1,26 +1,30 @@
-"""Connections to a source: its proxy, authorities, headers, time-outs; and cutting them all off.
+"""Connections to a source: its proxy, authorities, headers, time-outs, redirects; and cutting them all off.
 
 One attempt each; what is asked over them is :mod:`vallum.sync.transport`'s.
 """
 
 from __future__ import annotations
 
-import socket
+import http.client
 import ssl
-from contextlib import suppress
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakSet
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from vallum import __name__ as product
 from vallum.config import Source
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, FetchError
+from vallum.host import private_range
+from vallum.sync.sockets import Pools, Sockets, forbidden, private_reach
 
 MAX_REDIRECTS = 3
+
+_PORTS = {"http": 80, "https": 443}
+_LOOK = "check the source's url, the network and the proxy; the lists in force stay in force"
 
 
 class Connections:
@@ -31,67 +35,139 @@ class Connections:
     """
 
     def __init__(self, source: Source) -> None:
-        live = self._live = WeakSet[HTTPConnection]()
+        self._sockets = Sockets()
+        self._headers = {"User-Agent": product, "Accept-Encoding": "identity"}
+        self._own, self._timeout = source.headers, source.timeout
+        self._proxied = bool(proxy_of(source))
+        # Reading the system's authorities costs more than a poll: not where nobody asks for them.
+        tls = _tls(source) if source.ca or not source.url.startswith("http://") else None
+        self._straight = _open_pool(source, tls, self._sockets.pools(detour=False))
+        self._detours = _open_pool(source, tls, self._sockets.pools(detour=True))
 
-        class Plain(HTTPConnection):
-            def connect(self) -> None:
-                live.add(self)
-                super().connect()
+    def get(
+        self, url: str, headers: Mapping[str, str], silence: float | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        """Ask once, following redirects (client.md §2.1); the body is left to be read.
 
-        class Secure(HTTPSConnection):
-            def connect(self) -> None:
-                live.add(self)
-                super().connect()
+        ``silence`` is how many seconds may pass without a byte; the source's time-out if absent.
 
-        class PlainPool(urllib3.HTTPConnectionPool):
-            ConnectionCls = Plain
+        urllib3 would read the body of a redirect to its end, which a hostile one does not have.
 
-        class SecurePool(urllib3.HTTPSConnectionPool):
-            ConnectionCls = Secure
+        Raises:
+            FetchError: no answer, too many redirects, or one that must not be followed.
+        """
+        home, where, pool = _origin(url), url, self._straight
+        timeout = urllib3.Timeout(connect=self._timeout, read=silence or self._timeout)
+        for _ in range(MAX_REDIRECTS + 1):
+            # To follow a redirect is fine (what comes is verified), to take the operator's headers along not.
+            own = self._own if _origin(where) == home else {}
+            with answered(_place(home)):
+                response = pool.request(
+                    "GET", where, headers={**self._headers, **own, **headers},
+                    redirect=False, preload_content=False, decode_content=False, timeout=timeout,
+                )  # fmt: skip
+                location = response.get_redirect_location()
+                if not location:
+                    return response
+                let_go(response)
+                where, pool = urljoin(where, location), self._detours
+                self._check(home, _origin(where))
+        raise FetchError(f"{_place(home)}: more than {MAX_REDIRECTS} redirects", hint=_LOOK)
 
-        self.pool = open_pool(source)
-        self.pool.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    def _check(self, home: _Origin, there: _Origin) -> None:
+        """Refuse a redirect that leads astray, as far as its address says; the rest is seen on connecting."""
+        if there.scheme not in ("http", "https") or (home.scheme == "https" and there.scheme == "http"):
+            raise FetchError(f"{_place(home)}: it redirects to {there.scheme[:16] or 'nowhere'}", hint=_LOOK)
+        # Behind a proxy only what an address says can be known of where it leads.
+        if self._proxied and (reach := _said_reach(there.host)) and reach != _said_reach(home.host):
+            raise forbidden(reach)
 
     def close(self) -> None:
         """Give up all connections; what is under way, in whichever thread, fails as if they had broken."""
-        for connection in list(self._live):
-            if (sock := connection.sock) is not None:
-                with suppress(OSError):  # it ended by itself a moment ago
-                    # By the plain socket's way: TLS would first say goodbye to whoever does not listen.
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        self.pool.clear()
+        self._sockets.cut()
+        self._straight.clear()
+        self._detours.clear()
 
 
-def open_pool(source: Source) -> urllib3.PoolManager:
-    """Make the connections to a source: its proxy, authorities, headers and timeouts; no retries.
+class _Origin(NamedTuple):
+    scheme: str
+    host: str
+    port: int | None
+
+
+def _origin(url: str) -> _Origin:
+    parts = urlsplit(url)
+    return _Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme))
+
+
+def _place(origin: _Origin) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    port = "" if origin.port == _PORTS.get(origin.scheme) else f":{origin.port}"
+    return f"{origin.scheme}://{host}{port}"
+
+
+def _said_reach(host: str) -> str:
+    """Name the range of a host that is an address, or of a name such as ``localhost``; empty for others."""
+    try:
+        return private_reach(host)
+    except ValueError:
+        return private_range(host.lower().rstrip("."))
+
+
+@contextmanager
+def answered(what: str) -> Iterator[None]:
+    """Turn whatever a request over the network comes to into ``FetchError``; ``what`` is for its message."""
+    try:
+        yield
+    # Urllib3 lets through what a crooked answer makes of its arithmetic: a negative length, a bad port.
+    except (
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        OSError,
+        ValueError,
+        ArithmeticError,
+    ) as error:
+        raise FetchError(f"{what}: {_reason(error)}", hint=_hint(error)) from None
+
+
+def let_go(response: urllib3.BaseHTTPResponse) -> None:
+    """Give the connection back, if what comes with a refusal is as short as it should be; else close it."""
+    # A length beside chunks says nothing (RFC 9112 §6.3): they may have no end.
+    length = "" if "Transfer-Encoding" in response.headers else response.headers.get("Content-Length", "")
+    if response.status == 304 or (length.isdecimal() and len(length) < 6):
+        if response.status != 304:  # which has no body
+            response.drain_conn()
+        response.release_conn()
+    else:
+        response.close()
+
+
+def _open_pool(source: Source, tls: ssl.SSLContext | None, classes: Pools) -> urllib3.PoolManager:
+    """Make connections to a source: its proxy and authorities; no retries, no redirects.
 
     Raises:
-        ConfigError: its certificates or its proxy cannot be used.
+        ConfigError: its proxy cannot be used.
     """
-    headers = {"User-Agent": product, "Accept-Encoding": "identity", **source.headers}
-    # To follow a redirect is fine (what comes is verified), to take the operator's headers along is not.
-    retries = urllib3.Retry(
-        total=None, connect=0, read=0, status=0, other=0,
-        redirect=MAX_REDIRECTS, remove_headers_on_redirect=frozenset(source.headers),
-    )  # fmt: skip
     options: dict[str, Any] = {
-        "headers": headers,
-        "retries": retries,
-        "timeout": urllib3.Timeout(connect=source.timeout, read=source.timeout),
+        "retries": urllib3.Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0),
         "maxsize": 8,
-        # Reading the system's authorities costs more than a poll: not where nobody asks for them.
-        "ssl_context": _tls(source) if source.ca or not source.url.startswith("http://") else None,
+        "ssl_context": tls,
     }
     proxy = proxy_of(source)
     try:
-        if not proxy:
-            return urllib3.PoolManager(**options)
-        return urllib3.ProxyManager(proxy, proxy_headers=_credentials(proxy), **options)
+        if proxy:
+            pool: urllib3.PoolManager = urllib3.ProxyManager(
+                proxy, proxy_headers=_credentials(proxy), **options
+            )
+        else:
+            pool = urllib3.PoolManager(**options)
     except (urllib3.exceptions.HTTPError, ValueError):
         raise ConfigError(
             f"source {source.name}: the proxy's address is malformed",
             hint="such as http://proxy.example:3128",
         ) from None
+    pool.pool_classes_by_scheme = classes
+    return pool
 
 
 def _credentials(proxy: str) -> dict[str, str]:
@@ -136,7 +212,7 @@ def proxy_of(source: Source) -> str:
     return proxies.get(parts.scheme) or proxies.get("all") or ""
 
 
-def reason(error: urllib3.exceptions.HTTPError) -> str:
+def _reason(error: Exception) -> str:
     """Say why a request came to nothing, without a part of its URL."""
     # urllib3's texts show object addresses and the whole URL; its classes say enough.
     cause = getattr(error, "reason", None)
@@ -149,13 +225,13 @@ def reason(error: urllib3.exceptions.HTTPError) -> str:
         return "no connection"
     if isinstance(cause, urllib3.exceptions.TimeoutError):
         return "no answer in time"
-    if isinstance(cause, urllib3.exceptions.IncompleteRead | urllib3.exceptions.ProtocolError):
+    if isinstance(cause, urllib3.exceptions.ProtocolError | OSError):
         return "the connection broke off"
-    return type(cause).__name__
+    return "the answer is malformed"
 
 
-def hint(error: urllib3.exceptions.HTTPError) -> str:
+def _hint(error: Exception) -> str:
     """Say what to do about it."""
     if isinstance(getattr(error, "reason", None), urllib3.exceptions.SSLError):
         return "check the clock of this machine, and `ca` in the source if the store has its own authority"
-    return "check the source's url, the network and the proxy; the lists in force stay in force"
+    return _LOOK

@@ -83,6 +83,7 @@ class Fetcher:
         requests: attempts made, whatever became of them.
         received: bytes of bodies.
         timestamp_etag, timestamp_sha256: of the ``timestamp.json`` that came.
+        overdue: whether the deadline closed the transport, so that the next sync needs another one.
     """
 
     def __init__(
@@ -101,10 +102,15 @@ class Fetcher:
         self.received = 0
         self.timestamp_etag = ""
         self.timestamp_sha256 = ""
+        self.overdue = False
 
     def watched(self) -> AbstractContextManager[None]:
         """A block in which the transport is closed at the deadline, whatever it is in the middle of."""
-        return WATCHDOG.watching(self._until, self._transport.close)
+        return WATCHDOG.watching(self._until, self._cut_off)
+
+    def _cut_off(self) -> None:
+        self.overdue = True
+        self._transport.close()
 
     def count_to(self, total: int, count: Count) -> None:
         """Tell from now on how many of the next ``total`` bytes have come."""
@@ -227,6 +233,7 @@ class Fetcher:
                     raise TooLargeError(f"{name}: more than {limit} bytes, the most that its kind may have")
                 self._check_deadline()
                 yield chunk
+            self._check_deadline()  # what was cut off may look whole: a head, a body without a length
         finally:
             _discard(answer)
 

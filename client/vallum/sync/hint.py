@@ -16,7 +16,7 @@ import urllib3
 
 from vallum.config import Source
 from vallum.errors import VallumError
-from vallum.sync.connections import open_pool
+from vallum.sync.connections import Connections
 
 SILENCE = 60.0
 """Seconds without a byte after which a connection counts as lost; a server sends a comment every 15."""
@@ -107,15 +107,12 @@ class Listener(threading.Thread):
             self._ended.wait(min(SLOWEST, 2.0 ** min(failures, 12)) * random.uniform(0.5, 1))
 
     def _listen(self) -> Iterator[str]:
-        pool = open_pool(self._source)
+        connections = Connections(self._source)
         try:
-            response = pool.request(
-                "GET",
+            response = connections.get(
                 self._source.hints,
-                headers={**pool.headers, "Accept": "text/event-stream", "Cache-Control": "no-store"},
-                timeout=urllib3.Timeout(connect=self._source.timeout, read=SILENCE),
-                preload_content=False,
-                decode_content=False,
+                {"Accept": "text/event-stream", "Cache-Control": "no-store"},
+                SILENCE,
             )
             try:
                 if response.status != 200:
@@ -126,4 +123,4 @@ class Listener(threading.Thread):
             finally:
                 response.close()
         finally:
-            pool.clear()
+            connections.close()

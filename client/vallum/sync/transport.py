@@ -19,7 +19,7 @@ import urllib3
 
 from vallum.config import Source
 from vallum.errors import FetchError
-from vallum.sync.connections import Connections, hint, reason
+from vallum.sync.connections import Connections, answered, let_go
 
 CHUNK = 64 * 1024
 _ETAG_SETTLED = 2.0
@@ -61,7 +61,7 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up connections; what is under way in other threads fails."""
+        """Give up connections for good: what is under way in other threads fails, and what is asked later."""
         ...
 
 
@@ -107,25 +107,15 @@ class HttpTransport:
         self._query = f"?{source.query}" if source.query else ""
         self._where = f"{urlsplit(source.url).scheme}://{urlsplit(source.url).netloc}"
         self._connections = Connections(source)
-        self._pool = self._connections.pool
 
     def get(self, name: str, *, etag: str = "", fresh: bool = False) -> Answer:
         """See ``Transport``."""
         extra = {"If-None-Match": etag} if etag else {}
         if fresh:
             extra["Cache-Control"] = "no-cache"
-        try:
-            response = self._pool.request(
-                "GET",
-                f"{self._url}/{name}{self._query}",
-                headers={**self._pool.headers, **extra},
-                preload_content=False,
-                decode_content=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise FetchError(f"{self._where}: {reason(error)}", hint=hint(error)) from None
+        response = self._connections.get(f"{self._url}/{name}{self._query}", extra)
         if response.status != 200:
-            _let_go(response)
+            let_go(response)
         return Answer(
             response.status,
             self._chunks(response, name) if response.status == 200 else (),
@@ -146,9 +136,8 @@ class HttpTransport:
                     f"{self._where}: {name} came with an unasked Content-Encoding, {encoding[:32]!r}",
                     hint="the server must send objects as they are stored",
                 )
-            yield from response.stream(CHUNK, decode_content=False)
-        except urllib3.exceptions.HTTPError as error:
-            raise FetchError(f"{self._where}: {name}: {reason(error)}") from None
+            with answered(f"{self._where}: {name}"):
+                yield from response.stream(CHUNK, decode_content=False)
         finally:
             # A body that was not read to its end would be read by the next request.
             if response.closed:
@@ -167,17 +156,6 @@ def open_transport(source: Source) -> Transport:
     if parts.scheme == "file":
         return FolderTransport(Path(url2pathname(parts.path)))
     return HttpTransport(source)
-
-
-def _let_go(response: urllib3.BaseHTTPResponse) -> None:
-    """Give the connection back, if what comes with a refusal is as short as it should be; else close it."""
-    length = response.headers.get("Content-Length", "")
-    if response.status == 304 or (length.isdecimal() and len(length) < 6):
-        if response.status != 304:  # which has no body
-            response.drain_conn()
-        response.release_conn()
-    else:
-        response.close()
 
 
 def _settled_etag(response: urllib3.BaseHTTPResponse) -> str:

@@ -158,7 +158,10 @@ class Updater:
         never = self._never_block(digest)
         errand = Errand(source, place, held or NOTHING, digest, fetcher, never, now, self._tell)
         with fetcher.watched():
-            return SourceSync(errand, self._proven, self._config.hard_expiry).run()
+            staged = SourceSync(errand, self._proven, self._config.hard_expiry).run()
+        if fetcher.overdue:
+            self._transports.pop(source.name, None)
+        return staged
 
     def _transport(self, source: Source, digest: str) -> Transport:
         """The connections to a source: kept from sync to sync, made anew when the configuration changes.

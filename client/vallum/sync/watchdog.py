@@ -11,7 +11,7 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 class _Watch:
     until: float
     bark: Callable[[], None] | None = field(compare=False)
+    barking: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
 
 class Watchdog:
@@ -31,7 +32,10 @@ class Watchdog:
 
     @contextmanager
     def watching(self, until: float, bark: Callable[[], None]) -> Iterator[None]:
-        """Call ``bark`` in another thread if the block still runs at ``until`` on the monotonic clock."""
+        """Call ``bark`` in another thread if the block still runs at ``until`` on the monotonic clock.
+
+        Once the block has ended, it has been called or never will be.
+        """
         watch = _Watch(until, bark)
         with self._changed:
             self._forget_ended()
@@ -44,7 +48,8 @@ class Watchdog:
         try:
             yield
         finally:
-            watch.bark = None
+            with watch.barking:
+                watch.bark = None
 
     def _forget_ended(self) -> None:
         while self._watches and self._watches[0].bark is None:
@@ -61,9 +66,10 @@ class Watchdog:
                 if left > 0:
                     self._changed.wait(left)
                     continue
-                bark = heapq.heappop(self._watches).bark
-            if bark is not None:
-                bark()
+                watch = heapq.heappop(self._watches)
+            with watch.barking, suppress(Exception):  # whatever it came to, the next one must be called, too
+                if watch.bark is not None:
+                    watch.bark()
 
 
 WATCHDOG = Watchdog()
