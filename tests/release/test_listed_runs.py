@@ -59,6 +59,23 @@ def test_a_run_that_the_store_lost_is_not_listed_again(scene: Publisher, how: st
     scene.verify()
 
 
+def test_a_refresh_says_that_a_listed_run_is_lost_and_signs_all_the_same(scene: Publisher) -> None:
+    """Who needs the run comes by the base; to refuse would make the list stale for everybody."""
+    scene.create_list(HASHES, now=NOW)
+    for version in range(1, 4):
+        _publish(scene, version, 500)
+    (file,) = (file for run, file in _head(scene).listed.items() if (run.start, run.end) == (1, 2))
+    lost = _memory(scene)._objects.pop(run_key(file))
+    later = NOW + timedelta(hours=25)
+    done = scene.refresh(now=later)
+    assert (done.streams, done.refused) == ((STREAM,), {})
+    assert "is missing from the store" in done.lacking[STREAM]
+    assert "copy of the store" in done.lacking[STREAM]
+    assert _head(scene).head.as_of == later
+    _memory(scene)._objects[run_key(file)] = lost
+    assert scene.refresh(now=later + timedelta(hours=25)).lacking == {}
+
+
 def test_collecting_leaves_a_way_between_any_two_versions(scene: Publisher) -> None:
     """Published every six hours and collected after each: whoever holds any version, and whoever read any
     head of the last day, finds a way to it of runs that lie in the store; at worst it is the one base."""

@@ -81,7 +81,7 @@ def _published(each: Published) -> dict[str, object]:
 
 @click.command(
     epilog="\b\nExamples:\n  vallum-publisher refresh     # from a timer, every hour\n\n"
-    "Exit codes: 0 nothing is due any more, 1 something due could not be signed."
+    "Exit codes: 0 nothing is due any more, 1 something due could not be signed, or the store has lost a run."
 )
 @json_option
 @click.pass_obj
@@ -109,7 +109,9 @@ def refresh(home: Path, as_json: bool) -> int:
             note(f"warning: the store had lost {counted(done.wraps, 'wrap')}, put back: who deletes there?")
         for stream, reason in refused.items():
             note(f"warning: {stream} was not signed: {reason}")
-    return NO if refused else OK
+        for stream, reason in done.lacking.items():
+            note(f"warning: {stream} was signed again, but {reason}")
+    return NO if refused or done.lacking else OK
 
 
 @click.command(

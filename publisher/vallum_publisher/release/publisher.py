@@ -38,7 +38,7 @@ from vallum_publisher.release.metadata import (
     redelegate,
     role_keys,
 )
-from vallum_publisher.release.readback import check_published
+from vallum_publisher.release.readback import check_published, lacking
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
 from vallum_publisher.release.verification import VerifiedStream, verify_repository
 from vallum_publisher.release.version import Release, StreamHead, charter_for, streams_of
@@ -69,12 +69,16 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What one ``refresh`` signed again; ``refused`` says why not, by stream; ``wraps`` that it put back."""
+    """What one ``refresh`` signed again; ``refused`` says why not, by stream; ``wraps`` that it put back.
+
+    ``lacking`` says, by stream, which listed run the store has lost: it was signed again all the same.
+    """
 
     streams: tuple[str, ...]
     snapshot: bool
     timestamp: bool
     refused: Mapping[str, str]
+    lacking: Mapping[str, str]
     wraps: int = 0
 
 
@@ -307,7 +311,7 @@ class Publisher(Course):
             due, refused = due_heads(self.repository, self.catalog, tip, lifetimes, now)
             snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
             if not snapshot and not timestamp_is_due(tip, lifetimes, now):
-                return Refreshed((), False, False, refused)
+                return Refreshed((), False, False, refused, {})
             self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
             try:
                 if snapshot or tip.timestamp is None:
@@ -317,7 +321,9 @@ class Publisher(Course):
             except ConflictError:
                 self.pause()
                 continue
-            return Refreshed(tuple(due), snapshot, True, refused)
+            # Most clients need none of a lost run: to let all of them go stale for it were the worse fault.
+            files = {stream: held.listed.values() for stream, held in due.items() if held}
+            return Refreshed(tuple(due), snapshot, True, refused, lacking(self.store, files))
         raise self.beaten()
 
     def status(self, *, now: datetime) -> Condition:

@@ -123,6 +123,17 @@ def check_listed(store: ObjectStore, stream: str, listed: Iterable[TargetFile]) 
             )
 
 
+def lacking(store: ObjectStore, listed: Mapping[str, Iterable[TargetFile]]) -> dict[str, str]:
+    """Say which streams list a run that the store has not whole, and what :func:`check_listed` says of it."""
+    found = {}
+    for stream, files in listed.items():
+        try:
+            check_listed(store, stream, files)
+        except StateError as error:
+            found[stream] = f"{error}: {error.hint}"
+    return found
+
+
 def check_published(store: ObjectStore, root: bytes, published: Mapping[str, Head]) -> None:
     """Require that a client that starts now sees these heads, and that the runs that end there are whole.
 
