@@ -129,8 +129,8 @@ def _read(text: str) -> Parts:
 
 def no_host(url: str | bytes) -> InputError:
     """Say why ``canonicalize`` found no host in ``url``, for callers to raise."""
-    text = _text(url)
-    if _trimmed(text) and not _cleaned(text):
+    text = _trimmed(_text(url))
+    if text and not _within_limit(text):
         return InputError(
             f"the URL's host and path are longer than {MAX_INPUT:,} characters: not looked up",
             hint="no server takes such a URL; treat it as unchecked",
@@ -143,8 +143,11 @@ def _text(url: str | bytes) -> str:
 
 
 def _cleaned(text: str) -> str:
+    return _within_limit(_trimmed(text))
+
+
+def _within_limit(text: str) -> str:
     """Return what is read: nothing if host and path do not end within the limit, as a part misleads."""
-    text = _trimmed(text)
     if len(text) <= MAX_INPUT:
         return text
     return shorten(text, MAX_INPUT) if _PATH_END.search(text, 0, MAX_INPUT) else ""
