@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ FORMAT = 1
 FILE = "current.json"
 _LAYER = "current.json"
 _MAX_BYTES = 16 << 20
+_DIGEST = re.compile(rb', "sha256": "([0-9a-f]{64})"}\s*\Z')
 _MEND = "run `vallum sync`: it recovers from a damaged state"
 
 
@@ -123,7 +125,7 @@ class Current:
 
 
 def format_current(current: Current) -> bytes:
-    """Encode as JSON, UTF-8, keys sorted."""
+    """Encode as JSON, UTF-8, keys sorted; at its end the SHA-256 of what stands before (client.md §8.3)."""
     sources = {
         name: {
             "followed": list(source.followed),
@@ -141,7 +143,8 @@ def format_current(current: Current) -> bytes:
         }
         for name, source in current.sources.items()
     }
-    return json.dumps({"format": FORMAT, "sources": sources}, indent=1, sort_keys=True).encode() + b"\n"
+    body = json.dumps({"format": FORMAT, "sources": sources}, sort_keys=True).encode()[:-1]
+    return body + f', "sha256": "{sha256(body).hexdigest()}"}}\n'.encode()
 
 
 def parse_current(data: bytes) -> Current:
@@ -149,8 +152,11 @@ def parse_current(data: bytes) -> Current:
 
     Raises:
         NewerStateError: a newer release wrote it.
-        FormatError: torn or foreign.
+        FormatError: torn or foreign, or a bit of it has turned.
     """
+    # 8.3: one bit of a charter would make look-ups miss. Before 0.2 there was no digest.
+    if (end := _DIGEST.search(data)) and sha256(data[: end.start()]).hexdigest() != end[1].decode():
+        raise FormatError(_LAYER, "damaged: its bytes are not those that were written", hint=_MEND)
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError):

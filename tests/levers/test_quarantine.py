@@ -17,7 +17,8 @@ from vallum.errors import ConfigError, GuardError, StateError
 from vallum.expression import Scope
 from vallum.journal import read_journal
 from vallum.sync import levers
-from vallum.sync.quarantine import Quarantine
+from vallum.sync.floor import EquivocationError
+from vallum.sync.quarantine import Quarantine, name_of
 
 DAY = timedelta(days=1)
 HALF = listed(*PAGES[:99])
@@ -25,6 +26,13 @@ HALF = listed(*PAGES[:99])
 
 def said(client: Client) -> list[str]:
     return [str(line["what"]) for line in read_journal(client.state)]
+
+
+def aside(client: Client) -> str:
+    """The name of what is in quarantine."""
+    found = Quarantine(client.state, "hotline").find("urls.full")
+    assert found is not None
+    return name_of(found.state.head)
 
 
 def test_a_list_that_lost_most_of_its_rows(repository: Repository, client: Client) -> None:
@@ -74,7 +82,7 @@ def test_a_match_everything_list(repository: Repository, client: Client, tmp_pat
     repository.release("urls", wide)
     assert "public suffix" in str(client.refused(GuardError))
     with pytest.raises(GuardError):
-        levers.accept(client.config, "urls", 1, "surely not", repository.now)
+        levers.accept(client.config, "urls", aside(client), "surely not", repository.now)
 
 
 def test_many_hosts_at_once(repository: Repository, client: Client) -> None:
@@ -112,6 +120,7 @@ def test_after_weeks_of_absence(repository: Repository, client: Client) -> None:
     now = repository.now
     state = client.state / "current.json"
     raw = json.loads(state.read_text())
+    del raw["sha256"]
     raw["sources"]["hotline"]["verified_at"] = (now - 22 * DAY).strftime("%Y-%m-%dT%H:%M:%SZ")
     state.write_text(json.dumps(raw))
     assert client.synced(now).after == 2
@@ -126,8 +135,8 @@ def test_accept(repository: Repository, client: Client) -> None:
     client.sync()
     repository.requests.clear()
     with pytest.raises(ConfigError):
-        levers.accept(client.config, "urls", 7, "another version", repository.now)
-    levers.accept(client.config, "urls", 2, "called the hotline", repository.now)
+        levers.accept(client.config, "urls", f"1.7-{head.state[:16]}", "another version", repository.now)
+    levers.accept(client.config, "urls", name_of(head), "called the hotline", repository.now)
     assert repository.requests == []
     assert client.in_force() == {"hotline/urls.full": (1, 2, head.state)}
     assert said(client) == ["activated", "quarantined", "quarantine accepted", "activated"]
@@ -144,13 +153,49 @@ def test_reject(repository: Repository, client: Client) -> None:
     client.synced()
     repository.release("urls", {**listed(*PAGES), **hosts, **more})
     client.refused(GuardError)
-    levers.reject(client.config, "urls", 3, "these are banks", repository.now)
+    levers.reject(client.config, "urls", aside(client), "these are banks", repository.now)
     assert "rejected" in str(client.refused(GuardError))
     assert not list((client.state / "hotline/quarantine/urls.full").glob("*.exact"))
     with pytest.raises(ConfigError):
-        levers.accept(client.config, "urls", 3, "after all", repository.now)
+        levers.accept(client.config, "urls", aside(client), "after all", repository.now)
     repository.release("urls", {**listed(*PAGES), **hosts})
     assert client.synced().after == 4
+
+
+@pytest.mark.parametrize("decision", ["accepted", "rejected"])
+def test_another_state_under_the_number_that_was_shown(
+    repository: Repository, client: Client, decision: str
+) -> None:
+    """While the operator is on the telephone, a thief of the list's key signs version 2 anew: an empty list.
+
+    What was shown is what is accepted, and what was rejected does not come back under its number.
+    """
+    shown = repository.release("urls", HALF)
+    client.sync()
+    if decision == "rejected":
+        levers.reject(client.config, "urls", name_of(shown), "no", repository.now)
+    history = repository.lists["urls"]
+    history.versions[-1] = {} if decision == "accepted" else listed(*PAGES, "evil.example/")
+    history.runs.clear()
+    other = repository.fill_role("urls")
+    repository.publish()
+    assert (other.version, other.state) != (2, shown.state)
+    for _ in range(2):
+        assert "two signed states" in str(client.refused(EquivocationError))
+    assert aside(client) == name_of(shown)
+    assert {path.name for path in (client.state / "hotline/evidence").iterdir()} == {
+        f"urls.full-1-2-{head.state[:16]}.role.json" for head in (shown, other)
+    }
+    with pytest.raises(ConfigError):
+        levers.accept(client.config, "urls", name_of(other), "on the telephone", repository.now)
+    if decision == "accepted":
+        levers.accept(client.config, "urls", name_of(shown), "99 rows are right", repository.now)
+        client.refused(EquivocationError)
+        assert client.in_force()["hotline/urls.full"] == (1, 2, shown.state)
+    history.versions[-1] = dict(HALF)
+    history.runs.clear()
+    repository.release("urls", listed(*PAGES[: 98 if decision == "accepted" else 398]))
+    assert client.synced().after == 3
 
 
 def test_damage_in_quarantine(repository: Repository, client: Client) -> None:
@@ -160,9 +205,9 @@ def test_damage_in_quarantine(repository: Repository, client: Client) -> None:
     [path] = (client.state / "hotline/quarantine/urls.full").glob("*.exact")
     path.write_bytes(path.read_bytes()[:-8] + bytes(8))
     with pytest.raises(StateError):
-        levers.accept(client.config, "urls", 2, "called", repository.now)
+        levers.accept(client.config, "urls", aside(client), "called", repository.now)
     client.sync(now=repository.now + timedelta(hours=2))
-    levers.accept(client.config, "urls", 2, "called", repository.now)
+    levers.accept(client.config, "urls", aside(client), "called", repository.now)
     assert client.in_force()["hotline/urls.full"][1] == 2
 
 

@@ -6,7 +6,7 @@ next sweep takes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -17,9 +17,9 @@ from vallum.allow import clear_leftovers
 from vallum.durable import os_errors, remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.journal import record
-from vallum.state import FILE, Current, NewerStateError, format_current, read_current
+from vallum.state import FILE, Current, NewerStateError, StreamState, format_current, read_current
 from vallum.sync.errand import Staged
-from vallum.sync.floor import read_floor, write_floor
+from vallum.sync.floor import write_floor
 from vallum.sync.kept import keep, read_kept, recover, state_file, worth_keeping
 from vallum.sync.place import role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
@@ -57,7 +57,7 @@ def activate(
     for item in staged:
         name = item.report.source
         try:
-            if item.floor is not None and item.floor != read_floor(state_dir / name):
+            if item.floor is not None and item.floor != item.below:
                 write_floor(state_dir / name, item.floor)  # 7.3
         except StorageError as error:
             done.append(replace(item, report=replace(item.report, outcome="failed", error=error)))
@@ -70,7 +70,7 @@ def activate(
         write_durable(state_dir / FILE, [format_current(after)], mode=FILE_MODE)  # 7.4
         # Not before: nobody shall go back to what never came into force. If it fails, `tidy` does it.
         with suppress(StorageError):
-            keep(state_dir, after, now)
+            keep(state_dir, _changed(before, after), now)
     return after, done
 
 
@@ -94,27 +94,34 @@ def _account(state_dir: Path, before: Current, after: Current, now: datetime) ->
                 record(state_dir, now, "enforcement lifted" if lifted else "enforced again", details)
 
 
-def tidy(state_dir: Path, before: Current, after: Current, now: datetime) -> None:
+def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, whole: bool = True) -> None:
     """Remove files that no version refers to that is in force, was so before, or is kept (client.md §7.5).
 
-    A reader may have read the old ``current.json`` and not yet opened its tables. With them goes what killed
-    writers left: ours, and python-tuf's.
+    A reader may have read the old ``current.json`` and not yet opened its tables. Unless ``whole``, only the
+    folders of lists that changed are looked into; else all, and what killed writers left goes with it: ours,
+    and python-tuf's.
 
     Raises:
         StorageError: a file cannot be removed.
         BusyError: somebody writes allowances, and has for long.
     """
-    for current in (before, after):
-        keep(state_dir, current, now)
-    wanted: list[Path] = []
-    named = [*before.streams(), *after.streams()]
-    for source, stream, _ in after.streams():
+    streams = [*after.streams()] if whole else [*_changed(before, after)]
+    about = {(source, stream) for source, stream, _ in streams}
+    named = [item for item in before.streams() if whole or item[:2] in about] + streams
+    keep(state_dir, named, now)
+    for source, stream, _ in streams:
         kept = worth_keeping(read_kept(state_dir, source, stream), now)
         named += [(source, stream, version.state) for version in kept]
+    wanted: list[Path] = []
     for source, stream, state in named:
         wanted += state.files(source, stream).values()
         wanted += [role_file(source, stream, state.head), state_file(source, stream, state.head)]
-    sweep(state_dir, wanted)
+    if not whole:
+        sweep(state_dir, [Path(source, "lists", stream) for source, stream in about], wanted)
+        return
+    with os_errors(state_dir, "sweep"):
+        folders = [folder.relative_to(state_dir) for folder in state_dir.glob("*/lists/*")]
+    sweep(state_dir, folders, wanted)
     remove_files(temporaries(state_dir, FILE))
     clear_leftovers(state_dir)
     for source in after.sources:
@@ -125,3 +132,11 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime) -> Non
         for written in (folder, folder / "keys", folder / "evidence", *aside):
             remove_files(temporaries(written))
         remove_files(foreign)
+
+
+def _changed(before: Current, after: Current) -> Iterator[tuple[str, str, StreamState]]:
+    """What is in force now in another version than before."""
+    was = {(source, stream): mark(state.head) for source, stream, state in before.streams()}
+    for source, stream, state in after.streams():
+        if was.get((source, stream)) != mark(state.head):
+            yield source, stream, state

@@ -24,11 +24,19 @@ NOTHING = SourceState((), {}, NEVER, 0, NEVER)
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A source after its sync: what shall be in force, and the floor to write before (``None``: as it is)."""
+    """A source after its sync.
+
+    Attributes:
+        report: what came of it.
+        state: what shall be in force.
+        floor: the floor to write before; ``None`` leaves it as it is.
+        below: the floor that is written there, if it is known: an equal one is not written again.
+    """
 
     report: SourceReport
     state: SourceState
     floor: Floor | None = None
+    below: Floor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from vallum.errors import ConfigError, GuardError, TrustError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter, check_unchanged, split_stream
-from vallum.format.head import RunRef
+from vallum.format.head import Head, RunRef
 from vallum.format.table import Table
 from vallum.journal import record
 from vallum.progress import Tell, silent
@@ -23,10 +24,10 @@ from vallum.sync.floor import EquivocationError, Floor
 from vallum.sync.judge import Judge, absurd
 from vallum.sync.keys import SourceKeys
 from vallum.sync.lead import Guide
-from vallum.sync.place import Place
-from vallum.sync.quarantine import Quarantine, Quarantined, mark
+from vallum.sync.place import Place, role_file
+from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, mark
 from vallum.sync.roles import TopLevel
-from vallum.sync.tables import open_tables, write_tables
+from vallum.sync.tables import Proven, write_version
 from vallum.sync.trust import Repository
 
 
@@ -54,6 +55,7 @@ class Follower:
     """What following one source's streams needs.
 
     Attributes:
+        proven: what this process has hashed of this disk's files.
         rejudge: whether versions in force are judged again, since the operator may have changed his mind.
         tell: told what is done next.
     """
@@ -64,6 +66,7 @@ class Follower:
     floor: Floor
     judge: Judge
     keys: SourceKeys
+    proven: Proven
     rejudge: bool = False
     tell: Tell = silent
 
@@ -93,32 +96,51 @@ class Follower:
         state = StreamState(charter, head)
         try:
             self.floor.check_head(stream, head)  # 4.5
+            aside = self.quarantine.offered_again(stream, head)  # 6.7
         except EquivocationError:
-            self.place.keep_evidence(stream, self.floor.streams[stream], head, role)
+            self._keep_evidence(stream, head, role)
             raise
         if held is not None and held.pin is not None and self.judge.now < held.pin.until:
             return Followed(held, expires)  # 6.8
-        followed = self._bring(stream, state, held, role)
+        followed = self._bring(stream, state, held, role, aside)
         self.place.write_role(stream, head, role)
         self.keys.forget(stream, head)
         return replace(followed, expires=expires)
 
-    def _bring(self, stream: str, state: StreamState, held: StreamState | None, role: bytes) -> Followed:
+    def _keep_evidence(self, stream: str, head: Head, role: bytes) -> None:
+        """Keep both roles: of what was in force under this number, or of what is kept aside."""
+        mark, aside = self.floor.streams.get(stream), self.quarantine.find(stream)
+        if mark is not None and (mark.generation, mark.version) == (head.generation, head.version):
+            where = role_file(self.place.name, stream, mark)
+            self.place.keep_evidence(stream, mark, where, head, role)
+        elif aside is not None:
+            where = Path(self.place.name, FOLDER, stream, ROLE)
+            self.place.keep_evidence(stream, aside.state.head, where, head, role)
+
+    def _bring(
+        self,
+        stream: str,
+        state: StreamState,
+        held: StreamState | None,
+        role: bytes,
+        aside: Quarantined | None,
+    ) -> Followed:
         """Bring the tables of a version onto this disk, and have them judged."""
         head, place = state.head, self.place
         pepper = self.keys.pepper(stream, state.charter, head)  # 4.6
         codec = state.charter.codec(split_stream(stream)[1], pepper)
         files = state.files(place.name, stream)
-        there = open_tables(place.state_dir, files, head.tables)
+        there = self.proven.open(place.state_dir, files, head.tables)
         same = held if held is not None and mark(held.head) == mark(head) else None
         if same is not None and there:
             self.quarantine.drop(stream)  # what is there was accepted, and the acceptance was cut short
             alarm = self._standing(stream, there, codec.keyer) if self.rejudge else None
             return Followed(replace(state, window=same.window), alarm=alarm)
         before = (
-            open_tables(place.state_dir, held.files(place.name, stream), held.head.tables) if held else {}
+            self.proven.open(place.state_dir, held.files(place.name, stream), held.head.tables)
+            if held
+            else {}
         )
-        aside = self.quarantine.offered_again(stream, head)
         if aside is not None and aside.rejected:
             raise absurd(stream, state, ("the operator has rejected it",))
         path: tuple[RunRef, ...] = ()
@@ -141,7 +163,9 @@ class Follower:
                 raise
         if not there:
             self.tell(f"{self.place.name}/{stream}: writing the table")
-            write_tables(place.state_dir, files, tables)
+            role_of = {role_file(place.name, stream, head): role}  # 7.2
+            write_version(place.state_dir, files, tables, role_of)
+            self.proven.written(place.state_dir, files, head.tables)
         self.quarantine.drop(stream)
         return Followed(replace(state, window=window), path=path, warning=warning)
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from vallum.access import FILE_MODE, FOLDER_MODE
@@ -42,9 +43,9 @@ def state_file(source: str, stream: str, head: Head) -> Path:
     return Path(source, "lists", stream, f"{head.generation}-{head.version}-{head.state[:16]}{_SUFFIX}")
 
 
-def keep(state_dir: Path, current: Current, now: datetime) -> None:
-    """Write what was signed about each version in force, if it is not there. Raises ``StorageError``."""
-    for source, stream, state in current.streams():
+def keep(state_dir: Path, streams: Iterable[tuple[str, str, StreamState]], now: datetime) -> None:
+    """Write what was signed about versions in force, if it is not there. Raises ``StorageError``."""
+    for source, stream, state in streams:
         path = state_dir / state_file(source, stream, state.head)
         with os_errors(path, "read"):
             if path.exists():
@@ -58,17 +59,23 @@ def keep(state_dir: Path, current: Current, now: datetime) -> None:
 def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
     """All versions on disk, the last one that came into force first; damaged ones are left out."""
     folder = state_dir / source / "lists" / stream
-    found = []
     with os_errors(folder, "read"):
-        for path in folder.glob(f"*{_SUFFIX}"):
-            try:
-                raw = json.loads(path.read_bytes())
-                if isinstance(raw, dict):
-                    activated = parse_time(_LAYER, raw.get("activated"))
-                    found.append(Kept(parse_stream(raw.get("stream")), activated))
-            except (ValueError, FormatError):
-                continue
+        names = [path for path in folder.iterdir() if path.name.endswith(_SUFFIX)] if folder.is_dir() else []
+        files = [path.read_bytes() for path in names]
+    found = [kept for kept in map(_parse, files) if kept is not None]
     return sorted(found, key=_order, reverse=True)
+
+
+@lru_cache(maxsize=64)
+def _parse(data: bytes) -> Kept | None:
+    """Read what :func:`keep` wrote; ``None`` if it is damaged. At each change the same few files are read."""
+    try:
+        raw = json.loads(data)
+        if isinstance(raw, dict):
+            return Kept(parse_stream(raw.get("stream")), parse_time(_LAYER, raw.get("activated")))
+    except (ValueError, FormatError):
+        pass  # as if it were not there
+    return None
 
 
 def recover(state_dir: Path) -> Current:

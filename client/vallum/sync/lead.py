@@ -6,9 +6,10 @@ to ask; which path is the shortest is :mod:`vallum.path`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tuf.api.metadata import TargetFile
@@ -113,13 +114,15 @@ class Guide:
             self.repository.fetcher.count_to(
                 sum(runs[ref].length for ref in path), counting(self.tell, f"{name}: bytes fetched")
             )
-            fetched = [
-                pool.submit(self._download, runs[ref], file) for ref, file in zip(path, files, strict=True)
+            downloads: list[Callable[[], None]] = [
+                partial(self._download, runs[ref], file) for ref, file in zip(path, files, strict=True)
             ]
+            # A thread for one run alone would cost more than the run.
+            fetched = [pool.submit(one).result for one in downloads] if len(path) > 1 else downloads
             try:
                 for number, (ref, file, done) in enumerate(zip(path, files, fetched, strict=True), 1):
                     try:
-                        done.result()
+                        done()
                         with os_errors(file, "read"):
                             data = memoryview(file.read_bytes())
                         self.tell(f"{name}: applying run {number} of {len(path)}, {len(data):,} bytes")

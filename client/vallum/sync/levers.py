@@ -31,9 +31,9 @@ from vallum.sync.floor import read_floor
 from vallum.sync.judge import Judge, absurd, load_never_block
 from vallum.sync.kept import Kept, read_kept
 from vallum.sync.place import role_file
-from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined
+from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, name_of
 from vallum.sync.report import SourceReport
-from vallum.sync.tables import open_tables, write_tables
+from vallum.sync.tables import open_tables, write_version
 
 
 def find_stream(config: Config, name: str) -> tuple[Source, str]:
@@ -48,8 +48,15 @@ def find_stream(config: Config, name: str) -> tuple[Source, str]:
     return sources[source_name], stream
 
 
-def accept(config: Config, name: str, version: int, reason: str, now: datetime, wait: float = WAIT) -> Head:
+def accept(config: Config, name: str, version: str, reason: str, now: datetime, wait: float = WAIT) -> Head:
     """Bring the version in quarantine into force; the window of its limits starts anew.
+
+    Args:
+        config, name: which list (:func:`find_stream`).
+        version: as :func:`~vallum.sync.quarantine.name_of` names it, its state included (client.md §6.7).
+        reason: for the journal.
+        now: this machine's clock.
+        wait: seconds to wait for a sync that is under way.
 
     Raises:
         ConfigError: that version is not in quarantine.
@@ -79,7 +86,7 @@ def accept(config: Config, name: str, version: int, reason: str, now: datetime, 
         floor = read_floor(state_dir / source.name).shipped(source.floor)
         floor.check_head(stream, new.head)
         _journal(config, source, stream, new.head, now, "quarantine accepted", {"reason": reason})
-        write_tables(state_dir, new.files(source.name, stream), tables)
+        write_version(state_dir, new.files(source.name, stream), tables, {})
         _copy(state_dir, Path(source.name, FOLDER, stream, ROLE), role_file(source.name, stream, new.head))
         state = _with(held, stream, replace(new, window=Window(_rows(tables)), pin=None))
         report = SourceReport(source.name, "synced")
@@ -91,7 +98,7 @@ def accept(config: Config, name: str, version: int, reason: str, now: datetime, 
     return new.head
 
 
-def reject(config: Config, name: str, version: int, reason: str, now: datetime, wait: float = WAIT) -> Head:
+def reject(config: Config, name: str, version: str, reason: str, now: datetime, wait: float = WAIT) -> Head:
     """Never take the version in quarantine, whatever the limits will say; errors as of :func:`accept`."""
     source, stream = find_stream(config, name)
     with exclusive(config.state, wait):
@@ -169,16 +176,19 @@ def _kept(config: Config, source: Source, stream: str, version: str, held: Sourc
     raise ConfigError(f"{source.name}/{stream}: version {version} is not kept here", hint=f"kept: {there}")
 
 
-def _aside(config: Config, source: Source, stream: str, version: int) -> tuple[Quarantine, Quarantined]:
+def _aside(config: Config, source: Source, stream: str, version: str) -> tuple[Quarantine, Quarantined]:
     quarantine = Quarantine(config.state, source.name)
     aside = quarantine.find(stream)
-    if aside is None or aside.state.head.version != version:
-        there = f"version {aside.state.head.version} is" if aside else "nothing is"
-        raise ConfigError(
-            f"{source.name}/{stream}: version {version} is not in quarantine", hint=f"{there} in it"
+    where = f"{source.name}/{stream}"
+    if aside is None or version != name_of(aside.state.head):
+        there = (
+            "nothing is in it"
+            if aside is None
+            else f"`vallum quarantine show {where}` shows what is, and its name"
         )
+        raise ConfigError(f"{where}: version {version!r} is not in quarantine", hint=there)
     if aside.rejected:
-        raise ConfigError(f"{source.name}/{stream}: version {version} has been rejected")
+        raise ConfigError(f"{where}: version {version} has been rejected")
     return quarantine, aside
 
 

@@ -22,7 +22,8 @@ from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.format.table import Table
 from vallum.state import StreamState, format_stream, parse_stream
-from vallum.sync.tables import open_tables, write_tables
+from vallum.sync.floor import equivocation
+from vallum.sync.tables import open_tables, write_version
 
 FOLDER = "quarantine"
 ROLE = "role.json"
@@ -52,6 +53,7 @@ class Quarantined:
         return {
             "generation": head.generation,
             "version": head.version,
+            "name": name_of(head),
             "state": head.state,
             "created": format_time(head.created),
             "since": format_time(self.since),
@@ -102,10 +104,17 @@ class Quarantine:
                 yield name, found
 
     def offered_again(self, stream: str, head: Head) -> Quarantined | None:
-        """What is kept aside, if it is this very version."""
+        """What is kept aside, if it is this very version.
+
+        Raises:
+            EquivocationError: it has the number of this version, and another state (client.md §6.7).
+        """
         found = self.find(stream)
-        same = found is not None and mark(found.state.head) == mark(head)
-        return found if same else None
+        if found is None or mark(found.state.head)[:2] != mark(head)[:2]:
+            return None
+        if found.state.head.state != head.state:
+            raise equivocation(stream, head)
+        return found
 
     def tables(self, stream: str, state: StreamState) -> dict[str, Table]:
         """The tables that are kept aside of this version; empty if they are not, or damaged."""
@@ -117,7 +126,7 @@ class Quarantine:
         folder = self._folder(stream)
         make_folder(folder, FOLDER_MODE)
         if not self.tables(stream, about.state):
-            write_tables(self.state_dir, files, tables)
+            write_version(self.state_dir, files, tables, {})
         write_durable(folder / ROLE, [role], mode=FILE_MODE)
         self._write(stream, about)
         wanted = {*(path.name for path in files.values()), ROLE, _RECORD}
@@ -151,6 +160,11 @@ class Quarantine:
 
     def _folder(self, stream: str) -> Path:
         return self.state_dir / self.source / FOLDER / stream
+
+
+def name_of(head: Head) -> str:
+    """What an operator calls a version that was shown to him; its number alone could mean another one."""
+    return f"{head.generation}.{head.version}-{head.state[:16]}"
 
 
 def mark(head: Head) -> tuple[int, int, str]:

@@ -7,9 +7,11 @@ the same :func:`check_roles` before it signs.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -54,17 +56,22 @@ def read_top_level(folder: Path) -> TopLevel:
             that of a stream.
         StorageError: a file cannot be read.
     """
-    root = cast(Root, _load(folder, Root.type))
-    targets = cast(Targets, _load(folder, Targets.type))
-    signed = [root, targets, _load(folder, Timestamp.type), _load(folder, Snapshot.type)]
-    lists, streams = check_roles(root, targets)
-    return TopLevel(
-        root_version=root.version,
-        expires=min(item.expires for item in signed),
-        timestamp_sha256=sha256(_read(folder, Timestamp.type)).hexdigest(),
-        lists=lists,
-        streams=streams,
+    timestamp = _read(folder, Timestamp.type)
+    offline = _offline(_read(folder, Root.type), _read(folder, Targets.type))
+    snapshot = _expiry(_read(folder, Snapshot.type))
+    return replace(
+        offline,
+        expires=min(offline.expires, snapshot, _expiry(timestamp)),
+        timestamp_sha256=sha256(timestamp).hexdigest(),
     )
+
+
+@lru_cache(maxsize=16)
+def _offline(root_bytes: bytes, targets_bytes: bytes) -> TopLevel:
+    """What root and targets say; they rarely change, and checking their keys costs more than reading them."""
+    root, targets = cast(Root, _signed(root_bytes)), cast(Targets, _signed(targets_bytes))
+    lists, streams = check_roles(root, targets)
+    return TopLevel(root.version, min(root.expires, targets.expires), "", lists, streams)
 
 
 def check_roles(root: Root, targets: Targets) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -94,10 +101,10 @@ def read_list_role(folder: Path, stream: str) -> tuple[bytes, datetime]:
         TrustError: the role hands its list on to keys that the offline keys never named.
         StorageError: the file cannot be read.
     """
-    role = cast(Targets, _load(folder, stream))
-    if role.delegations is not None:  # 3.6
+    data = _read(folder, stream)
+    if "delegations" in _verified(data):  # 3.6
         raise TrustError(f"{stream}: the list's role delegates further", hint="call the publisher")
-    return _read(folder, stream), role.expires
+    return data, _expiry(data)
 
 
 def _charters(targets: Targets) -> tuple[str, ...]:
@@ -168,16 +175,39 @@ def key_value(key: Key) -> bytes:
         return "".join(public.split()).encode()
 
 
-def _load(folder: Path, role: str) -> Signed:
+def _signed(data: bytes) -> Signed:
     try:
-        metadata: Metadata[Any] = Metadata.from_bytes(_read(folder, role))
+        metadata: Metadata[Any] = Metadata.from_bytes(data)
         return cast(Signed, metadata.signed)
     except RepositoryError as error:
-        # Verified a moment ago: somebody else writes here.
-        raise StorageError(
-            f"{folder / role}.json changed under our hands ({type(error).__name__})",
-            hint="nothing but vallum may write into the state folder",
-        ) from None
+        raise _changed(error) from None
+
+
+@lru_cache(maxsize=64)
+def _verified(data: bytes) -> Mapping[str, Any]:
+    """What python-tuf has just verified, as JSON: it needs no second look at its shape."""
+    try:
+        signed = json.loads(data)["signed"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _changed(error) from None
+    if not isinstance(signed, dict):
+        raise _changed(TypeError())
+    return signed
+
+
+def _expiry(data: bytes) -> datetime:
+    try:
+        return datetime.strptime(_verified(data)["expires"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _changed(error) from None
+
+
+def _changed(error: Exception) -> StorageError:
+    # Verified a moment ago: somebody else writes here.
+    return StorageError(
+        f"the cache of metadata changed under our hands ({type(error).__name__})",
+        hint="nothing but vallum may write into the state folder",
+    )
 
 
 def _read(folder: Path, role: str) -> bytes:

@@ -42,7 +42,7 @@ class SourceSync:
                 return Staged(errand.report("unchanged", self._unchanged()), errand.held)
             from vallum.sync.workflow import sync_whole
 
-            return sync_whole(errand)
+            return sync_whole(errand, self._proven)
         except Exception as error:  # foreseen: no error of a source may hold back another source
             report = replace(errand.report("failed"), error=foreseen(error))
             return unsynced(errand.source, errand.held, report, errand.now, self._hard_expiry)
@@ -59,8 +59,10 @@ class SourceSync:
         ):
             return False
         # A damaged floor is said at once, not within the hour; one that is gone, a full run writes again.
-        heads = {stream: state.head for stream, state in held.streams.items()}
-        if not self._proven.floor_stands(self._errand.place.folder, held.root_version, heads):
+        floor = self._proven.floor(self._errand.place.folder)
+        if floor != floor.raised(
+            held.root_version, {name: state.head for name, state in held.streams.items()}
+        ):
             return False
         timestamp = self._errand.fetcher.poll(held.timestamp_etag)
         return timestamp is None or sha256(timestamp).hexdigest() == held.timestamp_sha256

@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vallum.access import FOLDER_MODE, table_mode
+from vallum.access import FILE_MODE, FOLDER_MODE, table_mode
 from vallum.durable import make_folder, os_errors, sync_folder, write_durable
 from vallum.errors import DataError, StorageError
-from vallum.format.head import Head
 from vallum.format.table import Table
 from vallum.sync.floor import FILE as FLOOR
-from vallum.sync.floor import read_floor
-from vallum.tablefile import open_table
+from vallum.sync.floor import Floor, read_floor
+from vallum.tablefile import map_table, open_table
 
 
 def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> dict[str, Table]:
@@ -27,69 +26,119 @@ def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str
 class Proven:
     """Files that this process has checked, so that a poll costs a ``stat`` of each (client.md §10.2).
 
-    A command that runs once checks them once; a long-lived process does so again with every full sync.
+    A command that runs once checks them once; a long-lived process does so again with each hourly full sync
+    (:meth:`doubt`). What it wrote itself it has hashed before.
     """
 
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[str, int, int, int]] = {}
-        self._floors: dict[Path, tuple[int, int, int, int, Mapping[str, Head]]] = {}
+        self._floors: dict[Path, tuple[tuple[int, int, int], Floor]] = {}
 
-    def floor_stands(self, folder: Path, root: int, heads: Mapping[str, Head]) -> bool:
-        """Say whether a floor is there, and not below what is in force; errors as of ``read_floor``."""
+    def floor(self, folder: Path) -> Floor:
+        """A source's floor, read again when the file is another one; errors as of ``read_floor``."""
         try:
             status = (folder / FLOOR).stat()
         except OSError:
-            return False
-        mark = status.st_ino, status.st_size, status.st_mtime_ns, root, heads
-        if self._floors.get(folder) != mark:
-            floor = read_floor(folder)
-            if floor != floor.raised(root, heads):
-                return False
-            self._floors[folder] = mark
-        return True
+            return read_floor(folder)
+        mark = status.st_ino, status.st_size, status.st_mtime_ns
+        known = self._floors.get(folder)
+        if known is None or known[0] != mark:
+            known = self._floors[folder] = mark, read_floor(folder)
+        return known[1]
 
     def stand(self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
         """Say whether all files are there and are the signed ones."""
+        return all(self._stands(state_dir, path, digests[name]) for name, path in files.items())
+
+    def open(
+        self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]
+    ) -> dict[str, Table]:
+        """Map all tables of a version, or none (:func:`open_tables`); what stands is not hashed again."""
+        if not self.stand(state_dir, files, digests):
+            return {}
+        try:
+            return {name: map_table(state_dir / path) for name, path in files.items()}
+        except (StorageError, DataError):
+            return {}
+
+    def written(self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> None:
+        """Remember files that were just written of bytes that had been hashed."""
         for name, path in files.items():
-            try:
-                status = (state_dir / path).stat()
-            except OSError:
-                return False
-            mark = (digests[name], status.st_ino, status.st_size, status.st_mtime_ns)
-            if self._seen.get(path) != mark:
-                try:
-                    open_table(state_dir / path, digests[name])
-                except (StorageError, DataError):
-                    return False
+            if (mark := _mark(state_dir / path, digests[name])) is not None:
                 self._seen[path] = mark
+
+    def doubt(self) -> None:
+        """Forget all: everything is to be hashed again."""
+        self._seen.clear()
+
+    def _stands(self, state_dir: Path, path: Path, digest: str) -> bool:
+        mark = _mark(state_dir / path, digest)
+        if mark is None:
+            return False
+        if self._seen.get(path) != mark:
+            try:
+                open_table(state_dir / path, digest)
+            except (StorageError, DataError):
+                return False
+            self._seen[path] = mark
         return True
 
 
-def write_tables(state_dir: Path, files: Mapping[str, Path], tables: Mapping[str, Table]) -> None:
-    """Write tables under the names of their version; nothing refers to them yet. Raises ``StorageError``."""
+def _mark(path: Path, digest: str) -> tuple[str, int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return digest, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def write_version(
+    state_dir: Path,
+    files: Mapping[str, Path],
+    tables: Mapping[str, Table],
+    signed: Mapping[Path, bytes],
+) -> None:
+    """Write a version's tables and what was signed about it; nothing refers to them yet.
+
+    Args:
+        state_dir, files: where its tables shall lie, all in one folder; ``files`` are relative.
+        tables: them.
+        signed: other files of the same folder, if they are not there; relative, too.
+
+    Raises:
+        StorageError: the disk does not take them.
+    """
+    mode = table_mode(state_dir)
+    [folder] = {(state_dir / path).parent for path in files.values()}
+    make_folder(folder, FOLDER_MODE)
+    for path, data in signed.items():
+        write_durable(state_dir / path, [data], mode=FILE_MODE, sync=False)
     for name, path in files.items():
-        make_folder((state_dir / path).parent, FOLDER_MODE)
-        write_durable(state_dir / path, tables[name].chunks(), mode=table_mode(state_dir))
+        write_durable(state_dir / path, tables[name].chunks(), mode=mode, sync=False)
+    sync_folder(folder)
 
 
-def sweep(state_dir: Path, keep: Iterable[Path]) -> None:
-    """Remove what no version refers to, in the lists' folders of all sources.
+def sweep(state_dir: Path, folders: Iterable[Path], keep: Iterable[Path]) -> None:
+    """Remove what no version refers to, in lists' folders.
 
     Mapped files live on in their readers; names that a reader may still be about to open are in ``keep``.
+    Nothing refers to what goes: a name that a power cut brings back goes with the next sweep.
+
+    Args:
+        state_dir, folders: where; ``folders`` and ``keep`` are relative to it.
+        keep: what stays.
 
     Raises:
         StorageError: a file cannot be removed.
     """
-    kept = {state_dir / path for path in keep}
-    with os_errors(state_dir, "sweep"):
-        folders = list(state_dir.glob("*/lists/*"))
-    for folder in folders:
+    kept = set(map(os.fspath, keep))
+    for relative in folders:
+        folder = state_dir / relative
         with os_errors(folder, "sweep"):
-            gone = [path for path in folder.iterdir() if path not in kept]
-            for path in gone:
-                path.unlink()
-        if gone:
-            sync_folder(folder)
+            with os.scandir(folder) as entries:
+                gone = [entry.name for entry in entries if f"{relative}/{entry.name}" not in kept]
+            for name in gone:
+                (folder / name).unlink()
 
 
 def folder_bytes(folder: Path) -> int:

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from vallum.access import prepare_state
@@ -27,6 +26,7 @@ from vallum.sync.errand import NOTHING, Errand, Staged, unsynced
 from vallum.sync.fetch import Fetcher
 from vallum.sync.judge import load_never_block
 from vallum.sync.place import Place
+from vallum.sync.poll import FULL_RUN_EVERY
 from vallum.sync.report import SourceReport, SyncReport
 from vallum.sync.source import SourceSync
 from vallum.sync.tables import Proven
@@ -57,6 +57,7 @@ class Updater:
         self._proven = Proven()
         self._never = "", NeverBlock()
         self._held: tuple[tuple[int, int, int] | None, Current] = None, Current()
+        self._tidy: datetime | None = None
         self._transports: dict[str, tuple[str, Transport]] = {}
 
     def close(self) -> None:
@@ -105,19 +106,40 @@ class Updater:
                 settle(state_dir, self._config.allow, now)
             due = [source for source in self._config.sources if only is None or source.name in only]
             reports, after = self._sync_all(due, before, now)
-            warning = _tidied(state_dir, before, after, now) if after != before else None
+            warning = None
+            if after != before:
+                self._held = self._seen(), after
+                warning = self._tidied(before, after, now)
         return SyncReport(tuple(reports[source.name] for source in due), time.monotonic() - started, warning)
 
     def _read_held(self) -> Current:
         """What is in force; read again when the file is another one. The lock is held."""
-        try:
-            about = (self._config.state / FILE).stat()
-            seen = about.st_ino, about.st_mtime_ns, about.st_size
-        except OSError:
-            seen = None
+        seen = self._seen()
         if seen is None or self._held[0] != seen:
             self._held = seen, read_held(self._config.state)
         return self._held[1]
+
+    def _seen(self) -> tuple[int, int, int] | None:
+        try:
+            about = (self._config.state / FILE).stat()
+        except OSError:
+            return None
+        return about.st_ino, about.st_mtime_ns, about.st_size
+
+    def _tidied(self, before: Current, after: Current, now: datetime) -> VallumError | None:
+        """Tidy up; what comes in the way takes nothing back of what has come into force.
+
+        What others left is looked for by a process's first change, and then hourly.
+        """
+        whole = self._tidy is None or not timedelta(0) <= now - self._tidy < FULL_RUN_EVERY
+        try:
+            tidy(self._config.state, before, after, now, whole=whole)
+        except VallumError as error:
+            self._tidy = None
+            return error
+        if whole:
+            self._tidy = now
+        return None
 
     def _sync_all(
         self, due: list[Source], before: Current, now: datetime
@@ -186,12 +208,3 @@ class Updater:
             return self._never[1]
 
         return read
-
-
-def _tidied(state_dir: Path, before: Current, after: Current, now: datetime) -> VallumError | None:
-    """Tidy up; what comes in the way takes nothing back of what has come into force."""
-    try:
-        tidy(state_dir, before, after, now)
-    except VallumError as error:
-        return error
-    return None

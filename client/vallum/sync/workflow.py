@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vallum.errors import GuardError, TrustError
 from vallum.failure import failures
 from vallum.state import SourceState, StreamState
 from vallum.sync.errand import Errand, Staged
-from vallum.sync.floor import read_floor
 from vallum.sync.follow import Follower
 from vallum.sync.judge import Judge
 from vallum.sync.keys import SourceKeys
+from vallum.sync.poll import FULL_RUN_EVERY
 from vallum.sync.report import StreamOutcome, StreamReport, foreseen
 from vallum.sync.roles import TopLevel
+from vallum.sync.tables import Proven
 from vallum.sync.trust import Repository
 
 
-def sync_whole(errand: Errand) -> Staged:
+def sync_whole(errand: Errand, proven: Proven) -> Staged:
     """Run the workflow; once more by the plain files where a packed twin may be what is wrong.
 
     client.md §2.6: what is there for speed alone must not keep anybody from the list.
@@ -31,18 +32,21 @@ def sync_whole(errand: Errand) -> Staged:
         VallumError: the source as a whole is refused, or not to be had.
     """
     try:
-        staged = _sync(errand)
+        staged = _sync(errand, proven)
     except TrustError:
         if not errand.fetcher.go_plain():
             raise
-        return _sync(errand)
+        return _sync(errand, proven)
     doubted = any(isinstance(stream.error, TrustError) for stream in staged.report.streams)
-    return _sync(errand) if doubted and errand.fetcher.go_plain() else staged
+    return _sync(errand, proven) if doubted and errand.fetcher.go_plain() else staged
 
 
-def _sync(errand: Errand) -> Staged:
+def _sync(errand: Errand, proven: Proven) -> Staged:
     held, source, place = errand.held, errand.source, errand.place
-    floor = read_floor(place.folder).shipped(source.floor)
+    if not timedelta(0) <= errand.now - held.verified_at < FULL_RUN_EVERY:
+        proven.doubt()  # 10.2
+    below = proven.floor(place.folder)
+    floor = below.shipped(source.floor)
     floor = floor.raised(held.root_version, {name: state.head for name, state in errand.streams.items()})
     repository = Repository(place.folder / "trust", source.root_bytes(), errand.fetcher)
     top = repository.refresh()
@@ -51,7 +55,7 @@ def _sync(errand: Errand) -> Staged:
     keys = SourceKeys(place.state_dir, source.name, source.recipient, errand.fetcher)
     # 6.9: the configuration is another one, or the last sync was not content.
     rejudge = held.config != errand.config or not held.timestamp_sha256
-    follower = Follower(place, repository, top, floor, judge, keys, rejudge, errand.tell)
+    follower = Follower(place, repository, top, floor, judge, keys, proven, rejudge, errand.tell)
     streams = errand.streams
     expires = [top.expires]
     reports = [_follow(errand, follower, stream, streams, expires) for stream in source.streams]
@@ -74,6 +78,7 @@ def _sync(errand: Errand) -> Staged:
             failures=failures(held.failures, report.failed(), errand.now),
         ),
         floor.raised(top.root_version, {name: state.head for name, state in streams.items()}),
+        below,
     )
 
 
