@@ -17,6 +17,7 @@ from vallum.allow import Allowance, Kind, add, remove
 from vallum.errors import UnavailableError, VallumError
 from vallum.match.lists import open_lists
 from vallum.sync import levers
+from vallum.sync.quarantine import name_of
 from vallum.sync.updater import Updater
 
 PAGES = tuple(f"bad{number}.example/page" for number in range(120))
@@ -138,11 +139,15 @@ def relief(folder: Path) -> Scene:
     return scene
 
 
+def _aside(scene: Scene) -> str:
+    return name_of(scene.client.repository.head("urls"))
+
+
 def accept(folder: Path) -> Scene:
     """The operator takes an absurd version out of quarantine."""
 
     def act(scene: Scene) -> list[VallumError]:
-        levers.accept(scene.client.config, "urls", 2, "wanted", scene.now)
+        levers.accept(scene.client.config, "urls", _aside(scene), "wanted", scene.now)
         return []
 
     scene = quarantine(folder)
@@ -155,7 +160,7 @@ def reject(folder: Path) -> Scene:
     """The operator refuses an absurd version for good."""
 
     def act(scene: Scene) -> list[VallumError]:
-        levers.reject(scene.client.config, "urls", 2, "absurd", scene.now)
+        levers.reject(scene.client.config, "urls", _aside(scene), "absurd", scene.now)
         return []
 
     scene = accept(folder)

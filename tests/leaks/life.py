@@ -178,9 +178,9 @@ def change(life: Life) -> None:
         config.write_text(f'never_block = "{never}"\n' + config.read_text())
         life.type(*client, "sync", code=(3, 5))
         life.type(*client, "quarantine", "list", code=1)
-        version = json.loads(life.type(*client, "quarantine", "list", "--json", code=1))[0]["version"]
+        version = json.loads(life.type(*client, "quarantine", "list", "--json", code=1))[0]["name"]
         life.type(*client, "quarantine", "show", "urls")
-        why = ["urls", str(version), "--reason", "a look"]
+        why = ["urls", version, "--reason", "a look"]
         life.type(*client, "quarantine", "accept", *why, code=3)  # no accepting lifts the never-block list
         life.type(*client, "quarantine", "reject", *why)
         for words in (["status"], ["status", "--json"], ["doctor"]):

@@ -54,7 +54,7 @@ def quarantine() -> None:
 def list_quarantined(config: Path, as_json: bool) -> int:
     """Show which versions are in quarantine, and why."""
     from vallum.config import load_config
-    from vallum.sync.quarantine import Quarantine
+    from vallum.sync.quarantine import Quarantine, name_of
 
     loaded = load_config(config)
     found = [
@@ -72,7 +72,7 @@ def list_quarantined(config: Path, as_json: bool) -> int:
             [
                 (
                     f"{source}/{stream}",
-                    f"{aside.state.head.generation}.{aside.state.head.version}",
+                    name_of(aside.state.head),
                     format_time(aside.since),
                     f"rejected: {aside.rejected}" if aside.rejected else "; ".join(aside.reasons),
                 )
@@ -92,7 +92,7 @@ def show(config: Path, name: str, as_json: bool) -> None:
     from vallum.expression import TAGS
     from vallum.sync.activate import read_held
     from vallum.sync.levers import find_stream
-    from vallum.sync.quarantine import Quarantine
+    from vallum.sync.quarantine import Quarantine, name_of
     from vallum.sync.tables import open_tables
 
     loaded = load_config(config)
@@ -118,7 +118,7 @@ def show(config: Path, name: str, as_json: bool) -> None:
         emit({**aside.to_dict(), "rows_in_force": counts[0], "rows_in_quarantine": counts[1]})
         return
     head = aside.state.head
-    say(f"{source.name}/{stream}: version {head.generation}.{head.version}, made {format_time(head.created)}")
+    say(f"{source.name}/{stream}: version {name_of(head)}, made {format_time(head.created)}")
     for reason in aside.reasons:
         say(f"  - {reason}")
     if aside.rejected:
@@ -130,15 +130,17 @@ def show(config: Path, name: str, as_json: bool) -> None:
 
 
 @quarantine.command(
-    "accept", epilog="\b\nExamples:\n  vallum quarantine accept urls 57 --reason 'called the hotline'"
+    "accept",
+    epilog="\b\nExamples:\n"
+    "  vallum quarantine accept urls 1.57-0f1e2d3c4b5a6978 --reason 'called the hotline'",
 )
 @click.argument("name", metavar="LIST")
-@click.argument("version", type=int)
+@click.argument("version")
 @_reason
 @json_option
 @click.pass_obj
-def accept_quarantined(config: Path, name: str, version: int, reason: str, as_json: bool) -> None:
-    """Bring a version in quarantine into force.
+def accept_quarantined(config: Path, name: str, version: str, reason: str, as_json: bool) -> None:
+    """Bring a version in quarantine into force, named as `quarantine show` names it.
 
     No host or domain row of it may be a public suffix, a private address or on your never-block list all the
     same.
@@ -154,15 +156,17 @@ def accept_quarantined(config: Path, name: str, version: int, reason: str, as_js
 
 
 @quarantine.command(
-    "reject", epilog="\b\nExamples:\n  vallum quarantine reject urls 57 --reason 'an error of theirs'"
+    "reject",
+    epilog="\b\nExamples:\n"
+    "  vallum quarantine reject urls 1.57-0f1e2d3c4b5a6978 --reason 'an error of theirs'",
 )
 @click.argument("name", metavar="LIST")
-@click.argument("version", type=int)
+@click.argument("version")
 @_reason
 @json_option
 @click.pass_obj
-def reject_quarantined(config: Path, name: str, version: int, reason: str, as_json: bool) -> None:
-    """Never take a version in quarantine, whatever the limits will say later."""
+def reject_quarantined(config: Path, name: str, version: str, reason: str, as_json: bool) -> None:
+    """Never take a version in quarantine, named as `quarantine show` does, whatever the limits will say."""
     from vallum.config import load_config
     from vallum.sync.levers import reject
 

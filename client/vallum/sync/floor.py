@@ -70,10 +70,7 @@ class Floor:
                 hint="an old store or an attack; call the publisher",
             )
         if offered == held and mark.state and head.state != mark.state:
-            raise EquivocationError(
-                f"{stream}: version {head.version} of generation {head.generation} has two signed states",
-                hint="both are kept as evidence; call the publisher",
-            )
+            raise equivocation(stream, head)
 
     def raised(self, root: int, heads: Mapping[str, Head]) -> Floor:
         """The floor after ``heads`` were activated under a root of this version; it never sinks."""
@@ -96,6 +93,14 @@ class Floor:
 
 class EquivocationError(TrustError):
     """One version of a list was signed with two states."""
+
+
+def equivocation(stream: str, head: Head) -> EquivocationError:
+    """The refusal of a second state."""
+    return EquivocationError(
+        f"{stream}: version {head.version} of generation {head.generation} has two signed states",
+        hint="both are kept as evidence; call the publisher",
+    )
 
 
 def format_floor(floor: Floor) -> bytes:

@@ -54,17 +54,26 @@ class Place:
         if not there:
             write_durable(path, [role], mode=FILE_MODE)
 
-    def keep_evidence(self, stream: str, held: Mark, offered: Head, role: bytes) -> None:
-        """Keep both signed roles of one version with two states (client.md §4.5). Raises ``StorageError``."""
+    def keep_evidence(self, stream: str, held: Head | Mark, where: Path, offered: Head, role: bytes) -> None:
+        """Keep both signed roles of one version with two states (client.md §4.5).
+
+        Args:
+            stream: the list.
+            held, where: the state that came first, and where its role lies, relative to the state folder.
+            offered, role: the other one.
+
+        Raises:
+            StorageError: they cannot be kept.
+        """
         folder = self.folder / EVIDENCE
         make_folder(folder, FOLDER_MODE)
-        ours = self.state_dir / role_file(self.name, stream, held)
+        ours, name = self.state_dir / where, role_file(self.name, stream, held).name
         pieces = [(role_file(self.name, stream, offered).name, role)]
         with os_errors(ours, "read"):
             if ours.exists():
-                pieces.append((ours.name, ours.read_bytes()))
-        for name, data in pieces:
-            write_durable(folder / f"{stream}-{name}", [data], mode=FILE_MODE, exclusive=True)
+                pieces.append((name, ours.read_bytes()))
+        for piece, data in pieces:
+            write_durable(folder / f"{stream}-{piece}", [data], mode=FILE_MODE, exclusive=True)
 
 
 def role_file(source: str, stream: str, mark: Head | Mark) -> Path:
