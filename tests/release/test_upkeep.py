@@ -69,6 +69,19 @@ def test_renewal_of_the_snapshot_alone(scene: Publisher) -> None:
     ]
 
 
+def test_what_a_clock_that_was_ahead_signed_is_renewed_at_once(scene: Publisher) -> None:
+    """For a year it could be shown to clients as the newest."""
+    scene.create_list(URLS, now=NOW)
+    ahead = NOW + timedelta(days=365)
+    scene.publish("urls", now=ahead)
+    assert _as_of(scene, "urls.full") == ahead
+    done = scene.refresh(now=NOW + timedelta(minutes=5))
+    assert (done.streams, done.snapshot, done.timestamp) == (("urls.full",), True, True)
+    assert _as_of(scene, "urls.full") == NOW + timedelta(minutes=5)
+    assert _refresh_writes(scene, NOW + timedelta(minutes=10)) == []
+    scene.verify()
+
+
 def test_renewal_leaves_alone_what_catalog_and_store_disagree_on(scene: Publisher) -> None:
     for spec in (URLS, HASHES):
         scene.create_list(spec, now=NOW)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -57,6 +59,41 @@ def line_to(server: S3Server) -> Iterator[Line]:
 def content(store: ObjectStore, key: str) -> bytes | None:
     stored = store.get(key)
     return None if stored is None else stored.data
+
+
+@dataclass
+class Answering:
+    """A store behind something that answers every request with status 200 and one body."""
+
+    store: S3Store
+    body: bytes = b""
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(made.body)))
+            self.end_headers()
+            self.wfile.write(made.body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made = Answering(
+        S3Store("b", endpoint=f"http://127.0.0.1:{server.server_port}", region="any", patience=PATIENCE)
+    )
+    Thread(target=server.serve_forever).start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("spoil", [*LOSING, *STORING], ids=lambda spoil: spoil.name)
@@ -171,3 +208,32 @@ def test_a_listing_of_many_pages_is_whole(s3_server: S3Server, monkeypatch: pyte
     found = [listed.key for listed in store.list("targets/")]
     assert len(found) == len(keys)
     assert set(found) == keys
+
+
+PAGE = """<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>%s</ListBucketResult>"""
+ITEM = """<Contents><Key>%s</Key><Size>1</Size><LastModified>2030-01-01T00:00:00Z</LastModified></Contents>"""
+MORE = "<IsTruncated>true</IsTruncated>"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("<html><body>Sign in</body></html>", "IsTruncated"),
+        (PAGE % MORE, "NextContinuationToken"),
+        (PAGE % (MORE + "<NextContinuationToken>a</NextContinuationToken>"), "leads to itself"),
+        (PAGE % ("<IsTruncated>false</IsTruncated>" + ITEM % "other/key"), "other keys"),
+        (PAGE % "<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>", "without Key"),
+    ],
+)
+def test_an_answer_that_is_no_listing_is_no_empty_store(body: str, reason: str, answering: Answering) -> None:
+    """A proxy's page with status 200: `gc` would take every run for one that nobody lists."""
+    answering.body = body.encode()
+    with pytest.raises(FetchError, match=reason) as refused:
+        list(answering.store.list("targets/"))
+    assert refused.value.hint
+
+
+def test_an_answer_without_a_tag_is_none(answering: Answering) -> None:
+    answering.body = b"somebody's page"
+    with pytest.raises(FetchError, match="ETag"):
+        answering.store.get(HEAD)

@@ -6,12 +6,11 @@ bytes under the same name. What is published under an epoch is :mod:`vallum_publ
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from vallum.errors import ConfigError, VallumError
 from vallum.expression import PEPPER_BYTES
@@ -293,31 +292,39 @@ class Custody:
             raise failed[0]
         return len(lost)
 
-    def collect(self, store: ObjectStore, now: datetime, retention: timedelta, tell: Tell = silent) -> int:
+    def collect(
+        self,
+        store: ObjectStore,
+        in_use: Collection[tuple[str, int, int]],
+        strays_before: datetime | None,
+        tell: Tell = silent,
+    ) -> int:
         """Delete wraps of epochs that no run in the store needs, and old ones that nobody knows of.
 
-        To be called after runs were collected: what is left of them is what clients may still ask for.
+        Args:
+            store: where they lie.
+            in_use: stream, generation and epoch of each run in the store: what clients may still ask for.
+            strays_before: what the catalog does not know goes if it is older; ``None``: it stays.
+            tell: told how far it has come.
 
         Returns:
             How many went.
         """
-        needed = {key for item in store.list("targets/") if (key := _epoch_of_run(item.key)) is not None}
         held = self._catalog.wraps()
-        for stream in {wrap.stream for wrap in held}:
-            newest = self._catalog.epochs(stream)[-1]
-            needed.add((stream, newest.generation, newest.number))
+        newest = {stream: self._catalog.epochs(stream)[-1] for stream in {wrap.stream for wrap in held}}
+        needed = {*in_use, *((stream, one.generation, one.number) for stream, one in newest.items())}
         gone = [wrap.name for wrap in held if (wrap.stream, wrap.generation, wrap.epoch) not in needed]
         known = {wrap.name for wrap in held}
-        orphans = [
+        strays = [
             item.key
-            for item in store.list("wraps/")
-            if item.key not in known and item.modified < now - retention
+            for item in (store.list("wraps/") if strays_before else ())
+            if item.key not in known and strays_before and item.modified < strays_before
         ]
-        for done, name in enumerate((*gone, *orphans)):
-            tell(f"deleting wrapped keys, {done:,} of {len(gone) + len(orphans):,}")
+        for done, name in enumerate((*gone, *strays)):
+            tell(f"deleting wrapped keys, {done:,} of {len(gone) + len(strays):,}")
             store.delete(name)
         self._catalog.change_wraps(gone=gone)
-        return len(gone) + len(orphans)
+        return len(gone) + len(strays)
 
     def _wraps(self, epoch: Epoch, key: bytes, pepper: bytes, readers: list[Recipient]) -> list[Wrap]:
         made = self._reals(epoch, key, pepper, readers)
@@ -380,12 +387,6 @@ def _at_once(store: ObjectStore, wraps: Sequence[Wrap], tell: Tell) -> Iterator[
         for done, error in enumerate(pool.map(create, wraps)):
             tell(f"uploading wrapped keys, {done:,} of {len(wraps):,}")
             yield error
-
-
-def _epoch_of_run(key: str) -> tuple[str, int, int] | None:
-    """Stream, generation and epoch of ``targets/<stream>/<sha256>.<generation>-<epoch>-<from>-<to>.run``."""
-    match = re.fullmatch(r"targets/([^/]+)/[0-9a-f]{64}\.([0-9]+)-([0-9]+)-[0-9]+-[0-9]+\.run", key)
-    return (match[1], int(match[2]), int(match[3])) if match else None
 
 
 def _pepper_name(name: str) -> str:

@@ -1,8 +1,8 @@
 """Garbage collection: what nobody can need any more (DESIGN §5).
 
 A run stays as long as some client may be about to fetch it: listed now, or by any role file that was the
-newest one within the retention time, or just uploaded by a publication under way. Metadata stays for
-auditors.
+newest one within the retention time, or uploaded by a publication that is not over, whenever it began.
+Metadata stays for auditors. Wrapped keys are :mod:`vallum_publisher.recipients`' business.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from itertools import pairwise
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Signed, Targets
 
+from vallum.errors import DataError
 from vallum.progress import Tell, silent
 from vallum.sync.fetch import PACKED
-from vallum_publisher.release.metadata import delegated_streams, run_key
+from vallum_publisher.release.metadata import head_of, parse_run_key, run_key
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.store import Listed, ObjectStore
 
@@ -63,7 +64,12 @@ def collect(
     histories = _histories(repository.store.list("metadata/"))
     tip = repository.tip()
     needed = _needed_runs(repository, tip, histories, now - retention, tell)
-    old_runs = [run for run in runs if run.key not in needed and run.modified < now - retention]
+    under_way = _Unfinished(repository, tip)
+    old_runs = [
+        run
+        for run in runs
+        if run.key not in needed and run.modified < now - retention and run.key not in under_way
+    ]
     old_metadata = [
         file
         for role, history in histories.items()
@@ -105,6 +111,28 @@ def _replaced(history: list[tuple[int, Listed]], current: int) -> Iterable[tuple
             yield file, following.modified
 
 
+class _Unfinished:
+    """Runs of a version that no head names yet.
+
+    A publication that crashed may be finished at any moment, days later, and finds its runs in the store.
+    """
+
+    def __init__(self, repository: Repository, tip: Tip) -> None:
+        self._heads = {
+            stream: head[0] if (head := head_of(stream, repository.list_role(tip, stream))) else None
+            for stream in tip.streams()
+        }
+
+    def __contains__(self, key: str) -> bool:
+        run = parse_run_key(key)
+        if run is None or run.stream not in self._heads:
+            return False
+        head = self._heads[run.stream]
+        if head is None or run.generation != head.generation:
+            return head is None or run.generation > head.generation
+        return run.ref.end > head.version or run.ref.epoch > max(head.epochs, default=run.ref.epoch)
+
+
 def _needed_runs(
     repository: Repository,
     tip: Tip,
@@ -114,29 +142,52 @@ def _needed_runs(
 ) -> set[str]:
     """Keys of the runs that roles in force at or after ``since`` list; orphans of a crash count too."""
     needed: set[str] = set()
-    targets = tip.required_targets()
-    for stream in delegated_streams(targets):
+    for stream in tip.streams():
         current = tip.number(stream)
-        needed |= _listed(repository.list_role(tip, stream))
+        role = repository.list_role(tip, stream)
+        needed |= _listed(role)
         history = histories.get(stream, [])
-        gone = {file.key for file, replaced in _replaced(history, current) if replaced < since}
         for number, file in history:
+            if number > current:
+                needed |= _listed(_unverified(repository.store, file))
+        version, last = (
+            _version(stream, role),
+            max((f.modified for n, f in history if n == current), default=since),
+        )
+        for number, file in reversed(history):
+            if number >= current:
+                continue
             tell(f"{stream}: reading what its role {number} listed")
-            stored = None if file.key in gone or number == current else repository.store.get(file.key)
-            if stored is not None:
-                needed |= _listed_unverified(stored.data)
+            former = _unverified(repository.store, file)
+            if (its := _version(stream, former)) not in (None, version):
+                # Replaced when the last file of the version after it came, which was in force. Those before
+                # it may be of a publication that crashed, and was finished only then.
+                if last < since:
+                    break
+                version, last = its, file.modified
+            needed |= _listed(former)
     return needed
 
 
-def _listed_unverified(data: bytes) -> set[str]:
+def _unverified(store: ObjectStore, file: Listed) -> Targets | None:
     # Keys that have been replaced may have signed it. It is not believed, only asked what it lists: to keep a
     # run too many harms nobody.
+    stored = store.get(file.key)
     try:
-        signed: Signed = Metadata.from_bytes(data).signed
+        signed: Signed | None = Metadata.from_bytes(stored.data).signed if stored else None
     except RepositoryError:
-        return set()
-    return _listed(signed) if isinstance(signed, Targets) else set()
+        return None
+    return signed if isinstance(signed, Targets) else None
 
 
-def _listed(role: Targets) -> set[str]:
-    return {run_key(run) for run in role.targets.values() if run.length}
+def _version(stream: str, role: Targets | None) -> tuple[int, int] | None:
+    """Generation and version that a list role's head says; ``None`` if it says none."""
+    try:
+        said = head_of(stream, role) if role else None
+    except DataError:
+        return None
+    return (said[0].generation, said[0].version) if said else None
+
+
+def _listed(role: Targets | None) -> set[str]:
+    return {run_key(run) for run in role.targets.values() if run.length} if role else set()

@@ -6,8 +6,10 @@ Signing is :mod:`vallum_publisher.keys`'s business, the order of uploads :mod:`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -34,6 +36,7 @@ from vallum.format.head import Head, RunRef, format_head, parse_head
 
 _SPEC = ".".join(SPECIFICATION_VERSION)
 _EMPTY = sha256(b"").hexdigest()
+_RUN_KEY = re.compile(r"targets/([^/]+)/[0-9a-f]{64}\.([0-9]+)-([0-9]+)-([0-9]+)-([0-9]+)\.run")
 
 Holders = Mapping[str, tuple[Sequence[Key], int]]
 """The keys of roles, and how many of them must sign."""
@@ -128,6 +131,24 @@ def run_key(file: TargetFile) -> str:
     """The key of a run in the store: its name is unguessable before it exists, for its hash leads it."""
     folder, _, name = file.path.rpartition("/")
     return f"targets/{folder}/{file.hashes['sha256']}.{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """What a run's key in the store says."""
+
+    stream: str
+    generation: int
+    ref: RunRef
+
+
+def parse_run_key(key: str) -> RunKey | None:
+    """Read what :func:`run_key` wrote; ``None`` for anything else."""
+    match = _RUN_KEY.fullmatch(key)
+    if match is None:
+        return None
+    generation, epoch, start, end = map(int, match.groups()[1:])
+    return RunKey(match[1], generation, RunRef(start, end, epoch))
 
 
 def head_of(stream: str, role: Targets) -> tuple[Head, dict[RunRef, TargetFile]] | None:

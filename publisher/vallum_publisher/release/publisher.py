@@ -34,6 +34,7 @@ from vallum_publisher.release.metadata import (
     add_list,
     charter_of,
     make_targets,
+    parse_run_key,
     recharter,
     redelegate,
     role_keys,
@@ -352,11 +353,31 @@ class Publisher(Course):
         return invite(self.workspace.settings, self.repository, streams)
 
     def gc(self, *, now: datetime, retention: timedelta = RUN_RETENTION) -> Collected:
-        """Delete runs, metadata and wraps that nobody can need any more (see ``collect``)."""
+        """Delete runs, metadata and wraps that nobody can need any more (see ``collect``).
+
+        Raises:
+            StateError: catalog and store disagree on an encrypted list, and who reads it is not known here:
+                nothing is deleted.
+            TrustError, DataError: the repository does not verify: nothing is deleted.
+        """
         with self.workspace.lock():
+            alone = self._check_readers()
             collected = collect(self.repository, now, retention, tell=self.tell)
-            wraps = self.custody.collect(self.store, now, retention, self.tell)
+            runs = (parse_run_key(item.key) for item in self.store.list("targets/"))
+            in_use = {(run.stream, run.generation, run.ref.epoch) for run in runs if run}
+            wraps = self.custody.collect(self.store, in_use, now - retention if alone else None, self.tell)
             return replace(collected, wraps=wraps)
+
+    def _check_readers(self) -> bool:
+        """Require that this catalog knows who reads its lists; say whether there are no other lists."""
+        tip = self.repository.tip()
+        strangers = set(tip.streams())
+        for info in self.catalog.lists():
+            strangers.difference_update(streams_of(info))
+            if not info.public and set(streams_of(info)) <= set(tip.streams()):
+                pending = self.catalog.pending_version(info.name)
+                public_version(self.catalog, info, pending, public_heads(self.repository, tip, info))
+        return not strangers
 
     def _summary(
         self,

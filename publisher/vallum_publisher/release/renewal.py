@@ -19,15 +19,25 @@ from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.version import StreamHead, streams_of
 from vallum_publisher.workspace import Lifetimes
 
+_AHEAD = timedelta(hours=1)
+"""What lasts longer than this beyond its life was signed by a clock that was ahead. It is due at once: until
+it expires, it could be shown to clients as the newest."""
+
 
 def timestamp_is_due(tip: Tip, lifetimes: Lifetimes, now: datetime) -> bool:
     """Say whether a third of the timestamp's life is over: 8 hours of a day."""
-    return tip.timestamp is None or tip.timestamp.expires - now <= lifetimes.of("timestamp") * 2 / 3
+    if tip.timestamp is None:
+        return True
+    left, lifetime = tip.timestamp.expires - now, lifetimes.of("timestamp")
+    return left <= lifetime * 2 / 3 or left > lifetime + _AHEAD
 
 
 def snapshot_is_due(tip: Tip, lifetimes: Lifetimes, now: datetime) -> bool:
     """Say whether half of the snapshot's life is over."""
-    return tip.snapshot is None or tip.snapshot.expires - now <= lifetimes.of("snapshot") / 2
+    if tip.snapshot is None:
+        return True
+    left, lifetime = tip.snapshot.expires - now, lifetimes.of("snapshot")
+    return left <= lifetime / 2 or left > lifetime + _AHEAD
 
 
 def offline_is_due(expires: datetime, lifetime: timedelta, now: datetime) -> bool:
@@ -37,9 +47,13 @@ def offline_is_due(expires: datetime, lifetime: timedelta, now: datetime) -> boo
 
 def head_is_due(held: StreamHead | None, role: Targets, lifetimes: Lifetimes, now: datetime) -> bool:
     """Say whether a list role is to be signed again: for ``as_of``, or before it expires."""
-    if role.expires - now <= lifetimes.of("list") / 2:
+    left, lifetime = role.expires - now, lifetimes.of("list")
+    if left <= lifetime / 2 or left > lifetime + _AHEAD:
         return True
-    return held is not None and now - held.head.as_of >= timedelta(seconds=held.head.max_age) / 3
+    if held is None:
+        return False
+    age = now - held.head.as_of
+    return age >= timedelta(seconds=held.head.max_age) / 3 or age < -_AHEAD
 
 
 def due_heads(

@@ -11,7 +11,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
@@ -39,7 +39,19 @@ _PASSING = (404, 409, _PRECONDITION_FAILED, 429)
 _WILL_NOT = (400, _PRECONDITION_FAILED)  # some servers call an ETag without quotes malformed
 _PASSING_CODES = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException")
 
-_WIRE_ERRORS = (EndpointError, HTTPClientError, IncompleteReadError)  # botocore has no common base for them
+
+class _NotS3(BotoCoreError):  # type: ignore[misc]  # botocore has no types
+    """An answer that is none of an object store's: as good as none."""
+
+    fmt = "not the answer of an object store: {problem}"
+
+
+_WIRE_ERRORS = (
+    _NotS3,
+    EndpointError,
+    HTTPClientError,
+    IncompleteReadError,
+)  # botocore has no common base for them
 
 _JITTER = random.SystemRandom()
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -209,7 +221,7 @@ class S3Store:
             ContentType=kind.content_type,
             CacheControl=kind.cache_control,
         )
-        return str(answer["ETag"])
+        return str(_said(answer, "ETag"))
 
     def _read(self, key: str) -> Stored | None:
         try:
@@ -218,18 +230,25 @@ class S3Store:
             if _code(error) in ("NoSuchKey", "404"):
                 return None
             raise
-        if answer["ContentLength"] > MAX_OBJECT_BYTES:
+        if _said(answer, "ContentLength") > MAX_OBJECT_BYTES:
             raise ConfigError(f"{self}{key}: larger than any object of a repository")
-        return Stored(answer["Body"].read(), str(answer["ETag"]))
+        return Stored(answer["Body"].read(), str(_said(answer, "ETag")))
 
     def _page(self, prefix: str, token: str | None) -> tuple[tuple[Listed, ...], str | None]:
         following = {"ContinuationToken": token} if token else {}
         answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix + prefix, **following)
-        found = tuple(
-            Listed(item["Key"][len(self._prefix) :], item["Size"], item["LastModified"].astimezone(UTC))
-            for item in answer.get("Contents", ())
-        )
-        return found, answer.get("NextContinuationToken")
+        # `gc` deletes by what it finds here: an answer that is no whole listing must not pass for one.
+        following_token = _said(answer, "NextContinuationToken") if _said(answer, "IsTruncated") else None
+        if following_token is not None and following_token == token:
+            raise _NotS3(problem="a page of a listing that leads to itself")
+        found = []
+        for item in answer.get("Contents", ()):
+            key = str(_said(item, "Key"))
+            if not key.startswith(self._prefix + prefix):
+                raise _NotS3(problem="a listing of other keys than were asked for")
+            modified = _said(item, "LastModified").astimezone(UTC)
+            found.append(Listed(key[len(self._prefix) :], _said(item, "Size"), modified))
+        return tuple(found), following_token
 
     def _name(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
@@ -269,6 +288,13 @@ class S3Store:
         if attempt + 1 < self._patience.attempts:
             longest = min(self._patience.longest_pause, self._patience.first_pause * 2**attempt)
             time.sleep(_JITTER.uniform(0, longest))
+
+
+def _said(answer: Mapping[str, Any], field: str) -> Any:
+    """What an answer must say by the S3 API reference; a proxy's page with status 200 does not."""
+    if field not in answer:
+        raise _NotS3(problem=f"an answer without {field}")
+    return answer[field]
 
 
 def _status(error: ClientError) -> int:

@@ -1,0 +1,173 @@
+"""``gc`` beside publications that crashed, were finished days later, or know less than the store does."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.faulty_store import Fault, FaultyStore, Killed
+from tests.fakes.memory_store import MemoryStore
+from tests.release.scenes import NOW, URLS, Founded, fill, publisher, url
+from tests.sealing.scenes import Hotline, Machine
+from vallum.errors import StateError
+from vallum_publisher.release.metadata import run_key
+from vallum_publisher.release.publisher import Publisher
+from vallum_publisher.store import RUN, ObjectStore
+from vallum_publisher.workspace import Workspace, open_workspace
+
+STREAM = "urls.full"
+LONG_AFTER = timedelta(hours=30)
+BEFORE_ROLE, BEFORE_SNAPSHOT = 2, 4
+"""Writes of a publication that come before its list role, and before its snapshot."""
+
+
+class Meanwhile(FaultyStore):
+    """A store, seen by a ``gc`` during whose first deletion something else happens."""
+
+    def __init__(self, inner: ObjectStore, workspace: Workspace) -> None:
+        super().__init__(inner)
+        self._store, self._workspace, self.deleted = inner, workspace, 0
+
+    def delete(self, key: str) -> None:
+        self.deleted += 1
+        if self.deleted == 1:
+            with publisher(self._workspace, self._store) as other:
+                assert other.publish("urls", now=NOW).version == 2
+        super().delete(key)
+
+
+def _begun(founded: Founded, tmp_path: Path) -> tuple[Workspace, MemoryStore]:
+    workspace, store = founded.copy(tmp_path / "publisher")
+    with publisher(workspace, store) as scene:
+        scene.create_list(URLS, now=NOW)
+        fill(scene.catalog, "urls", [url(f"a{at}.example/") for at in range(40)])
+        scene.publish("urls", now=NOW)
+        fill(scene.catalog, "urls", [url(f"a{at}.example/") for at in range(60)])
+    return workspace, store
+
+
+def _killed(workspace: Workspace, store: MemoryStore, step: int) -> FaultyStore:
+    faulty = FaultyStore(store, step, Fault.KILLED_BEFORE)
+    with suppress(Killed), publisher(open_workspace(workspace.folder), faulty) as scene:
+        scene.publish("urls", now=NOW)
+    assert faulty.met
+    return faulty
+
+
+def _keys(store: MemoryStore) -> set[str]:
+    return set(store.keys())
+
+
+def _listed(scene: Publisher) -> set[str]:
+    role = scene.repository.list_role(scene.repository.tip(), STREAM)
+    return {run_key(file) for file in role.targets.values() if file.length}
+
+
+def test_what_a_crashed_publication_uploaded_waits_for_its_end(founded: Founded, tmp_path: Path) -> None:
+    """A publication dies after its runs. A day later it is finished, while a ``gc`` that looked before is
+    about to delete what is so old and listed by nobody.
+    """
+    workspace, store = _begun(founded, tmp_path)
+    _killed(workspace, store, BEFORE_ROLE)
+    stray = "targets/urls.full/" + "0" * 64 + ".1-0-0-1.run"  # what a lost race left: its version is over
+    store.create(stray, b"x", RUN)
+    store.now += LONG_AFTER
+    shutil.copytree(workspace.folder, tmp_path / "other")
+    slow = Meanwhile(store, workspace)
+    with publisher(open_workspace(tmp_path / "other"), slow) as scene:
+        scene.gc(now=store.now)
+    assert slow.deleted
+    assert stray not in _keys(store)
+    with publisher(open_workspace(workspace.folder), store) as scene:
+        assert _listed(scene) <= _keys(store)
+        scene.verify()
+
+
+def test_a_role_that_never_was_in_force_replaces_none(founded: Founded, tmp_path: Path) -> None:
+    """Who read the role before it is a client of a moment ago, however old the crash is."""
+    workspace, store = _begun(founded, tmp_path)
+    with publisher(workspace, store) as scene:
+        scene.publish("urls", now=NOW)
+        for number in range(12):
+            fill(scene.catalog, "urls", [url(f"b{number}.example/{at}") for at in range(60)])
+            scene.publish("urls", now=NOW)
+        in_force = _listed(scene)
+        fill(scene.catalog, "urls", [url(f"c{at}.example/") for at in range(60)])
+    _killed(workspace, store, BEFORE_SNAPSHOT)
+    store.now += LONG_AFTER
+    with publisher(open_workspace(workspace.folder), store) as scene:
+        scene.publish("urls", now=NOW)
+        assert in_force - _listed(scene), "something is listed no more"
+        scene.gc(now=store.now)
+        assert in_force <= _keys(store)
+        store.now += LONG_AFTER
+        assert scene.gc(now=store.now).runs, "a day later nobody needs them"
+        assert in_force - _keys(store)
+        scene.verify()
+
+
+def test_a_list_that_rests_keeps_nothing_for_its_renewals(founded: Founded, tmp_path: Path) -> None:
+    workspace, store = _begun(founded, tmp_path)
+    with publisher(workspace, store) as scene:
+        scene.publish("urls", now=NOW)
+        for number in range(12):
+            before = _listed(scene)
+            fill(scene.catalog, "urls", [url(f"b{number}.example/{at}") for at in range(60)])
+            scene.publish("urls", now=NOW)
+        for day in range(1, 5):
+            store.now += timedelta(days=1)
+            scene.refresh(now=NOW + timedelta(days=day))
+        scene.gc(now=store.now)
+        kept = {key for key in _keys(store) if key.startswith("targets/")}
+        # Which of the files of the version in force took the place of the one before is not told apart.
+        assert kept <= before | _listed(scene)
+
+
+def test_an_older_catalog_collects_nothing(founded: Founded, tmp_path: Path) -> None:
+    """A backup was restored; ``publish`` refuses, and the nightly ``gc`` knows too few of the readers."""
+    workspace, store = founded.copy(tmp_path / "publisher")
+    catalog = workspace.folder / "catalog.sqlite"
+    with publisher(workspace, store) as scene:
+        hotline = Hotline(scene)
+        hotline.create()
+        hotline.publish(["a.example/1"])
+    shutil.copy(catalog, tmp_path / "older.sqlite")
+    with publisher(workspace, store) as scene:
+        hotline = Hotline(scene)
+        machine = Machine(hotline, tmp_path / "machine", stream=STREAM)
+        gone = Machine(hotline, tmp_path / "gone", stream=STREAM)
+        hotline.roster.admit(STREAM, "member", machine.key.public(), now=NOW)
+        hotline.roster.admit(STREAM, "former", gone.key.public(), now=NOW)
+        hotline.roster.revoke(STREAM, "former", now=NOW)
+    shutil.copy(catalog, tmp_path / "newer.sqlite")
+    store.now += timedelta(days=3)
+    shutil.copy(tmp_path / "older.sqlite", catalog)
+    before = _keys(store)
+    with publisher(workspace, store) as scene, pytest.raises(StateError, match="catalog") as refused:
+        scene.gc(now=store.now)
+    assert refused.value.hint
+    assert _keys(store) == before
+    shutil.copy(tmp_path / "newer.sqlite", catalog)
+    with publisher(workspace, store) as scene:
+        scene.gc(now=store.now)
+    assert machine.synced()
+
+
+def test_wraps_of_lists_that_another_catalog_has_stay(founded: Founded, tmp_path: Path) -> None:
+    """Two publishers, each with a catalog and lists of its own, share a repository."""
+    workspace, store = founded.copy(tmp_path / "publisher")
+    shutil.copytree(workspace.folder, tmp_path / "other")
+    with publisher(workspace, store) as scene:
+        hotline = Hotline(scene)
+        hotline.create()
+        machine = Machine(hotline, tmp_path / "machine", stream=STREAM)
+        hotline.roster.admit(STREAM, "member", machine.key.public(), now=NOW)
+        hotline.publish(["a.example/1"])
+    store.now += timedelta(days=3)
+    with publisher(open_workspace(tmp_path / "other"), store) as scene:
+        assert scene.gc(now=store.now).wraps == 0
+    assert machine.synced()
