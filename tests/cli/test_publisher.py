@@ -79,7 +79,8 @@ def test_reports_parse_as_json(publisher: Type) -> None:
     refused(publisher("invite", "urls", "--json"), 2, "standard output", "--output")
 
 
-INIT = "vallum-publisher -C new init --name New --root-keys 1 --root-threshold 1".split()
+NEW = ["vallum-publisher", "-C", "new"]
+INIT = [*NEW, "init", "--name", "New", "--root-keys", "1", "--root-threshold", "1"]
 BAD = b"example.com\nhttp://\nhttps://b.example/fine\nftp://c.example/\nhttps://10.0.0.1/\n"
 
 
@@ -196,16 +197,14 @@ def test_a_folder_without_lists_says_what_comes_next(tmp_path: Path) -> None:
     assert made.code == 0
     assert "one stolen root key" in made.err
     for command in (["publish"], ["list", "show"]):
-        refused(
-            typed(["vallum-publisher", "-C", "new", *command], tmp_path), 2, "no lists yet", "list create"
-        )
+        refused(typed([*NEW, *command], tmp_path), 2, "no lists yet", "list create")
 
 
 def test_keys_are_not_left_in_clear_when_nobody_can_be_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VALLUM_PASSPHRASE", raising=False)
-    result = typed(["vallum-publisher", "-C", "new", "init", "--name", "New", "--encrypt-keys"], tmp_path)
+    result = typed([*NEW, "init", "--name", "New", "--encrypt-keys"], tmp_path)
     refused(result, 2, "nobody can be asked", "VALLUM_PASSPHRASE")
     assert not (tmp_path / "new" / "keys").exists()
 
@@ -213,7 +212,7 @@ def test_keys_are_not_left_in_clear_when_nobody_can_be_asked(
 def test_encrypted_keys_want_their_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALLUM_PASSPHRASE", "correct horse")
     assert typed([*INIT, "--encrypt-keys"], tmp_path).code == 0
-    create = ["vallum-publisher", "-C", "new", "list", "create", "urls", "--kind", "url", "--public"]
+    create = [*NEW, "list", "create", "urls", "--kind", "url", "--public"]
     monkeypatch.setenv("VALLUM_PASSPHRASE", "wrong")
     wrong = typed(create, tmp_path)
     assert wrong.code == 2
