@@ -19,6 +19,7 @@ from tests.fakes.repository import Repository, listed
 from vallum.config import Source
 from vallum.doctor import BAD, GOOD, WARN, Finding, examine, lock_holders
 from vallum.errors import FetchError
+from vallum.expression import Scope
 from vallum.lock import exclusive
 from vallum.sync.transport import Answer
 
@@ -106,6 +107,15 @@ def _bad_never_block(client: Client, _repository: Repository) -> None:
     client.config = replace(client.config, never_block=client.state.parent / "absent.txt")
 
 
+def _name_that_is_covered(client: Client, repository: Repository) -> None:
+    held = repository.lists["urls"].versions[-1]
+    repository.release("urls", {**held, **listed("bank.example", scope=Scope.DOMAIN)})
+    client.synced()
+    names = client.state.parent / "never.txt"
+    names.write_text("www.bank.example\n")
+    client.config = replace(client.config, never_block=names)
+
+
 def _bad_allow(client: Client, _repository: Repository) -> None:
     (client.state / "allow.json").write_text("[]")
     (client.state / "allow.json").chmod(0o640)
@@ -144,6 +154,7 @@ def _clock_ahead(_client: Client, repository: Repository) -> None:
     (_readable_key, "keys", BAD),
     (_open_folder, "permissions", WARN),
     (_bad_never_block, "files", BAD),
+    (_name_that_is_covered, "never_block", WARN),
     (_bad_allow, "files", BAD),
     (_never_synced, "lists", BAD),
     (_damaged_table, "lists", BAD),
@@ -160,6 +171,17 @@ def test_what_is_wrong_is_named(
     """One broken thing is found, and hides nothing else."""
     spoil(closed, repository)
     assert level in levels(findings(closed, repository)[check])
+
+
+def test_a_name_that_is_covered_is_told_by_the_entrys_id(repository: Repository, closed: Client) -> None:
+    _name_that_is_covered(closed, repository)
+    [found] = findings(closed, repository)["never_block"]
+    assert found.about == "hotline/urls.full"
+    assert "never-block" in found.says
+    assert "(ids " in found.says
+    assert "bank" not in found.says + found.hint
+    (closed.state.parent / "never.txt").write_text("")
+    assert levels(findings(closed, repository)["never_block"]) == {GOOD}
 
 
 def test_the_stores_clock(repository: Repository, closed: Client) -> None:

@@ -15,7 +15,7 @@ class Finding:
 
     Attributes:
         check: ``clock``, ``proxy``, ``ca``, ``store``, ``root``, ``recipient``, ``keys``, ``disk``,
-            ``permissions``, ``processes``, ``sync``, ``lists`` or ``files``.
+            ``permissions``, ``processes``, ``sync``, ``lists``, ``never_block`` or ``files``.
         about: the source, list or path, if the check is about one.
         level: ``good``, ``warning`` or ``bad``.
         says: what was found.

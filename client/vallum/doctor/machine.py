@@ -13,12 +13,16 @@ from vallum.allow import read_allowances
 from vallum.config import Config
 from vallum.doctor.finding import BAD, CLOCK_TOLERANCE, GOOD, WARN, Finding
 from vallum.errors import VallumError
+from vallum.format.charter import split_stream
 from vallum.format.fields import format_time
+from vallum.guard import broken_absolutes
 from vallum.lock import FILE as LOCK
+from vallum.pepper import read_pepper
 from vallum.state import read_current
 from vallum.sync.freshness import Freshness
 from vallum.sync.judge import load_never_block
 from vallum.sync.standing import read_standing
+from vallum.tablefile import open_table
 
 LOW_DISK = 256 << 20
 """Bytes below which a sync is in danger, whatever the lists' size."""
@@ -175,6 +179,39 @@ def lists(config: Config, now: datetime) -> Iterator[Finding]:
                 "lists", stream.name, BAD if bad else WARN, warning,
                 "run `vallum sync`; if it succeeds, call the publisher" if bad else "",
             )  # fmt: skip
+
+
+def never_block(config: Config) -> Iterator[Finding]:
+    """Lists in force against the names that the operator never wants blocked, as of now (client.md §6.9).
+
+    Each entry is named by its id; what cannot be read is said by ``files`` and ``lists``.
+    """
+    if config.never_block is None:
+        return
+    try:
+        never, current = load_never_block(config.never_block), read_current(config.state)
+    except VallumError:
+        return
+    covered = False
+    for name, stream, state in current.streams():
+        try:
+            keyer = state.charter.codec(
+                split_stream(stream)[1], read_pepper(config.state, name, stream, state.charter)
+            ).keyer
+            tables = {
+                table: open_table(config.state / path, state.head.tables[table])
+                for table, path in state.files(name, stream).items()
+            }
+        except VallumError:
+            continue
+        for reason in broken_absolutes(tables, keyer, never):
+            covered = True
+            yield Finding(
+                "never_block", f"{name}/{stream}", WARN, reason,
+                "`vallum allow add ID` lifts one entry, `vallum pin` goes back; and call the publisher",
+            )  # fmt: skip
+    if not covered:
+        yield Finding("never_block", "", GOOD, "no list in force covers a name of yours")
 
 
 def _status(path: Path) -> os.stat_result | None:
