@@ -98,7 +98,11 @@ class Source:
         Raises:
             ConfigError: it cannot be read.
         """
-        return _read(self.root, f"source {self.name}: the root file")
+        return _read(
+            self.root,
+            f"source {self.name}: the root file",
+            hint=f"`vallum init --invitation FILE --name {self.name}` puts it back",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ def read_names(path: Path) -> list[tuple[int, str]]:
     Raises:
         ConfigError: it cannot be read, or is no text.
     """
-    data = _read(path, "the file", _MAX_NAMES_BYTES)
+    data = _read(path, "the file", _MAX_NAMES_BYTES, "make it, or take it out of the configuration")
     try:
         lines = data.decode("utf-8").splitlines()
     except UnicodeDecodeError:
@@ -337,15 +341,18 @@ def _hard_expiry(path: Path, raw: object) -> HardExpiry:
     return HardExpiry(days, policy == "open")
 
 
-def _read(path: Path, what: str, limit: int = _MAX_BYTES) -> bytes:
+def _read(
+    path: Path,
+    what: str,
+    limit: int = _MAX_BYTES,
+    hint: str = "`vallum init --invitation FILE` makes what it needs",
+) -> bytes:
     try:
         with path.open("rb") as file:
             # Python sets aside as many bytes as it is asked for: ask for no more than there are (0: a pipe).
             data = file.read(min(os.fstat(file.fileno()).st_size or limit, limit) + 1)
     except FileNotFoundError:
-        raise ConfigError(
-            f"{what} {path} does not exist", hint="`vallum init --invitation FILE` makes what it needs"
-        ) from None
+        raise ConfigError(f"{what} {path} does not exist", hint=hint) from None
     except OSError as error:
         raise ConfigError(
             f"{what} {path} cannot be read: {error.strerror}", hint="give this user access to it"

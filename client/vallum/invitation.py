@@ -18,7 +18,8 @@ from tuf.api.metadata import Metadata, Root
 from vallum.address import check_url
 from vallum.config import Config, add_source
 from vallum.errors import InputError
-from vallum.streams import parse_stream
+from vallum.format.charter import is_list_name, split_stream
+from vallum.streams import DEFAULT_EDITION, parse_stream
 
 FORMAT = 1
 _MAX_BYTES = 1 << 20
@@ -34,6 +35,7 @@ class Invitation:
         url: of the repository; http, https, file, or a folder's path.
         streams: ``<list>.<edition>`` that the subscriber is invited to.
         root: root metadata as JSON bytes.
+        encrypted: lists that need a recipient's key, as far as the invitation says so.
     """
 
     publisher: str
@@ -41,14 +43,20 @@ class Invitation:
     url: str
     streams: tuple[str, ...]
     root: bytes
+    encrypted: tuple[str, ...] = ()
 
-    @property
-    def followed(self) -> tuple[str, ...]:
-        """One edition of each list: ``full``, which holds all that ``match`` holds, where both are named."""
-        both = {
-            stream.removesuffix(".full") + ".match" for stream in self.streams if stream.endswith(".full")
-        }
-        return tuple(stream for stream in self.streams if stream not in both)
+    def editions(self) -> dict[str, tuple[str, ...]]:
+        """The editions that are offered, by list."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, edition in map(split_stream, self.streams):
+            found[name] = (*found.get(name, ()), edition)
+        return found
+
+    def followed(self, edition: str = DEFAULT_EDITION) -> tuple[str, ...]:
+        """One edition of each list: the one that is wished where it is offered, else the one that is."""
+        return tuple(
+            f"{name}.{edition if edition in there else there[0]}" for name, there in self.editions().items()
+        )
 
 
 def format_invitation(invitation: Invitation) -> bytes:
@@ -61,6 +69,8 @@ def format_invitation(invitation: Invitation) -> bytes:
         "lists": list(invitation.streams),
         "root": json.loads(invitation.root),
     }
+    if invitation.encrypted:
+        raw["encrypted"] = list(invitation.encrypted)
     return json.dumps(raw, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
@@ -79,14 +89,24 @@ def parse_invitation(data: bytes) -> Invitation:
     lists = raw.get("lists")
     if not isinstance(lists, list) or not lists or not all(isinstance(item, str) for item in lists):
         raise InputError("the invitation names no lists", hint="ask the publisher for another one")
+    encrypted = raw.get("encrypted", [])
+    if not isinstance(encrypted, list) or not all(map(is_list_name, encrypted)):
+        raise InputError("the invitation is malformed", hint="ask the publisher for another one")
+    streams = tuple(map(parse_stream, lists))
     root = json.dumps(raw["root"], indent=1).encode() + b"\n"
     root_fingerprint(root)
     return Invitation(
         publisher=_line(raw, "publisher"),
         contact=_line(raw, "contact"),
         url=_line(raw, "url"),
-        streams=tuple(map(parse_stream, lists)),
+        streams=streams,
         root=root,
+        # Public lists have no `match` edition: an invitation to one says it, whoever wrote it.
+        encrypted=tuple(
+            sorted(
+                {*encrypted, *(name for name, edition in map(split_stream, streams) if edition == "match")}
+            )
+        ),
     )
 
 
@@ -104,18 +124,23 @@ def root_fingerprint(root: bytes) -> str:
             raise InputError(f"not root metadata but {metadata.signed.type!r}")
         signed = metadata.signed_bytes
         metadata.signed.verify_delegate(Root.type, signed, metadata.signatures)
-    except RepositoryError as error:
-        raise InputError(
-            f"not a valid root file ({type(error).__name__})", hint="ask the publisher for it again"
-        ) from None
+    except RepositoryError:
+        raise InputError("not a valid root file", hint="ask the publisher for it again") from None
     digits = sha256(signed).hexdigest()
     return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
 
 
-def write_config(path: Path, invitation: Invitation, name: str, recipient: Path | None = None) -> Config:
+def write_config(
+    path: Path,
+    invitation: Invitation,
+    name: str,
+    recipient: Path | None = None,
+    edition: str = DEFAULT_EDITION,
+) -> Config:
     """Make a configuration of an invitation, or add a source to the one that exists.
 
-    The root goes to ``<name>.root.json`` beside it. ``recipient`` is the key file for encrypted lists.
+    The root goes to ``<name>.root.json`` beside it. ``recipient`` is the key file for encrypted lists,
+    ``edition`` the one to follow where there are two.
 
     Raises:
         ConfigError: ``name`` is taken or malformed, or the address cannot be meant.
@@ -129,7 +154,7 @@ def write_config(path: Path, invitation: Invitation, name: str, recipient: Path 
         f"name = {_quote(name)}",
         f"url = {_quote(url)}",
         f"root = {_quote(root_file)}",
-        f"lists = [{', '.join(map(_quote, invitation.followed))}]",
+        f"lists = [{', '.join(map(_quote, invitation.followed(edition)))}]",
     ]
     if recipient is not None:
         rows.append(f"recipient = {_quote(str(recipient.absolute()))}")

@@ -185,9 +185,53 @@ def test_an_invitation_whose_root_is_not_signed_makes_nothing(both: Path, tmp_pa
 def test_init_twice_asks_for_another_name(both: Path, client: Type) -> None:
     before = everything(both / "provider")
     result = client("init", "--invitation", "../invitation.json", "--name", "hotline")
-    refused(result, 2, "follows a source named 'hotline' already", "--name")
+    refused(result, 2, "follows a source named 'hotline' already, and nothing is missing", "--name")
     assert everything(both / "provider") == before
     assert client("init", "--invitation", "../invitation.json", "--name", "second").code == 0
+
+
+def test_init_puts_back_a_root_file_that_is_gone(both: Path, client: Type) -> None:
+    """The hint of the error leads out of it; another publisher's invitation does not."""
+    before = everything(both / "provider")
+    (both / "provider" / "hotline.root.json").unlink()
+    failed = client("sync")
+    assert failed.code == 2
+    assert "hint: `vallum init --invitation FILE --name hotline` puts it back" in failed.err
+    raw = json.loads((both / "invitation.json").read_text())
+    (both / "other.json").write_text(json.dumps(raw | {"url": "https://lists.other.example/"}))
+    other = client("init", "--invitation", "../other.json", "--name", "hotline")
+    refused(other, 2, "at another address", "--name")
+    made = client("init", "--invitation", "../invitation.json", "--name", "hotline")
+    assert (made.code, "Fingerprint" in made.out) == (0, True), made.mixed
+    after = everything(both / "provider")
+    root = str(both / "provider" / "hotline.root.json")
+    assert {name for name in after if after[name] != before.get(name)} <= {
+        root, str(both / "provider" / "state" / "current.json")
+    }  # fmt: skip
+    assert client("sync").code == 0
+
+
+@pytest.mark.parametrize("table", ["[[source]]\nname = 'hotline'", '[[ source ]] # ours\n  name = "hotline"'])
+def test_init_adds_a_recipient_that_was_forgotten(both: Path, client: Type, table: str) -> None:
+    """One line comes into the file; comments, other sources and tables stay."""
+    config = both / "provider" / "vallum.toml"
+    text = config.read_text().replace('[[source]]\nname = "hotline"', table) + '\n[source.headers]\nX = "y"\n'
+    config.write_text("# ours\n" + text)
+    assert client("keygen", "recipient.key", "--suite", "x25519").code == 0
+    again = (
+        "init",
+        "--invitation",
+        "../invitation.json",
+        "--name",
+        "hotline",
+        "--recipient",
+        "recipient.key",
+    )
+    assert client(*again).code == 0
+    line = f'recipient = "{both / "provider" / "recipient.key"}"\n'
+    assert config.read_text().replace(line, "") == "# ours\n" + text
+    refused(client(*again), 2, "nothing is missing", "--name")
+    assert client("sync").code == 0
 
 
 def test_no_configuration(tmp_path: Path) -> None:

@@ -47,15 +47,45 @@ def test_an_invitation_to_both_editions_follows_the_one_that_holds_all(folder: P
     assert json.loads((folder / "all.json").read_bytes())["lists"] == ["urls.full", "urls.match"]
     made = typed(["vallum", "-c", "other/vallum.toml", "init", "--invitation", "all.json", "--json"], folder)
     assert made.code == 0, made.mixed
-    assert json.loads(made.out)["lists"] == ["urls.full"]
+    said = json.loads(made.out)
+    assert (said["lists"], said["offered"]) == (["urls.full"], ["urls.full", "urls.match"])
+    shown = typed(["vallum", "-c", "third/vallum.toml", "init", "--invitation", "all.json"], folder)
+    assert "urls is offered as full and match" in shown.out
+    assert "--edition match" in shown.out
+
+
+def test_the_edition_that_one_wants(folder: Path) -> None:
+    assert typed([*PUBLISHER, "list", "create", "own", "--kind", "hash", "--public"], folder).code == 0
+    assert typed([*PUBLISHER, "invite", "--output", "all.json"], folder).code == 0
+    words = ["vallum", "-c", "other/vallum.toml", "init", "--invitation", "all.json", "--edition", "match"]
+    made = typed([*words, *KEY], folder)
+    assert made.code == 0, made.mixed
+    assert "lists own.full, urls.match" in made.out
+    assert "--edition full" in made.out
+    assert "own is offered" not in made.out
+    assert "Encrypted" not in made.out
+
+
+@pytest.mark.parametrize("lists", [[], ["urls.full"], ["urls.match"]])
+def test_an_invitation_says_that_a_list_is_encrypted(folder: Path, lists: list[str]) -> None:
+    """Who has no key learns it before the first sync fails; of a public list nothing is said."""
+    assert typed([*PUBLISHER, "list", "create", "own", "--kind", "hash", "--public"], folder).code == 0
+    assert typed([*PUBLISHER, "invite", *lists, "--output", "new.json"], folder).code == 0
+    words = ["vallum", "-c", "other/vallum.toml", "init", "--invitation", "new.json"]
+    made = typed(words, folder)
+    assert "Encrypted: urls. " in made.out
+    assert "vallum keygen" in made.out
 
 
 def test_from_a_key_to_a_list_in_force_and_out_again(folder: Path) -> None:
     refused = typed([*CLIENT, "sync"], folder)
     line, fingerprint = _line(folder)
     assert refused.code == 5
-    assert line in refused.mixed
+    assert "`vallum keygen " in refused.mixed
+    assert "provider.key --show`" in refused.mixed
     assert "Hotline" in refused.mixed
+    assert "who was let into urls.full names that in `lists`" in refused.mixed
+    assert max(map(len, refused.mixed.splitlines())) < 500, "it may be said by each of many syncs"
 
     (folder / "line.txt").write_text(line)
     add = [*PUBLISHER, "recipients", "add", "urls.match", "provider", "line.txt", "--fingerprint"]

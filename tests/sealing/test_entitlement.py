@@ -43,7 +43,8 @@ def test_who_has_no_wrap_is_told_what_to_send_to_whom(hotline: Hotline, tmp_path
     machine = Machine(hotline, tmp_path / "a")
     hotline.publish(FORMS)
     error = machine.refused(NotEntitledError)
-    assert machine.key.public().line() in error.hint
+    assert f"({machine.key.public().fingerprint()[:19]} …)" in str(error)
+    assert "--show` prints" in error.hint
     assert "Example Hotline" in error.hint
     _admit(hotline, machine)
     assert machine.synced() == 1

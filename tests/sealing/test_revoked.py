@@ -125,7 +125,8 @@ def _story(hotline: Hotline, folder: Path, stream: str) -> tuple[Revoked, Machin
     hotline.publish([*FORMS[1:], ADDED])
     stays.synced()
     error = goes.refused(NotEntitledError)
-    assert goes.key.public().line() in error.hint
+    assert f"({goes.key.public().fingerprint()[:19]} …)" in str(error)
+    assert "--show` prints" in error.hint
     return Revoked(goes, hotline.objects()), stays
 
 

@@ -13,6 +13,8 @@ import click
 
 from vallum.cli.terminal import clock, emit, json_option, note, say
 from vallum.errors import ConfigError
+from vallum.format.table import EDITIONS
+from vallum.streams import DEFAULT_EDITION
 
 if TYPE_CHECKING:
     from vallum.invitation import Invitation
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExamples:\n"
     "  vallum init --invitation hotline.json\n"
+    "  vallum init --invitation hotline.json --recipient recipient.key --edition match\n"
     "  vallum init --invitation second.json --name second\n"
     "  vallum init --invitation new.json --name hotline --replace-root --fingerprint '3f2a 91c0 …'"
 )
@@ -37,6 +40,13 @@ if TYPE_CHECKING:
     help="The key file that `keygen` made, for encrypted lists.",
 )
 @click.option(
+    "--edition",
+    type=click.Choice(EDITIONS),
+    default=DEFAULT_EDITION,
+    show_default=True,
+    help="Which to follow where both are offered: match is enough for look-ups, full can be exported.",
+)
+@click.option(
     "--replace-root",
     is_flag=True,
     help="Trust the invitation's root for a source that is followed; its publisher lost the old one's keys.",
@@ -51,17 +61,20 @@ def init(
     invitation: Path,
     name: str | None,
     recipient: Path | None,
+    edition: str,
     replace_root: bool,
     fingerprint: str,
     as_json: bool,
 ) -> None:
     """Make the configuration of an invitation, or add a source to the one that exists.
 
+    Of a source that is followed already it puts back a root file that is gone, and adds a --recipient.
     With --replace-root the lists of the source stay in force, and the floor stays where it is: nothing older
     comes back by it.
     """
     from vallum.config import load_config
     from vallum.invitation import parse_invitation, root_fingerprint, write_config
+    from vallum.rejoin import rejoin
 
     try:
         data = invitation.read_bytes()
@@ -74,13 +87,15 @@ def init(
     if replace_root:
         _replace_root(config, invited, source, fingerprint, as_json)
         return
-    if config.exists() and source in {each.name for each in load_config(config).sources}:
-        raise ConfigError(
-            f"{config} follows a source named {source!r} already", hint="add another one under another --name"
-        )
-    written = write_config(config, invited, source, recipient)
+    known = load_config(config) if config.exists() else None
+    followed = next((one for one in known.sources if one.name == source), None) if known else None
+    if known is not None and followed is not None:
+        written = rejoin(config, known, followed, invited, recipient)
+        streams = list(followed.streams)
+    else:
+        written = write_config(config, invited, source, recipient, edition)
+        streams = list(invited.followed(edition))
     said = root_fingerprint(invited.root)
-    streams = list(invited.followed)
     if as_json:
         emit(
             {
@@ -89,11 +104,22 @@ def init(
                 "publisher": invited.publisher,
                 "contact": invited.contact,
                 "lists": streams,
+                "offered": list(invited.streams),
+                "encrypted": list(invited.encrypted),
                 "root_fingerprint": said.replace(" ", ""),
             }
         )
         return
     say(f"{config}: source {source} ({invited.publisher}), lists {', '.join(streams)}")
+    for name, there in invited.editions().items():
+        others = [other for other in there if f"{name}.{other}" not in streams]
+        if others:
+            say(
+                f"{name} is offered as {' and '.join(there)}; follow the edition that the publisher let you "
+                f"into: --edition {others[0]}, or lists in {config}"
+            )
+    if invited.encrypted and not any(one.recipient for one in written.sources if one.name == source):
+        _tell_key(invited, config)
     say()
     say("Fingerprint of the root of trust. Compare it with the publisher by telephone before you go on:")
     groups = said.split(" ")
@@ -152,6 +178,12 @@ def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) 
     groups = public.fingerprint().split(" ")
     for at in range(0, len(groups), 4):
         note("    " + "  ".join(groups[at : at + 4]))
+
+
+def _tell_key(invited: Invitation, config: Path) -> None:
+    say(f"Encrypted: {', '.join(invited.encrypted)}. To read them you need a key that the publisher lets in:")
+    say("    vallum keygen recipient.key > line.txt    # send the file, read the fingerprint by telephone")
+    say(f'and recipient = "recipient.key" in the source in {config}.')
 
 
 def _replace_root(config: Path, invited: Invitation, source: str, fingerprint: str, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from vallum.access import FOLDER_MODE, table_mode
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import ConfigError, DataError, NotEntitledError, StorageError
-from vallum.format.charter import Charter
+from vallum.format.charter import Charter, split_stream
 from vallum.format.epoch import Epoch, check_epoch_key
 from vallum.format.head import Head
 from vallum.format.seal import KEY_BYTES
@@ -131,11 +131,14 @@ class SourceKeys:
         try:
             data = self.fetcher.read(wrap_name(commitment, public))
         except AbsentError:
+            name, edition = split_stream(epoch.stream)
+            others = [f"{name}.{other}" for other in charter.editions if other != edition]
             raise NotEntitledError(
-                f"{epoch.stream}: epoch {epoch.number} has no wrap for the key in {self.recipient}: "
-                "it was not added yet, or it was revoked",
-                hint=f"send {charter.publisher or 'the publisher'} this line, and read its fingerprint to "
-                f"them by telephone ({public.fingerprint()}): {public.line()}",
+                f"{epoch.stream}: the key in {self.recipient} ({public.fingerprint()[:19]} …) is not let into "
+                "this edition: not added yet, or revoked",
+                hint=f"send {charter.publisher or 'the publisher'} what "
+                f"`vallum keygen {self.recipient} --show` prints, and ask for {epoch.stream}"
+                + (f"; who was let into {' or '.join(others)} names that in `lists`" if others else ""),
             ) from None
         try:
             return open_wrap(data, private, epoch, commitment, charter.pepper)

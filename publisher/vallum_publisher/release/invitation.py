@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vallum.errors import ConfigError
+from vallum.format.charter import split_stream
 from vallum.invitation import Invitation, format_invitation
+from vallum_publisher.release.metadata import charter_of
 from vallum_publisher.release.repository import Repository
 from vallum_publisher.workspace import Settings
 
@@ -25,7 +27,8 @@ def invite(settings: Settings, repository: Repository, wanted: Sequence[str]) ->
         raise ConfigError(
             "the settings do not say where clients fetch from", hint="set public_url in publisher.toml"
         )
-    there = repository.tip().streams()
+    tip = repository.tip()
+    there = tip.streams()
     chosen: set[str] = set()
     for name in wanted or there:
         found = [stream for stream in there if name in (stream, stream.rpartition(".")[0])]
@@ -34,6 +37,7 @@ def invite(settings: Settings, repository: Repository, wanted: Sequence[str]) ->
         chosen.update(found)
     if not chosen:
         raise ConfigError("there are no lists to invite to", hint="create one first")
+    charters = {name: charter_of(name, tip.required_targets()) for name, _ in map(split_stream, chosen)}
     return format_invitation(
         Invitation(
             publisher=settings.name,
@@ -41,5 +45,6 @@ def invite(settings: Settings, repository: Repository, wanted: Sequence[str]) ->
             url=settings.public_url,
             streams=tuple(sorted(chosen)),
             root=repository.root_bytes,
+            encrypted=tuple(sorted(name for name, charter in charters.items() if charter and charter.pepper)),
         )
     )

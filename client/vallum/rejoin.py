@@ -1,0 +1,76 @@
+"""An invitation to a source that is followed already: it puts back what the configuration lacks, and no more.
+
+A root file that is gone and a recipient's key that was forgotten are what a second ``vallum init`` is for.
+Another root is another matter (:mod:`vallum.sync.reroot`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+from vallum.address import check_url
+from vallum.config import Config, Source, parse_config
+from vallum.durable import os_errors, write_durable
+from vallum.errors import ConfigError
+from vallum.invitation import Invitation
+
+_TABLE = re.compile(r"\s*\[")
+_SOURCE = re.compile(r"\s*\[\[\s*source\s*\]\]")
+_NAME = re.compile(r"\s*name\s*=")
+
+
+def rejoin(path: Path, config: Config, source: Source, invited: Invitation, recipient: Path | None) -> Config:
+    """Put back the root file, and add the recipient's key, where they are missing.
+
+    Args:
+        path, config: the configuration's file, and what it says.
+        source: the one that the invitation is to.
+        invited: to the same address.
+        recipient: key file for encrypted lists, if the operator names one.
+
+    Raises:
+        ConfigError: it is another publisher's, nothing is missing, or the file cannot be added to.
+        StorageError: a file cannot be written.
+    """
+    if check_url(invited.url, path.parent) != source.url:
+        raise ConfigError(
+            f"{path} follows a source named {source.name!r} already, at another address",
+            hint="give this one another --name; or change `url` of the source, if the publisher has moved",
+        )
+    with os_errors(source.root, "look at"):
+        rootless = not source.root.exists()
+    keyless = recipient is not None and source.recipient is None
+    if not rootless and not keyless:
+        raise ConfigError(
+            f"{path} follows a source named {source.name!r} already, and nothing is missing",
+            hint="another publisher goes under another --name; what this one follows stands in the file",
+        )
+    after = config
+    if keyless and recipient is not None:
+        added = replace(source, recipient=recipient.absolute())
+        after = replace(config, sources=tuple(added if one is source else one for one in config.sources))
+        text = _with_recipient(path.read_text("utf-8"), source.name, recipient.absolute())
+        if parse_config(tomllib.loads(text), path) != after:
+            raise ConfigError(
+                f"{path}: the key cannot be put into it without changing more",
+                hint=f"put recipient = {json.dumps(str(recipient))} below the name of the source",
+            )
+        write_durable(path, [text.encode()], mode=0o640)
+    if rootless:
+        write_durable(source.root, [invited.root], mode=0o644)
+    return after
+
+
+def _with_recipient(text: str, name: str, recipient: Path) -> str:
+    lines, inside = text.split("\n"), False
+    for at, line in enumerate(lines):
+        if _TABLE.match(line):
+            inside = _SOURCE.match(line) is not None
+        elif inside and _NAME.match(line) and tomllib.loads(line).get("name") == name:
+            lines.insert(at + 1, f"recipient = {json.dumps(str(recipient), ensure_ascii=False)}")
+            break
+    return "\n".join(lines)
