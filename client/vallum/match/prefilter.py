@@ -10,6 +10,7 @@ import re
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import combinations, islice
+from random import random
 from typing import Any, Self
 
 from vallum.expression import URL_TAGS, Keyer, Scope
@@ -30,9 +31,9 @@ CACHED_HOSTS = 12_000
 ``_LONGEST`` is."""
 
 _LONGEST = 80
-_SAMPLE = 7
-"""Of clean look-ups one in so many is remembered, by turns as their hashes end: hosts that come often soon
-are, and those that come once cost little and drive few others out."""
+_SAMPLE = 1 / 8
+"""Which share of clean look-ups is remembered: hosts that come often soon are, and those that come once cost
+little and drive few others out."""
 
 _WORTH = 256
 """Once a sampled host was remembered already, memory is asked first, until so many hosts were not in it:
@@ -257,7 +258,7 @@ def filtered(read: LookUp, answer: MatchUrl, filters: Sequence[NameFilter | KeyF
         answer: looks host, path and query of a canonical form up. Spares the parser a plain URL.
         filters: of all tables.
     """
-    glance, tail, name_hash = AT_A_GLANCE, PLAIN_TAIL, hash
+    glance, tail, name_hash, draw = AT_A_GLANCE, PLAIN_TAIL, hash, random
     named = NameFilter.union([table for table in filters if isinstance(table, NameFilter)])
     keyed = [table.may_hold for table in filters if isinstance(table, KeyFilter)]
     cells, mask, patterns = named.cells, named.mask, _PATTERNS
@@ -275,7 +276,7 @@ def filtered(read: LookUp, answer: MatchUrl, filters: Sequence[NameFilter | KeyF
     def look_up(url: Any) -> list[Match]:  # str, or bytes, which raise: cheaper than to ask
         nonlocal worth
         try:
-            if worth > 0 and url[: url.index("/", 8)] in clean:
+            if worth and url[: url.index("/", 8)] in clean:
                 return []
             found = glance(url)
         except (TypeError, ValueError):
@@ -305,8 +306,9 @@ def filtered(read: LookUp, answer: MatchUrl, filters: Sequence[NameFilter | KeyF
             for may_hold in keyed:
                 if may_hold(host):
                     return read_on(url, end)
-        worth -= 1
-        if slot % _SAMPLE == worth % _SAMPLE:
+        if worth:
+            worth -= 1
+        if draw() < _SAMPLE:
             start = url[: found.end() - 1]
             if start in clean:
                 worth = _WORTH
