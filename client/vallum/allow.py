@@ -150,6 +150,7 @@ class AllowFile:
         self._seen: tuple[int, int, int] | None = None
         self._entries: tuple[Allowance, ...] = ()
         self._now = NOTHING
+        self._asked = datetime.min.replace(tzinfo=UTC)
 
     def current(self) -> Allowances:
         """What is allowed now; the same object while that is the same.
@@ -162,14 +163,15 @@ class AllowFile:
         if seen != self._seen:
             self._entries = read_allowances(self._dir)
             self._seen = seen
-        elif self._now.ends is None or now < self._now.ends:
+        elif self._asked <= now and (self._now.ends is None or now < self._now.ends):
             return self._now
-        self._now = Allowances.of(self._entries, now)
+        # Also when the clock has gone back: what had ended by it has not ended any more.
+        self._now, self._asked = Allowances.of(self._entries, now), now
         return self._now
 
 
 def read_allowances(state_dir: Path) -> tuple[Allowance, ...]:
-    """Read all that was allowed, ended ones included until they are swept.
+    """Read all that was allowed, ended ones included until :func:`settle` sweeps them.
 
     Raises:
         StorageError: the file cannot be read.
@@ -198,7 +200,7 @@ def add(state_dir: Path, allowance: Allowance, now: datetime) -> None:
         BusyError, StorageError, FormatError: it is not allowed.
     """
     with exclusive(state_dir, name=LOCK):
-        rest = [entry for entry in _swept(state_dir, now) if entry.handle != allowance.handle]
+        rest = [entry for entry in read_allowances(state_dir) if entry.handle != allowance.handle]
         _record(state_dir, now, "allowed", allowance)
         _write(state_dir, [*rest, allowance])
 
@@ -211,11 +213,12 @@ def remove(state_dir: Path, text: str, reason: str, now: datetime) -> Allowance:
         InputError, BusyError, StorageError, FormatError: as of :func:`parse_subject` and :func:`add`.
     """
     with exclusive(state_dir, name=LOCK):
-        entries = _swept(state_dir, now)
-        found = [entry for entry in entries if text == entry.handle]
+        entries = read_allowances(state_dir)
+        live = [entry for entry in entries if entry.until is None or now < entry.until]
+        found = [entry for entry in live if text == entry.handle]
         if not found:
             subject = parse_subject(text)
-            found = [entry for entry in entries if subject == (entry.kind, entry.text)]
+            found = [entry for entry in live if subject == (entry.kind, entry.text)]
         if not found:
             raise ConfigError("there is no such allowance", hint="`vallum allow list` shows all")
         if found[0].until is None:
@@ -227,8 +230,12 @@ def remove(state_dir: Path, text: str, reason: str, now: datetime) -> Allowance:
         return found[0]
 
 
-def settle(state_dir: Path, file: Path | None, now: datetime) -> None:
+def settle(state_dir: Path, file: Path | None, now: datetime, signed: datetime) -> None:
     """Take over what the operator's file says now, and sweep what has ended; each sync begins with it.
+
+    Swept is what has ended by this machine's clock and before ``signed``, the newest moment at which a
+    publisher signed anything that is in force: a clock that was ahead for a while must not end anything for
+    good (client.md §9.5). Nobody heeds what has ended, swept or not.
 
     Raises:
         ConfigError: the file cannot be read, or a line is none of what :func:`parse_subject` takes.
@@ -243,10 +250,11 @@ def settle(state_dir: Path, file: Path | None, now: datetime) -> None:
             raise ConfigError(f"{file}: line {number}: {error}", hint=error.hint) from None
         wanted[kind, form] = Allowance(kind, form, now, None, f"line {number} of {file.name if file else ''}")
     kept = {(entry.kind, entry.text) for entry in entries if entry.until is None}
-    if kept == wanted.keys() and not any(entry.until and entry.until <= now for entry in entries):
+    ended = min(now, signed)
+    if kept == wanted.keys() and not any(entry.until and entry.until <= ended for entry in entries):
         return
     with exclusive(state_dir, name=LOCK):
-        own = [entry for entry in _swept(state_dir, now) if entry.until is not None]
+        own = [entry for entry in _swept(state_dir, now, ended) if entry.until is not None]
         if kept != wanted.keys():
             gone = len(kept - wanted.keys())
             details = {"entries": len(wanted), "new": len(wanted.keys() - kept), "gone": gone}
@@ -261,11 +269,11 @@ def clear_leftovers(state_dir: Path) -> None:
             remove_files(temporaries(state_dir, FILE))
 
 
-def _swept(state_dir: Path, now: datetime) -> list[Allowance]:
-    """What is allowed still; what has ended is written into the journal."""
+def _swept(state_dir: Path, now: datetime, ended: datetime) -> list[Allowance]:
+    """What had not ended by then; what had is written into the journal."""
     live = []
     for entry in read_allowances(state_dir):
-        if entry.until is None or now < entry.until:
+        if entry.until is None or ended < entry.until:
             live.append(entry)
         else:
             _record(state_dir, now, "allowance ended", entry)

@@ -26,6 +26,8 @@ from vallum.guard import Window, format_window, parse_window
 FORMAT = 1
 FILE = "current.json"
 _LAYER = "current.json"
+MAX_STRING = 1024
+"""Characters of a string in it, such as the reason of a pin."""
 _MAX_BYTES = 16 << 20
 _DIGEST = re.compile(rb', "sha256": "([0-9a-f]{64})"}\s*\Z')
 _MEND = "run `vallum sync`: it recovers from a damaged state"
@@ -275,7 +277,7 @@ def _integer(value: object) -> int:
 
 
 def _string(value: object) -> str:
-    if not isinstance(value, str) or len(value) > 1024 or not value.isprintable():
+    if not isinstance(value, str) or len(value) > MAX_STRING or not value.isprintable():
         raise FormatError(_LAYER, "a string is malformed")
     return value
 

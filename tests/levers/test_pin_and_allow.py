@@ -77,6 +77,29 @@ def test_a_pin_ends_by_itself(repository: Repository, blocked_shop: Client) -> N
     assert said(client)[-1] == "pin ended"
 
 
+def test_a_pin_survives_damage(repository: Repository, blocked_shop: Client) -> None:
+    """`current.json` is torn while a version is pinned: what blocks the shop does not come back by that."""
+    client, now = blocked_shop, repository.now
+    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "it blocks our shop", now)
+    pin = client.held().pin
+    for report in ("pinned", "pinned"):
+        (client.state / "current.json").write_bytes(b"torn")
+        assert client.synced(now + HOUR).outcome == report
+        assert client.in_force()["hotline/urls.full"][1] == 1
+        assert client.held().pin == pin
+    levers.unpin(client.config, "urls", "it was right after all", now + HOUR)
+    (client.state / "current.json").write_bytes(b"torn")
+    assert client.synced(now + HOUR).after == 2
+
+
+def test_a_reason_that_could_not_be_read_back(blocked_shop: Client, repository: Repository) -> None:
+    """A page of text as the reason of a pin: refused before it makes `current.json` one that nobody reads."""
+    for reason in ("x" * 1025, "two\nlines"):
+        with pytest.raises(ConfigError, match="one line"):
+            levers.pin(blocked_shop.config, "urls", "1", repository.now + HOUR, reason, repository.now)
+    assert blocked_shop.synced().outcome == "unchanged"
+
+
 def test_a_pin_that_the_operator_ends(repository: Repository, blocked_shop: Client) -> None:
     client, now = blocked_shop, repository.now
     levers.pin(client.config, "hotline/urls", "1", now + 48 * HOUR, "wrong", now)
@@ -212,7 +235,7 @@ def test_an_allowance_reaches_every_process_within_five_seconds(blocked_shop: Cl
         assert "allowed by the operator" in explanation.lines()[0]
 
 
-def test_an_allowance_by_id_and_its_end(blocked_shop: Client) -> None:
+def test_an_allowance_by_id_and_its_end(repository: Repository, blocked_shop: Client) -> None:
     """One entry, wherever it would hit; when its time is over the list applies again, also without a sync."""
     client = blocked_shop
     with vallum.open(client.state) as lists:
@@ -222,6 +245,9 @@ def test_an_allowance_by_id_and_its_end(blocked_shop: Client) -> None:
         assert lists.match_url(SHOP) == []
         time.sleep(3.1)
         assert lists.match_url(SHOP)
+    repository.lists["urls"].as_of = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - as above
+    repository.renew("urls")
+    client.synced()
     client.sync()
     assert said(client)[-1] == "allowance ended"
     assert json.loads((client.state / "allow.json").read_text())["allow"] == []

@@ -14,7 +14,7 @@ from vallum.progress import Tell, silent
 from vallum.state import SourceState, StreamState
 from vallum.sync.fetch import Fetcher
 from vallum.sync.floor import Floor
-from vallum.sync.freshness import Freshness, freshness
+from vallum.sync.freshness import Freshness, freshness, is_ahead
 from vallum.sync.place import Place
 from vallum.sync.report import SourceOutcome, SourceReport, StreamReport
 
@@ -93,28 +93,36 @@ def still_followed(source: Source, held: SourceState) -> dict[str, StreamState]:
 
 
 def unsynced(
-    source: Source, held: SourceState | None, report: SourceReport, now: datetime, hard_expiry: HardExpiry
+    source: Source,
+    held: SourceState | None,
+    report: SourceReport,
+    now: datetime,
+    hard_expiry: HardExpiry,
+    store: datetime | None = None,
 ) -> Staged:
     """Stage a source whose sync came to nothing: what was in force stays, and the next sync is a full one.
 
-    Failures are counted by days, for a list to be hard-expired only after as many of them (client.md §9.4).
+    Failures are counted by days, for a list to be hard-expired only after as many of them (client.md §9.4):
+    by days that follow each other, and none by a clock that the store's, if it said one, contradicts.
     """
     state = held or NOTHING
     streams: Mapping[str, StreamState] = still_followed(source, state)
     today = now.toordinal()
+    counts = today > state.failed_on and not is_ahead(now, store)
     state = replace(
         state,
         followed=source.streams,
         streams=streams,
         timestamp_sha256="",
         timestamp_etag="",
-        failed_days=state.failed_days + (today != state.failed_on),
-        failed_on=today,
+        failed_days=state.failed_days + counts,
+        failed_on=today if counts else state.failed_on,
         failures=failures(state.failures, report.failed(), now),
     )
     expired = [
         name
         for name, stream in streams.items()
         if freshness(stream, state, now, hard_expiry.days) is Freshness.HARD_EXPIRED
+        and (name in state.lifted or not is_ahead(now, store))
     ]
     return Staged(report, replace(state, lifted=tuple(expired) if hard_expiry.opens else ()))

@@ -10,7 +10,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from random import SystemRandom
 
@@ -83,6 +85,7 @@ class Fetcher:
         requests: attempts made, whatever became of them.
         received: bytes of bodies.
         timestamp_etag, timestamp_sha256: of the ``timestamp.json`` that came.
+        date: the newest moment that the store's clock said in this sync, if it said one.
         overdue: whether the deadline closed the transport, so that the next sync needs another one.
     """
 
@@ -102,6 +105,7 @@ class Fetcher:
         self.received = 0
         self.timestamp_etag = ""
         self.timestamp_sha256 = ""
+        self.date: datetime | None = None
         self.overdue = False
 
     def watched(self) -> AbstractContextManager[None]:
@@ -182,6 +186,12 @@ class Fetcher:
     def _note_timestamp(self, data: bytes, answer: Answer) -> None:
         self.timestamp_etag, self.timestamp_sha256 = answer.etag, sha256(data).hexdigest()
 
+    def _note_date(self, text: str) -> None:
+        with suppress(ValueError, TypeError):  # none, or none that can be read
+            date = parsedate_to_datetime(text).astimezone(UTC)
+            with self._lock:
+                self.date = max(self.date or date, date)
+
     def _whole(self, name: str, answer: Answer) -> bytes:
         return b"".join(self._capped(name, answer))
 
@@ -205,6 +215,7 @@ class Fetcher:
                     raise
                 self._pause(attempt, None)
                 continue
+            self._note_date(answer.date)
             if answer.status == 200 or (answer.status == 304 and etag):
                 return answer, attempt + 1
             _discard(answer)

@@ -17,10 +17,11 @@ from vallum.format.head import Head, RunRef
 from vallum.format.table import Table
 from vallum.journal import record
 from vallum.progress import Tell, silent
-from vallum.state import StreamState
+from vallum.state import Pin, StreamState
 from vallum.sync.apply import check_head_fits
 from vallum.sync.errand import NEVER
 from vallum.sync.floor import EquivocationError, Floor
+from vallum.sync.freshness import is_ahead
 from vallum.sync.judge import Judge, absurd
 from vallum.sync.keys import SourceKeys
 from vallum.sync.lead import Guide
@@ -100,12 +101,16 @@ class Follower:
         except EquivocationError:
             self._keep_evidence(stream, head, role)
             raise
-        if held is not None and held.pin is not None and self.judge.now < held.pin.until:
+        if held is not None and held.pin is not None and not self._has_ended(held.pin):
             return Followed(held, expires)  # 6.8
         followed = self._bring(stream, state, held, role, aside)
         self.place.write_role(stream, head, role)
         self.keys.forget(stream, head)
         return replace(followed, expires=expires)
+
+    def _has_ended(self, pin: Pin) -> bool:
+        # 9.5: a pin that a clock's jump has ended would not come back with the clock.
+        return pin.until <= self.judge.now and not is_ahead(self.judge.now, self.repository.fetcher.date)
 
     def _keep_evidence(self, stream: str, head: Head, role: bytes) -> None:
         """Keep both roles: of what was in force under this number, or of what is kept aside."""

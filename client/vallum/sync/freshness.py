@@ -20,6 +20,18 @@ CLOCK_BEHIND = timedelta(minutes=5)
 """How far this machine's clock may step back, as time servers make it do, before it is called wrong."""
 
 
+CLOCK_APART = timedelta(hours=1)
+"""How far this machine's clock may be ahead of the store's before it alone ends nothing for good."""
+
+
+def is_ahead(now: datetime, store: datetime | None) -> bool:
+    """Whether the store's clock contradicts this machine's, which is ahead of it (client.md §9.5).
+
+    A store that lies thereby keeps in force what is in force; ``None`` is one that says no time.
+    """
+    return store is not None and now - store > CLOCK_APART
+
+
 class Freshness(StrEnum):
     """Keep enforcing in every state; alarm in all but the first."""
 

@@ -8,11 +8,12 @@ newest that is older: there is always one from yesterday.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import make_folder, os_errors, write_durable
@@ -20,7 +21,8 @@ from vallum.errors import FormatError
 from vallum.format.charter import split_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
-from vallum.state import Current, StreamState, format_stream, parse_stream
+from vallum.journal import read_journal
+from vallum.state import Current, Pin, StreamState, format_stream, parse_stream
 from vallum.sync.errand import NOTHING
 from vallum.sync.tables import open_tables
 
@@ -28,6 +30,10 @@ NEWEST = 3
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _SUFFIX = ".state.json"
 _LAYER = "kept version"
+
+PINNED = "pinned"
+PIN_ENDS = ("pin removed", "pin ended")
+"""What the journal calls the acts of :mod:`vallum.sync.levers` that :func:`pinned` reads back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,10 @@ def keep(state_dir: Path, streams: Iterable[tuple[str, str, StreamState]], now: 
 
 
 def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
-    """All versions on disk, the last one that came into force first; damaged ones are left out."""
+    """All versions on disk, the newest first; damaged ones are left out.
+
+    By generation and version, which are signed, not by when they came into force: the clock may have erred.
+    """
     folder = state_dir / source / "lists" / stream
     with os_errors(folder, "read"):
         names = [path for path in folder.iterdir() if path.name.endswith(_SUFFIX)] if folder.is_dir() else []
@@ -79,19 +88,25 @@ def _parse(data: bytes) -> Kept | None:
 
 
 def recover(state_dir: Path) -> Current:
-    """What was last in force, as far as whole versions are on this disk (client.md §1.3).
+    """What was last in force, as far as whole versions are on this disk, pins included (client.md §1.3).
 
     Without it a damaged ``current.json`` would make a cold start of the next sync, which would take what is
     in quarantine. When it was verified is not known any more: it counts as stale until a sync succeeds.
     """
     found: dict[str, dict[str, Kept]] = {}
+    pins = pinned(read_journal(state_dir))
     for folder in state_dir.glob("*/lists/*"):
         source, stream = folder.parent.parent.name, folder.name
         try:
             split_stream(stream)
         except FormatError:
             continue
-        for kept in read_kept(state_dir, source, stream):
+        versions = read_kept(state_dir, source, stream)
+        version, pin = pins.get((source, stream), ("", None))
+        held = [
+            replace(kept, state=replace(kept.state, pin=pin)) for kept in versions if _mark(kept) == version
+        ]
+        for kept in (*held, *versions):
             if open_tables(state_dir, kept.state.files(source, stream), kept.state.head.tables):
                 found.setdefault(source, {})[stream] = kept
                 break
@@ -108,15 +123,43 @@ def recover(state_dir: Path) -> Current:
     )
 
 
+def pinned(journal: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[str, Pin]]:
+    """What the journal says is pinned: by source and list, the version (its numbers and state) and the pin.
+
+    It alone has that where ``current.json`` is lost; a line that says other than we write is passed over.
+    """
+    pins: dict[tuple[str, str], tuple[str, Pin]] = {}
+    for line in journal:
+        where = str(line.get("source")), str(line.get("list"))
+        if line.get("what") in PIN_ENDS:
+            pins.pop(where, None)
+        if line.get("what") != PINNED:
+            continue
+        try:
+            since, until = (datetime.fromisoformat(str(line.get(name))) for name in ("at", "until"))
+        except ValueError:
+            continue
+        if since.tzinfo and until.tzinfo:
+            version = ".".join(str(line.get(name)) for name in ("generation", "version", "state"))
+            pins[where] = version, Pin(since, until, str(line.get("reason")))
+    return pins
+
+
 def worth_keeping(found: Iterable[Kept], now: datetime) -> list[Kept]:
     """Choose those that stay; ``found`` as of :func:`read_kept`."""
     ordered = list(found)
-    within_hour = [kept for kept in ordered if now - kept.activated < HOUR]
+    # What came into force when the clock was ahead is of no known age, and stays only as one of the newest.
+    within_hour = [kept for kept in ordered if timedelta(0) <= now - kept.activated < HOUR]
     within_day = [kept for kept in ordered if HOUR <= now - kept.activated < DAY]
     older = [kept for kept in ordered if now - kept.activated >= DAY]
     chosen = ordered[:NEWEST] + within_hour[-1:] + within_day[-1:] + older[:1]
     return [kept for kept in ordered if kept in chosen]
 
 
-def _order(kept: Kept) -> tuple[datetime, int, int]:
-    return kept.activated, kept.state.head.generation, kept.state.head.version
+def _order(kept: Kept) -> tuple[int, int, datetime]:
+    return kept.state.head.generation, kept.state.head.version, kept.activated
+
+
+def _mark(kept: Kept) -> str:
+    head = kept.state.head
+    return f"{head.generation}.{head.version}.{head.state}"

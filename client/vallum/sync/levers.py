@@ -23,13 +23,13 @@ from vallum.guard import Window
 from vallum.journal import record
 from vallum.lock import WAIT, exclusive
 from vallum.pepper import read_pepper
-from vallum.state import Current, Pin, SourceState, StreamState
+from vallum.state import MAX_STRING, Current, Pin, SourceState, StreamState
 from vallum.streams import resolve_stream
 from vallum.sync.activate import activate, read_held
 from vallum.sync.errand import Staged
 from vallum.sync.floor import read_floor
 from vallum.sync.judge import Judge, absurd, load_never_block
-from vallum.sync.kept import Kept, read_kept
+from vallum.sync.kept import PINNED, Kept, read_kept
 from vallum.sync.place import role_file
 from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, name_of
 from vallum.sync.report import SourceReport
@@ -132,6 +132,8 @@ def pin(
     source, stream = find_stream(config, name)
     if until <= now:
         raise ConfigError("the end of a pin lies in the past", hint="such as --until 2h, or a date to come")
+    if len(reason) > MAX_STRING or not reason.isprintable():
+        raise ConfigError(f"the reason is not one line of at most {MAX_STRING} characters")
     with exclusive(config.state, wait):
         current = read_held(config.state)
         held = _held(current, source)
@@ -141,7 +143,7 @@ def pin(
         if not tables:
             raise StateError(f"{stream}: the tables of version {version} are damaged", hint="pin another one")
         details = {"until": until.isoformat(), "reason": reason}
-        _journal(config, source, stream, head, now, "pinned", details)
+        _journal(config, source, stream, head, now, PINNED, details)
         state = replace(kept.state, window=Window(_rows(tables)), pin=Pin(now, until, reason))
         _put(config, current, source, _with(held, stream, state), now)
     return head

@@ -45,7 +45,8 @@ class SourceSync:
             return sync_whole(errand, self._proven)
         except Exception as error:  # foreseen: no error of a source may hold back another source
             report = replace(errand.report("failed"), error=foreseen(error))
-            return unsynced(errand.source, errand.held, report, errand.now, self._hard_expiry)
+            store = errand.fetcher.date
+            return unsynced(errand.source, errand.held, report, errand.now, self._hard_expiry, store)
 
     def _is_unchanged(self) -> bool:
         """Ask with one conditional request, where its answer would prove anything (client.md §10)."""

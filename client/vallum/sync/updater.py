@@ -22,7 +22,7 @@ from vallum.lock import WAIT, exclusive
 from vallum.progress import Tell, silent
 from vallum.state import FILE, Current
 from vallum.sync.activate import activate, read_held, tidy
-from vallum.sync.errand import NOTHING, Errand, Staged, unsynced
+from vallum.sync.errand import NEVER, NOTHING, Errand, Staged, unsynced
 from vallum.sync.fetch import Fetcher
 from vallum.sync.judge import load_never_block
 from vallum.sync.place import Place
@@ -103,7 +103,7 @@ class Updater:
             before = self._read_held()
             # A damaged file of allowances must not hold back lists; `vallum doctor` names it.
             with suppress(DataError):
-                settle(state_dir, self._config.allow, now)
+                settle(state_dir, self._config.allow, now, _signed(before))
             due = [source for source in self._config.sources if only is None or source.name in only]
             reports, after = self._sync_all(due, before, now)
             warning = None
@@ -208,3 +208,8 @@ class Updater:
             return self._never[1]
 
         return read
+
+
+def _signed(current: Current) -> datetime:
+    """The newest moment at which anything in force was signed: by publishers' clocks, not this machine's."""
+    return max((state.head.as_of for _, _, state in current.streams()), default=NEVER)
