@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tests.crash import sealed
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
 from vallum.allow import Allowance, Kind, add, remove
@@ -93,6 +94,11 @@ def _scene(
 def first(folder: Path) -> Scene:
     """The first sync of a new machine."""
     return _scene(folder, sync, *PAGES)
+
+
+def entitled(folder: Path) -> Scene:
+    """The first sync of an encrypted list, which begins with writing its keys."""
+    return Scene(sealed.entitled(folder, *PAGES), sync)
 
 
 def change(folder: Path) -> Scene:
@@ -215,6 +221,7 @@ SCENES: dict[str, Callable[[Path], Scene]] = {
     made.__name__: made
     for made in (
         first,
+        entitled,
         change,
         catch_up,
         generation,
