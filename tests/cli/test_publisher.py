@@ -200,6 +200,18 @@ def test_a_folder_without_lists_says_what_comes_next(tmp_path: Path) -> None:
         refused(typed([*NEW, *command], tmp_path), 2, "no lists yet", "list create")
 
 
+def test_no_hint_makes_a_list_that_everybody_can_read(tmp_path: Path) -> None:
+    """What a hint says is typed as it stands: the list that comes of it is encrypted."""
+    made = typed(INIT, tmp_path)
+    hints = [made.out, typed([*NEW, "publish"], tmp_path).err, typed([*NEW, "list", "--help"], tmp_path).out]
+    assert all("list create" in each and "--public" not in each for each in hints)
+    (line,) = (line for line in made.out.splitlines() if line.startswith("Next: "))
+    assert "encrypted" in typed(line.removeprefix("Next: ").split(), tmp_path).out
+    examples = typed([*NEW, "list", "create", "--help"], tmp_path).out.partition("Examples:")[2]
+    (public,) = (line for line in examples.splitlines() if "--public" in line)
+    assert "world can read" in public
+
+
 def test_keys_are_not_left_in_clear_when_nobody_can_be_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from vallum_publisher.cli.trace import trace
     epilog="\b\nExamples:\n"
     "  vallum-publisher demo\n"
     "  vallum-publisher --home hotline init --name 'Example Hotline'\n"
-    "  vallum-publisher --home hotline list create urls --kind url --public\n"
+    "  vallum-publisher --home hotline list create urls --kind url\n"
     f"\n{EXIT_CODES}",
 )
 @click.option(

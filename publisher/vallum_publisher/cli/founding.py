@@ -86,14 +86,12 @@ def init(
     note(
         "move keys/root-*.pem to media that stay offline; they are needed for new lists and for rotation only"
     )
-    say(f"Next: vallum-publisher -C {home} list create urls --kind url --public")
+    say(f"Next: vallum-publisher -C {home} list create urls --kind url")
 
 
 @click.group(
     name="list",
-    epilog="\b\nExamples:\n"
-    "  vallum-publisher list create urls --kind url --public\n"
-    "  vallum-publisher list show",
+    epilog="\b\nExamples:\n  vallum-publisher list create urls --kind url\n  vallum-publisher list show",
 )
 def lists() -> None:
     """Create lists and show them."""
@@ -101,12 +99,18 @@ def lists() -> None:
 
 @lists.command(
     epilog="\b\nExamples:\n"
-    "  vallum-publisher list create urls --kind url --public --expected-hosts 20000\n"
-    "  vallum-publisher list create hashes --kind hash --public --max-age 72"
+    "  vallum-publisher list create urls --kind url --expected-hosts 20000\n"
+    "  vallum-publisher list create hashes --kind hash --sign-with file:/media/stick/root-1.pem \\\n"
+    "      --sign-with file:/media/stick/root-2.pem\n"
+    "  vallum-publisher list create phishing --kind url --public    # the whole world can read every entry"
 )
 @click.argument("name")
 @click.option("--kind", type=click.Choice(["url", "hash"]), required=True, help="What it lists.")
-@click.option("--public", is_flag=True, help="Readable by everyone; else encrypted, for recipients only.")
+@click.option(
+    "--public",
+    is_flag=True,
+    help="Everybody can read every entry; else it is encrypted, for recipients only.",
+)
 @click.option("--jurisdiction", default="", help="Whose law the list follows, such as GB.")
 @click.option("--appeal-url", default="", help="Where one can appeal against an entry; https.")
 @click.option(

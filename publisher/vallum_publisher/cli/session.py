@@ -71,7 +71,7 @@ def new_passphrase(wanted: bool, name: str = "new", what: str = "the new keys") 
 
 def no_lists() -> ConfigError:
     """The error of whoever wants something of lists before there is one."""
-    return ConfigError("there are no lists yet", hint="vallum-publisher list create urls --kind url --public")
+    return ConfigError("there are no lists yet", hint="vallum-publisher list create urls --kind url")
 
 
 def actor() -> str:
