@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from benchmarks.sync_feed import History, read_changes
 from benchmarks.sync_figures import EDITIONS, LAGS, NAME
+from vallum.durable import write_durable
 from vallum.expression import DIGEST_TAGS, Keyer
 from vallum.format.columns import padme
 from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
@@ -29,7 +30,6 @@ from vallum.format.section import Codec
 from vallum.format.table import SALT_BYTES, build_table
 from vallum.format.wrap import Secrets, cover_wraps, covers_wanted, open_wrap, seal_wrap
 from vallum.path import shortest_path
-from vallum.sync.tables import write_tables
 from vallum_publisher.catalog import ListSpec
 from vallum_publisher.recipients.custody import Member
 from vallum_publisher.recipients.roster import Roster
@@ -124,7 +124,7 @@ def measure_time(rows: int) -> None:
             tables = apply_run(run, {}, 0)
             tables[NAME].digest()
             with TemporaryDirectory() as folder:
-                write_tables(Path(folder), {NAME: Path(NAME)}, tables)
+                write_durable(Path(folder) / NAME, tables[NAME].chunks())
             seconds[form].append(time.process_time() - began)
         for form, data in runs.items():
             print(f"{edition:6} {form}: {len(data):>12,} bytes, {min(seconds[form][1:]):.2f} s of CPU")
