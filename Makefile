@@ -52,7 +52,7 @@ vectors: $(VENV)/.dev
 
 pages: $(VENV)/.dev
 	@$(BIN)/python docs/build_commands.py
-	@$(BIN)/python -m tests.docs.pages README.md docs/tutorial/first-list.md
+	@$(BIN)/python -m tests.docs.scenes
 	@$(BIN)/python -m tests.keys.runbooks
 
 check: lint types test

@@ -2,10 +2,8 @@
 
 A ``console`` block is a session: lines that begin with ``$ `` are typed, the others are what comes back, on
 both outputs. A line ``...`` stands for any lines. What differs from run to run (seconds, bytes, fingerprints,
-digests, moments) is compared by its kind, everything else as it is.
-
-``python -m tests.docs.pages PAGE…`` writes what comes back today into pages; read the difference before you
-commit it.
+digests, moments) is compared by its kind, everything else as it is. ``<!-- scene: what happened -->`` before
+a block, which readers do not see, names what is made to happen first (:mod:`tests.docs.scenes`).
 """
 
 from __future__ import annotations
@@ -15,22 +13,27 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import chdir
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tests.typed import PROGRAMS, typed
 
 ROOT = Path(__file__).resolve().parents[2]
 ANY = "..."
 
+_CODE = '; echo "exit code $?"'
 _SHELL = re.compile(r"[|;<>&$*]")
-_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"(?:^<!-- scene: ([^\n]+) -->\n)?^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_DOCUMENT = re.compile(r"<<'(\w+)'")
+_FINGERPRINT = re.compile(r"\b(?:[0-9a-f]{4}\s+){15}[0-9a-f]{4}\b")
+_HEARD = re.compile(r"(['\"])[0-9a-f]{4} [0-9a-f]{4} …\1")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _INLINE_CODE = re.compile(r"`[^`\n]+`")
 _VARIES = (
+    (re.compile(r"\bvallum-recipient-1 (\S+) \S+"), r"vallum-recipient-1 \1 <key>"),
+    (re.compile(r"\b(?:[0-9a-f]{4} ){2,4}…"), "<fingerprint> …"),
     (re.compile(r"\b(?:[0-9a-f]{4}[ ]+){15}[0-9a-f]{4}\b"), "<fingerprint>"),
     (re.compile(r"^(?:[0-9a-f]{4} ){3}[0-9a-f]{4}$"), "<groups>"),
     (re.compile(r"\b[0-9a-f]{16,64}\b"), "<hex>"),
@@ -40,12 +43,17 @@ _VARIES = (
 )
 
 
+Scenes = Callable[[str], AbstractContextManager[object]]
+"""Given a scene's name, makes it happen; what must not outlast its block ends with the context."""
+
+
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its language and its text."""
+    """One fenced block: its language, its text, and what has happened when it is played."""
 
     language: str
     text: str
+    scene: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ def pages() -> list[Path]:
 
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page, in order."""
-    return [Block(*found.groups()) for found in _FENCE.finditer(page.read_text("utf-8"))]
+    found = _FENCE.finditer(page.read_text("utf-8"))
+    return [Block(each[2], each[3], each[1] or "") for each in found]
 
 
 def links(page: Path) -> list[str]:
@@ -83,15 +92,19 @@ def session(text: str) -> Iterator[Step]:
     """Take a console block apart."""
     command: str | None = None
     lines: list[str] = []
+    end = ""
     for line in text.splitlines():
-        if line.startswith("$ "):
+        if end and command is not None:
+            command += "\n" + line
+            end = "" if line == end else end
+        elif line.startswith("$ "):
             if command is not None:
                 yield Step(command, lines)
             command, lines = line[2:], []
+            document = _DOCUMENT.search(command)
+            end = document[1] if document else ""
         elif command is not None and not lines and command.endswith("\\"):
             command += "\n" + line
-        elif command is not None and not lines and line.startswith("> "):
-            command += "\n" + line  # a document for the command, as a shell shows it
         else:
             lines.append(line)
     if command is not None:
@@ -99,16 +112,32 @@ def session(text: str) -> Iterator[Step]:
 
 
 class Terminal:
-    """A shell that keeps its folder from one command to the next; the venv's commands come first."""
+    """A shell that keeps its folder from one command to the next; the venv's commands come first.
+
+    A page cuts fingerprints short (``'3f2a 91c0 …'``): the whole one is heard on the telephone. Here it is
+    the last one that came back.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._heard = ""
 
     def type(self, command: str) -> list[str]:
-        """Run one command and return the lines that came back; one without shell syntax in this process."""
-        words = shlex.split(command)
-        if words[0] in PROGRAMS and not _SHELL.search(command):
-            return typed(words, self.folder).mixed.splitlines()
+        """Run one command and return the lines that came back, as a page shows them."""
+        before = self.folder
+        lines = self._run(_HEARD.sub(f"'{self._heard}'", command))
+        for said in _FINGERPRINT.findall("\n".join(lines)):
+            self._heard = " ".join(said.split())
+        # A page names no machine: paths are shown from where one stands, or from the folder above.
+        return [line.replace(f"{before}/", "").replace(f"{before.parent}/", "../") for line in lines]
+
+    def _run(self, command: str) -> list[str]:
+        """Run it in this process if there is no shell syntax in it."""
+        alone = command.removesuffix(_CODE)
+        words = shlex.split(alone)
+        if words[0] in PROGRAMS and not _SHELL.search(alone):
+            result = typed(words, self.folder)
+            return [*result.mixed.splitlines(), *[f"exit code {result.code}"] * (alone != command)]
         reported = self.folder / ".folder"
         environment = {
             **os.environ,
@@ -117,7 +146,7 @@ class Terminal:
             "COLUMNS": "200",
         }
         done = subprocess.run(
-            ["bash", "-c", f"{re.sub('^> ', '', command, flags=re.MULTILINE)}\npwd >'{reported}'"],
+            ["bash", "-c", f"{command}\npwd >'{reported}'"],
             cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
         )  # fmt: skip
@@ -126,24 +155,25 @@ class Terminal:
         return done.stdout.splitlines()
 
 
-def play(page: Path, terminal: Terminal) -> Iterator[tuple[Step, list[str]]]:
+def play(page: Path, terminal: Terminal, scenes: Scenes = nullcontext) -> Iterator[tuple[Step, list[str]]]:
     """Type every command of a page and run its Python; yield each command with what came back."""
     for block in blocks(page):
         if block.language == "python":
             with chdir(terminal.folder):
                 exec(compile(block.text, str(page), "exec"), {})  # noqa: S102 - the page's own example
         elif block.language == "console":
-            for step in session(block.text):
-                # It is what `make demo` runs once it has set itself up; a test says so.
-                command = "vallum-publisher demo" if step.command == "make demo" else step.command
-                yield step, terminal.type(command)
+            with scenes(block.scene) if block.scene else nullcontext():
+                for step in session(block.text):
+                    # It is what `make demo` runs once it has set itself up; a test says so.
+                    command = "vallum-publisher demo" if step.command == "make demo" else step.command
+                    yield step, terminal.type(command)
 
 
-def rewrite(page: Path, terminal: Terminal) -> None:
+def rewrite(page: Path, terminal: Terminal, scenes: Scenes = nullcontext) -> None:
     """Write what comes back today into a page."""
     text = page.read_text("utf-8")
     at = 0
-    for step, actual in play(page, terminal):
+    for step, actual in play(page, terminal, scenes):
         at = text.index(f"$ {step.command}\n", at) + len(step.command) + 3
         end = at + len("".join(f"{line}\n" for line in step.expected))
         text = text[:at] + "".join(f"{line}\n" for line in actual) + text[end:]
@@ -166,9 +196,3 @@ def kind(line: str) -> str:
     for pattern, name in _VARIES:
         folded = pattern.sub(name, folded)
     return folded
-
-
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        with TemporaryDirectory() as folder:
-            rewrite(Path(name), Terminal(Path(folder)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
@@ -17,6 +18,8 @@ from tests.docs.pages import ROOT, blocks, links, pages
 from tests.typed import PROGRAMS, typed
 from vallum import errors
 from vallum.cli import terminal
+from vallum.config import parse_config
+from vallum_publisher.workspace import parse_settings
 
 REFERENCE = ROOT / "docs" / "reference"
 WITH_PYTHON = ["docs/reference/python-api.md", "docs/how-to/platform.md"]
@@ -81,6 +84,25 @@ def test_every_command_that_a_page_shows_can_be_typed(where: str, line: str) -> 
                 return
             rest = [*context._protected_args, *context.args]
             _, command, rest = command.resolve_command(context, rest)
+
+
+def _settings() -> list[tuple[str, str]]:
+    return [
+        (str(page.relative_to(ROOT)), block.text)
+        for page in pages()
+        for block in blocks(page)
+        if block.language == "toml"
+    ]
+
+
+@pytest.mark.parametrize(("where", "text"), _settings())
+def test_every_configuration_that_a_page_shows_is_whole_and_can_be_read(where: str, text: str) -> None:
+    """A line without its table is of no use to whoever pastes it: the programs' own readers take each."""
+    raw = tomllib.loads(text)
+    if "source" in raw:
+        assert parse_config(raw, Path(where)).sources
+    else:
+        assert parse_settings(Path(where), raw).name
 
 
 def test_every_public_name_is_described() -> None:

@@ -1,4 +1,4 @@
-"""What the README and the tutorial show is played, and what comes back compared."""
+"""What README, tutorial and how-to pages show is played, and what comes back compared."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, Terminal, kind, play, same
-
-PLAYED = ["README.md", "docs/tutorial/first-list.md"]
+from tests.docs.pages import ROOT, kind, pages, same, session
+from tests.docs.scenes import PLAYED, steps
 
 
 @pytest.mark.parametrize("page", PLAYED)
 def test_a_page_does_what_it_shows(page: str, tmp_path: Path) -> None:
-    for step, actual in play(ROOT / page, Terminal(tmp_path)):
+    for step, actual in steps(page, tmp_path):
         assert same(step.expected, actual), "\n".join(
             [f"$ {step.command}", "--- the page shows", *step.expected, "--- what came back", *actual]
         )
+
+
+def test_every_session_is_played() -> None:
+    shown = {str(page.relative_to(ROOT)) for page in pages() if "\n```console\n" in page.read_text("utf-8")}
+    assert {page for page in shown if page.startswith(("docs/", "README"))} == PLAYED.keys()
+
+
+def test_a_document_for_a_command_belongs_to_it() -> None:
+    typed, answered = session("$ cat >list <<'END'\na\n$ b\nEND\n$ cat list\na\n")
+    assert (typed.command, typed.expected) == ("cat >list <<'END'\na\n$ b\nEND", [])
+    assert (answered.command, answered.expected) == ("cat list", ["a"])
 
 
 def test_make_demo_is_the_command_that_is_played() -> None:

@@ -7,7 +7,6 @@ you commit it.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ from tests.keys.scenes import Thief
 from tests.typed import Result, typed
 from vallum.format.head import format_head
 from vallum.format.limits import MAX_VERSION
-from vallum.invitation import root_fingerprint
 from vallum.state import read_current
 from vallum_publisher.release.metadata import head_of
 from vallum_publisher.release.publisher import Publisher
@@ -154,19 +152,6 @@ LOSSES: dict[str, Callable[[Path], None]] = {
 """What has happened when a runbook is opened, by its name."""
 
 
-class Desk(Terminal):
-    """A terminal at which what is heard on the telephone is typed, and where machines go on following."""
-
-    def type(self, command: str) -> list[str]:
-        """Type a command as a page shows it, with a fingerprint where the page has one that is cut short."""
-        with publishing(self.folder) as publisher:
-            publisher.repository.tip()
-            heard = root_fingerprint(publisher.repository.root_bytes)
-        lines = super().type(re.sub(r"'[0-9a-f]{4} [0-9a-f]{4} …'", f"'{heard}'", command))
-        # A page names no machine: paths are shown from where one stands.
-        return [line.replace(f"{self.folder}/", "") for line in lines]
-
-
 def in_force(folder: Path, name: str) -> tuple[int, int]:
     """Generation and version in force on a machine."""
     state = read_current(folder / name / "state")
@@ -176,7 +161,7 @@ def in_force(folder: Path, name: str) -> tuple[int, int]:
 
 def steps(name: str, folder: Path) -> Iterator[tuple[Step, list[str]]]:
     """Play a runbook where its loss has happened."""
-    yield from play(FOLDER / f"{name}.md", Desk(folder))
+    yield from play(FOLDER / f"{name}.md", Terminal(folder))
 
 
 def _forget(folder: Path, secret: str) -> None:
@@ -200,4 +185,4 @@ if __name__ == "__main__":
         for page in sys.argv[1:] or LOSSES:
             copy(template, Path(scratch, page))
             LOSSES[page](Path(scratch, page))
-            rewrite(FOLDER / f"{page}.md", Desk(Path(scratch, page)))
+            rewrite(FOLDER / f"{page}.md", Terminal(Path(scratch, page)))
