@@ -70,10 +70,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What one ``refresh`` signed again; ``refused`` says why not, by stream; ``wraps`` that it put back.
-
-    ``lacking`` says, by stream, which listed run the store has lost: it was signed again all the same.
-    """
+    """What one ``refresh`` signed again; ``refused``: why not, ``lacking``: which run is lost, by stream."""
 
     streams: tuple[str, ...]
     snapshot: bool
@@ -322,9 +319,9 @@ class Publisher(Course):
             except ConflictError:
                 self.pause()
                 continue
-            # Most clients need none of a lost run: to let all of them go stale for it were the worse fault.
-            files = {stream: held.listed.values() for stream, held in due.items() if held}
-            return Refreshed(tuple(due), snapshot, True, refused, lacking(self.store, files))
+            # Few need a lost run; to let the list go stale for everybody were the worse fault.
+            lost = lacking(self.store, {name: held.listed.values() for name, held in due.items() if held})
+            return Refreshed(tuple(due), snapshot, True, refused, lost)
         raise self.beaten()
 
     def status(self, *, now: datetime) -> Condition:
