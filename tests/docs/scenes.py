@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 from tests.docs.pages import ROOT, Step, Terminal, play, rewrite
 from tests.fakes.repository import Repository, listed
+from tests.network.bad_store import BadStore, Fault
 from tests.typed import typed
 from vallum.config import load_config
 from vallum.expression import Scope
@@ -139,12 +140,16 @@ class BadNight(Scenes):
 
     @contextmanager
     def the_store_is_away(self) -> Iterator[None]:
-        config = self.stand / "vallum.toml"
-        before = config.read_text()
-        # A name that nobody can have (RFC 6761), asked for from here whatever the environment's proxies are.
-        config.write_text(before.replace('"../store"', '"https://lists.hotline.example"\nproxy = "none"'))
-        yield
-        config.write_text(before)
+        # A name that nobody can have (RFC 6761).
+        with self._at("https://lists.hotline.example"):
+            yield
+
+    @contextmanager
+    def access_has_ended(self) -> Iterator[None]:
+        store = BadStore(self._hotline)
+        store.faults[""] = [Fault(403)]
+        with store.running(), self._at(store.url):
+            yield
 
     @contextmanager
     def a_damaged_mirror(self) -> Iterator[None]:
@@ -230,6 +235,15 @@ class BadNight(Scenes):
             (other / "provider").rename(self.stand)
             yield
             self.stand.rename(other / "provider")
+
+    @contextmanager
+    def _at(self, url: str) -> Iterator[None]:
+        """With the store at another address, asked for from here whatever the environment's proxies are."""
+        config = self.stand / "vallum.toml"
+        before = config.read_text()
+        config.write_text(before.replace('"../store"', f'"{url}"\nproxy = "none"'))
+        yield
+        config.write_text(before)
 
     @contextmanager
     def _another(self, off: timedelta) -> Iterator[None]:
