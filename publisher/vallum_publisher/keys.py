@@ -43,6 +43,9 @@ _EXTRAS = {"hsm": "hsm", "awskms": "awskms", "gcpkms": "gcpkms", "azurekms": "az
 """What of securesystemslib must be installed for a scheme: ``pip install 'securesystemslib[hsm]'``."""
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 
+_NAME_KEYS = "bring the key here for this command, and say where: --sign-with file:/media/stick/root-1.pem"
+"""Every command that signs has that option, as often as keys are elsewhere."""
+
 AskPassphrase = Callable[[str], str]
 """Given a key's name, returns its passphrase; asks a person, or a vault."""
 
@@ -103,7 +106,11 @@ class FileSigner(CryptoSigner):
 
 def _load(path: Path, ask: AskPassphrase | None) -> Any:
     with os_errors(path, "read the key"):
-        if path.stat().st_mode & 0o077:
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            raise ConfigError(f"there is no key file {path}", hint=_NAME_KEYS) from None
+        if mode & 0o077:
             raise ConfigError(f"{path}: others can read this key", hint=f"chmod 600 {path}")
         pem = path.read_bytes()
     passphrase = None
@@ -135,8 +142,11 @@ def read_public(folder: Path, uri: str, ask: AskPassphrase) -> tuple[str, SSlibK
 
     Raises:
         ConfigError: not such a URI, nothing there, or the library for it is not installed.
+        StorageError: a file cannot be read.
     """
-    scheme, _, rest = uri.partition(":")
+    scheme, colon, rest = uri.partition(":")
+    if not colon:
+        raise ConfigError(f"{uri!r} does not say what kind of place it is", hint=f"a file is file:{uri}")
     if scheme == FILE_SCHEME:
         return uri, SSlibKey.from_crypto(_load(_path_of(folder, uri), ask).public_key())
     path, _, query = rest.partition("?")
@@ -291,13 +301,13 @@ class Keyring:
         if known < threshold:
             raise ConfigError(
                 f"{role}: {threshold} keys must sign, {known} of them can be reached from here",
-                hint="name their signers (--sign-with, or keys/signers.toml), or run this where the keys are",
+                hint="name them, once for each: --sign-with file:/media/stick/root-1.pem; or run this where "
+                "they are",
             )
         if able < threshold:
             first = failures[0]
-            first.hint = (
-                first.hint or f"{threshold} keys must sign {role}: bring them here for the time being"
-            )
+            first.add_note(f"{role}: {threshold} keys must sign, {able} of them can be reached from here")
+            first.hint = first.hint or _NAME_KEYS
             raise first
 
     def _signer(self, key: Key) -> Signer:

@@ -85,7 +85,8 @@ def test_a_new_key_that_lies_elsewhere(folder: Path) -> None:
     [
         ("rotate nobody", 2, "there is no role 'nobody'", "roles: offline, online"),
         ("rotate root --only ffffffff", 2, "names no key, or more than one", "keys: "),
-        ("rotate urls --new file:nowhere.pem", 4, "nowhere.pem", ""),
+        ("rotate urls --new file:nowhere.pem", 2, "there is no key file", "say where: --sign-with file:"),
+        ("renew --sign-with stick/root-1.pem", 2, "kind of place", "file:stick/root-1.pem"),
         ("rotate urls --new pigeon:coop", 2, "keys cannot be at pigeon:", "file:PATH"),
         ("add root --new file:hotline/keys/online.pem", 3, "also an online key", "call the publisher"),
         ("remove offline file:keys/root-1.pem --threshold 3", 2, "3 of 2 keys cannot sign", "at most"),
@@ -112,3 +113,58 @@ def test_a_list_with_new_keys_by_command(folder: Path) -> None:
     assert old["key"] not in (folder / "hotline/keys/signers.toml").read_text()
     words = ["list", "new-generation", "urls", "--new-pepper", "--reason", "leaked"]
     refused(typed([*HOTLINE, *words], folder), 2, "urls is public: it has no pepper", "")
+
+
+SIGNING = (
+    "list create more --kind url --public",
+    "list new-generation urls --reason test",
+    "keys rotate online",
+    "keys add urls",
+    "keys remove offline file:keys/root-3.pem",
+    "keys threshold urls 1",
+    "keys renew",
+)
+
+
+@pytest.mark.parametrize("words", SIGNING)
+def test_keys_on_a_stick_are_asked_for_by_the_option_that_names_them(folder: Path, words: str) -> None:
+    """Nothing becomes of it by trying again, so the exit code is not 4; with the option it is done."""
+    (folder / "stick").mkdir(mode=0o700)
+    named = []
+    for number in (1, 2):
+        (folder / f"hotline/keys/root-{number}.pem").rename(folder / f"stick/root-{number}.pem")
+        named += ["--sign-with", f"file:stick/root-{number}.pem"]
+    before = everything(folder)
+    without = typed([*HOTLINE, *words.split()], folder)
+    refused(without, 2, "there is no key file", "--sign-with file:/media/stick/")
+    assert "2 keys must sign, 1 of them can be reached" in without.err
+    assert everything(folder) == before
+    done = typed([*HOTLINE, *words.split(), *named], folder)
+    assert done.code == 0, done.mixed
+
+
+def test_two_people_release_a_list_together(folder: Path) -> None:
+    """One key of each edition is here, the other with somebody else: neither publishes or rotates alone."""
+    words = ["list", "create", "sealed", "--kind", "url", "--keys", "2", "--threshold", "2"]
+    assert typed([*HOTLINE, *words], folder).code == 0
+    (folder / "hers").mkdir(mode=0o700)
+    named = []
+    for stream in ("sealed.full", "sealed.match"):
+        (folder / f"hotline/keys/{stream}-2.pem").rename(folder / f"hers/{stream}-2.pem")
+        named += ["--sign-with", f"file:hers/{stream}-2.pem"]
+    store = folder / "hotline/store"
+    before = everything(store / "metadata")
+    alone = typed([*HOTLINE, "publish", "sealed"], folder)
+    refused(alone, 2, "there is no key file", "--sign-with file:")
+    assert "2 keys must sign, 1 of them can be reached" in alone.err
+    assert everything(store / "metadata") == before
+    hers_alone = folder / "hotline/keys/sealed.full-1.pem"
+    hers_alone.rename(folder / "his.pem")
+    assert typed([*HOTLINE, "publish", "sealed", *named], folder).code == 2
+    (folder / "his.pem").rename(hers_alone)
+    together = typed([*HOTLINE, "publish", "sealed", *named], folder)
+    assert (together.code, "published sealed version 1.1" in together.out) == (0, True), together.mixed
+    assert typed([*HOTLINE, "recipients", "rotate", "sealed"], folder).code == 2
+    assert typed([*HOTLINE, "recipients", "rotate", "sealed", *named], folder).code == 0
+    assert typed([*HOTLINE, "refresh", *named], folder).code == 0
+    assert typed([*HOTLINE, "verify"], folder).code == 0

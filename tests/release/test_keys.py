@@ -84,7 +84,7 @@ def test_a_key_that_cannot_be_used_says_why(tmp_path: Path, fault: str) -> None:
         Keyring(tmp_path, {public.keyid: uri}, lambda name: name).sign(_metadata(), "targets", [public], 1)
     expected = {
         "open": "others can read",
-        "absent": "No such file",
+        "absent": "there is no key file",
         "another": "another key",
         "scheme": "carrier-pigeon",
     }

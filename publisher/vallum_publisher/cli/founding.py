@@ -11,7 +11,6 @@ import click
 from vallum.cli.terminal import clock, emit, json_option, note, say, table
 from vallum_publisher.cli.session import (
     ask_passphrase,
-    located,
     new_passphrase,
     no_lists,
     open_home,
@@ -159,8 +158,7 @@ def create(
     if expected_hosts is not None and host_bits is None and kind == "url":
         host_bits = propose_host_bits(expected_hosts)
         note(f"host bits: {host_bits}, for {expected_hosts:,} hosts")
-    with open_publisher(home, quiet=as_json) as publisher:
-        publisher.workspace.use_signers(map(located, sign_with))
+    with open_publisher(home, sign_with, quiet=as_json) as publisher:
         info = publisher.create_list(
             ListSpec(
                 name=name,
@@ -226,8 +224,7 @@ def new_generation(
     from vallum_publisher.release.version import streams_of
 
     passphrase = new_passphrase(encrypt_keys)
-    with open_publisher(home, quiet=as_json) as publisher:
-        publisher.workspace.use_signers(map(located, sign_with))
+    with open_publisher(home, sign_with, quiet=as_json) as publisher:
         rotation = Rotation(publisher)
         if new_vault_key:
             publisher.workspace.make_vault(passphrase)

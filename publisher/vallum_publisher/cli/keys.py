@@ -156,8 +156,7 @@ def renew(home: Path, roles: tuple[str, ...], sign_with: tuple[str, ...], as_jso
     """
     from vallum_publisher.release.rotation import Rotation
 
-    with open_publisher(home, quiet=as_json) as publisher:
-        publisher.workspace.use_signers(map(located, sign_with))
+    with open_publisher(home, sign_with, quiet=as_json) as publisher:
         done = Rotation(publisher).renew(roles or ("offline",), now=clock())
     _say(done, as_json)
 
@@ -172,7 +171,7 @@ def renew(home: Path, roles: tuple[str, ...], sign_with: tuple[str, ...], as_jso
 @click.option(
     "--threshold", type=click.IntRange(1, 99), default=2, show_default=True, help="How many must sign."
 )
-@_options(_NEW, _ENCRYPT, json_option, click.pass_obj)
+@_options(sign_with_option, _NEW, _ENCRYPT, json_option, click.pass_obj)
 def replace_root(home: Path, reason: str, threshold: int, **said: Any) -> None:
     """Begin another root, since too few of its keys are left. Every subscriber must be invited anew.
 
@@ -182,7 +181,7 @@ def replace_root(home: Path, reason: str, threshold: int, **said: Any) -> None:
     from vallum_publisher.release.rotation import Rotation
 
     as_json, new = said["as_json"], new_keys(said)
-    with open_publisher(home, quiet=as_json) as publisher:
+    with open_publisher(home, said["sign_with"], quiet=as_json) as publisher:
         done = Rotation(publisher).replace_root(new, threshold=threshold, reason=reason, now=clock())
     _say(done, as_json)
     if not as_json:
@@ -201,8 +200,7 @@ def _change(home: Path, roles: tuple[str, ...], going: tuple[str, ...] | None, s
     from vallum_publisher.release.rotation import Rotation
 
     as_json, new = said["as_json"], new_keys(said)
-    with open_publisher(home, quiet=as_json) as publisher:
-        publisher.workspace.use_signers(map(located, said["sign_with"]))
+    with open_publisher(home, said["sign_with"], quiet=as_json) as publisher:
         rotation = Rotation(publisher)
         if going is None:
             done = rotation.rotate(roles, new, threshold=said["threshold"], now=clock())

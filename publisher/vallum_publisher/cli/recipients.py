@@ -11,7 +11,7 @@ import click
 from vallum.cli.terminal import clock, counted, emit, json_option, note, say, table
 from vallum.errors import InputError
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import open_home, open_input, open_publisher
+from vallum_publisher.cli.session import open_home, open_input, open_publisher, sign_with_option
 
 if TYPE_CHECKING:
     from vallum.format.keypair import PublicKey
@@ -127,13 +127,14 @@ def list_(home: Path, stream: str | None, revoked: bool, as_json: bool) -> None:
 )
 @click.argument("stream")
 @click.argument("who", metavar="NAME|FINGERPRINT")
+@sign_with_option
 @json_option
 @click.pass_obj
-def revoke(home: Path, stream: str, who: str, as_json: bool) -> None:
+def revoke(home: Path, stream: str, who: str, sign_with: tuple[str, ...], as_json: bool) -> None:
     """Close everything published from now on to a recipient: a new key, and a new base under it."""
     from vallum_publisher.recipients.roster import Roster
 
-    with open_publisher(home, quiet=as_json) as publisher:
+    with open_publisher(home, sign_with, quiet=as_json) as publisher:
         done = Roster(publisher).revoke(stream, who, now=clock())
     _say_published(done, as_json)
     if not as_json:
@@ -147,16 +148,17 @@ def revoke(home: Path, stream: str, who: str, as_json: bool) -> None:
 )
 @click.argument("name", metavar="LIST")
 @click.option("--older-than", type=click.IntRange(0), default=0, help="Only keys of at least so many days.")
+@sign_with_option
 @json_option
 @click.pass_obj
-def rotate(home: Path, name: str, older_than: int, as_json: bool) -> None:
+def rotate(home: Path, name: str, older_than: int, sign_with: tuple[str, ...], as_json: bool) -> None:
     """Change the keys of a list's streams and revoke nobody.
 
     With `rotate_days` in publisher.toml, `refresh` does so by itself.
     """
     from vallum_publisher.recipients.roster import Roster
 
-    with open_publisher(home, quiet=as_json) as publisher:
+    with open_publisher(home, sign_with, quiet=as_json) as publisher:
         done = Roster(publisher).rotate(name, now=clock(), older_than=timedelta(days=older_than))
     _say_published(done, as_json)
 

@@ -25,27 +25,34 @@ from vallum.cli.terminal import (
 from vallum.durable import write_durable
 from vallum.errors import ConfigError, VallumError
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import no_lists, open_publisher
+from vallum_publisher.cli.session import no_lists, open_publisher, sign_with_option
 
 if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Published
 
 
 @click.command(
-    epilog="\b\nExamples:\n  vallum-publisher publish urls\n  vallum-publisher publish --json\n\n"
+    epilog="\b\nExamples:\n"
+    "  vallum-publisher publish urls\n"
+    "  vallum-publisher publish urls --sign-with file:/media/stick/urls.full-2.pem  # two release it\n"
+    "  vallum-publisher publish --json\n\n"
     "Exit codes: 0 all are published; else the highest that a list's error has."
 )
 @click.argument("names", nargs=-1, metavar="[LIST]...")
+@sign_with_option
 @json_option
 @click.pass_obj
-def publish(home: Path, names: tuple[str, ...], as_json: bool) -> int:
+def publish(home: Path, names: tuple[str, ...], sign_with: tuple[str, ...], as_json: bool) -> int:
     """Publish what waits in the catalog as new versions; all lists if none is named.
 
     Run it again after a failure: it finishes exactly what was begun. One list's failure stops no other.
+
+    Where two people must release a list (`list create --keys 2 --threshold 2`), one keeps a key here, and the
+    other brings one for each edition and names them by --sign-with; neither can publish alone.
     """
     done: list[Published] = []
     failed: dict[str, VallumError] = {}
-    with open_publisher(home, quiet=as_json) as publisher:
+    with open_publisher(home, sign_with, quiet=as_json) as publisher:
         wanted = names or tuple(info.name for info in publisher.catalog.lists())
         if not wanted:
             raise no_lists()
@@ -83,9 +90,10 @@ def _published(each: Published) -> dict[str, object]:
     epilog="\b\nExamples:\n  vallum-publisher refresh     # from a timer, every hour\n\n"
     "Exit codes: 0 nothing is due any more, 1 something due could not be signed, or the store has lost a run."
 )
+@sign_with_option
 @json_option
 @click.pass_obj
-def refresh(home: Path, as_json: bool) -> int:
+def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
     """Sign again what grows old: timestamp, snapshot, heads. For a timer; does nothing if nothing is due.
 
     With `rotate_days` in publisher.toml it also replaces keys of encrypted lists that are older. It puts back
@@ -93,7 +101,7 @@ def refresh(home: Path, as_json: bool) -> int:
     """
     from vallum_publisher.recipients.roster import Roster
 
-    with open_publisher(home, quiet=as_json) as publisher:
+    with open_publisher(home, sign_with, quiet=as_json) as publisher:
         rotated, failed = Roster(publisher).rotate_due(now=clock())
         done = publisher.refresh(now=clock())
     refused = {**done.refused, **{name: str(error) for name, error in failed.items()}}

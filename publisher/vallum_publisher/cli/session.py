@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -27,7 +27,7 @@ sign_with_option = click.option(
     "--sign-with",
     metavar="URI",
     multiple=True,
-    help="Where a key is, for this command only: file:/media/stick/root-1.pem, hsm:2?label=root.",
+    help="Where a key is, for this command only: file:/media/stick/root-1.pem, hsm:2?label=root. Repeatable.",
 )
 
 
@@ -111,9 +111,13 @@ def open_home(home: Path) -> Iterator[tuple[Workspace, Catalog]]:
 
 
 @contextmanager
-def open_publisher(home: Path, *, quiet: bool = False) -> Iterator[Publisher]:
-    """Open everything that publishing needs; what is done next is shown on a terminal."""
+def open_publisher(home: Path, sign_with: Sequence[str] = (), *, quiet: bool = False) -> Iterator[Publisher]:
+    """Open everything that publishing needs; what is done next is shown on a terminal.
+
+    ``sign_with`` names keys as ``--sign-with`` does.
+    """
     from vallum_publisher.release.publisher import Publisher
 
     with open_home(home) as (workspace, catalog), showing_steps(quiet) as tell:
+        workspace.use_signers(map(located, sign_with))
         yield Publisher(workspace, catalog=catalog, store=workspace.open_store(), actor=actor(), tell=tell)
