@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,7 +21,7 @@ from vallum.config import read_names
 from vallum.durable import remove_files, temporaries, write_durable
 from vallum.errors import ConfigError, FormatError, InputError, StorageError
 from vallum.format.fields import format_time, parse_time
-from vallum.host import host_form, suffixes
+from vallum.host import host_form, is_public_suffix, suffixes
 from vallum.journal import record
 from vallum.lock import exclusive
 from vallum.url import Canonical, canonicalize, no_host
@@ -31,7 +31,8 @@ LOCK = "allow.lock"
 FORMAT = 1
 _LAYER = "allow.json"
 _MAX_BYTES = 64 << 20
-_ID = re.compile(r"[0-9a-f]{16}")
+_ID = re.compile(r"(?:[a-z0-9-]+/[a-z0-9.-]+[ :]+)?(?:id )?([0-9A-Fa-f]{16})")
+_LIKE_ID = re.compile(r"(?=.*[0-9])[0-9A-Fa-f]{12,20}")
 _HOST = re.compile(r"[^/?#\s]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can say half of a character, UTF-8 cannot
 
@@ -67,13 +68,25 @@ class Allowance:
         """16 hex digits that name it where its text must not stand, such as in the journal."""
         return blake2b(f"{self.kind}|{self.text}".encode(), digest_size=8).hexdigest()
 
+    def covers(self, url: Canonical | None, ids: Collection[str]) -> bool:
+        """Whether it lifts one of some entries, or whatever lists a URL."""
+        if self.kind is Kind.ID:
+            return self.text in ids
+        if url is None:
+            return False
+        if self.kind is Kind.URL:
+            return self.text == str(url)
+        return self.text in (suffixes(url.host) if self.kind is Kind.NAMES else (url.host,))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        return {**self.brief(), "text": self.text, "since": format_time(self.since)}
+
+    def brief(self) -> dict[str, Any]:
+        """As :meth:`to_dict`, where its text must not stand."""
         return {
             "handle": self.handle,
             "kind": str(self.kind),
-            "text": self.text,
-            "since": format_time(self.since),
             "until": format_time(self.until) if self.until else None,
             "reason": self.reason,
         }
@@ -121,12 +134,19 @@ NOTHING = Allowances()
 def parse_subject(text: str) -> tuple[Kind, str]:
     """Read what is to be allowed: 16 hex digits are an id, ``*.host`` means all below it, too.
 
+    An id may stand as look-ups show it, behind ``source/list``.
+
     Raises:
-        InputError: none of these.
+        InputError: none of these, or what looks like an id with a digit too many or too few.
     """
     text = text.strip()
-    if _ID.fullmatch(text):
-        return Kind.ID, text
+    if named := _ID.fullmatch(text):
+        return Kind.ID, named[1].lower()
+    if _LIKE_ID.fullmatch(text):
+        raise InputError(
+            f"this looks like an id, and has {len(text)} digits",
+            hint="an entry's id has 16, as `vallum check` shows it; a host is written with a dot",
+        )
     if "/" in text:
         url = canonicalize(text)
         if url.host:
@@ -193,6 +213,19 @@ def read_allowances(state_dir: Path) -> tuple[Allowance, ...]:
     return tuple(map(_parse, raw["allow"]))
 
 
+def refuse_reach(kind: Kind, text: str) -> None:
+    """Refuse what would allow the names of strangers.
+
+    Raises:
+        InputError: a public suffix with all names below it.
+    """
+    if kind is Kind.NAMES and is_public_suffix(text):
+        raise InputError(
+            f"anybody can register names below {text}: no list could block any of them",
+            hint="name the one that is meant, such as *.example.com, or a host",
+        )
+
+
 def add(state_dir: Path, allowance: Allowance, now: datetime) -> None:
     """Allow something, in place of an earlier allowance of the same. Durable when it returns.
 
@@ -230,6 +263,28 @@ def remove(state_dir: Path, text: str, reason: str, now: datetime) -> Allowance:
         return found[0]
 
 
+def read_file(file: Path | None, now: datetime) -> list[Allowance]:
+    """What the operator's file allows; it comes into force with the next sync.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is none of what :func:`parse_subject` takes.
+    """
+    found = []
+    for number, text in read_names(file) if file else ():
+        try:
+            kind, form = parse_subject(text)
+        except InputError as error:
+            raise ConfigError(f"{file}: line {number}: {error}", hint=error.hint) from None
+        found.append(Allowance(kind, form, now, None, f"line {number} of {file.name if file else ''}"))
+    return found
+
+
+def pending(state_dir: Path, file: Path | None, now: datetime) -> list[Allowance]:
+    """What the operator's file says and no sync has taken over yet; errors as of both readers."""
+    there = {(entry.kind, entry.text) for entry in read_allowances(state_dir) if entry.until is None}
+    return [entry for entry in read_file(file, now) if (entry.kind, entry.text) not in there]
+
+
 def settle(state_dir: Path, file: Path | None, now: datetime, signed: datetime) -> None:
     """Take over what the operator's file says now, and sweep what has ended; each sync begins with it.
 
@@ -242,13 +297,7 @@ def settle(state_dir: Path, file: Path | None, now: datetime, signed: datetime) 
         BusyError, StorageError, FormatError: as of :func:`add`.
     """
     entries = read_allowances(state_dir)
-    wanted: dict[tuple[Kind, str], Allowance] = {}
-    for number, text in read_names(file) if file else ():
-        try:
-            kind, form = parse_subject(text)
-        except InputError as error:
-            raise ConfigError(f"{file}: line {number}: {error}", hint=error.hint) from None
-        wanted[kind, form] = Allowance(kind, form, now, None, f"line {number} of {file.name if file else ''}")
+    wanted = {(entry.kind, entry.text): entry for entry in read_file(file, now)}
     kept = {(entry.kind, entry.text) for entry in entries if entry.until is None}
     ended = min(now, signed)
     if kept == wanted.keys() and not any(entry.until and entry.until <= ended for entry in entries):

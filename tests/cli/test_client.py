@@ -103,6 +103,40 @@ def test_what_editors_put_around_a_line_hides_no_listed_url(client: Type) -> Non
     assert result.out.count("LISTED") == 3
 
 
+@pytest.mark.parametrize("stdin", [b"", b"\n \n"])
+def test_no_url_is_no_answer(client: Type, stdin: bytes) -> None:
+    """An empty pipe, as of a command that failed: never "not listed"."""
+    refused(client("check", "-", stdin=stdin), 2, "no URL came on standard input", "urls.txt")
+    assert client("check", "-", LISTED, stdin=stdin).code == 0
+
+
+def test_a_file_that_was_asked_as_a_url(both: Path, client: Type) -> None:
+    (both / "provider" / "urls.txt").write_text(LISTED)
+    result = client("check", "urls.txt")
+    assert result.code == 1
+    assert "hint: this is a file here" in result.err
+    assert "hint: URL 2: is a file here" in client("check", LISTED, "urls.txt").err
+    assert "hint" not in client("check", "clean.example", "a" * 5000).err
+
+
+@pytest.mark.parametrize(("words", "code", "kind"), [
+    (("sync",), 2, "ConfigError"),
+    (("status",), 2, "ConfigError"),
+    (("check", "x.example"), 2, "ConfigError"),
+    (("frob",), 2, "ConfigError"),
+    (("pin", "--frob"), 2, "ConfigError"),
+])  # fmt: skip
+def test_an_error_is_json_for_who_asked_for_it(
+    tmp_path: Path, words: tuple[str, ...], code: int, kind: str
+) -> None:
+    result = typed(["vallum", *words, "--json"], tmp_path)
+    said = json.loads(result.out)
+    assert (result.code, said["exit_code"], said["kind"]) == (code, code, kind)
+    assert f"error: {said['error']}" in result.err
+    assert f"hint: {said['hint']}" in result.err
+    assert typed(["vallum", *words], tmp_path).out == ""
+
+
 def test_utf_16_is_no_answer(client: Type) -> None:
     result = client("check", "-", stdin=LISTED.encode("utf-16"))
     assert result.code == 2

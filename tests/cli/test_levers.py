@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import LISTED, Type
+from tests.cli.said import documents, refused
 from vallum.cli.levers import parse_until
 from vallum.errors import ConfigError
 
@@ -72,7 +74,15 @@ def test_pin(client: Type, publisher: Type) -> None:
     ("pin", "1", "--list", "nothing", "--until", "2h", *WHY),
     ("pin", "77", "--list", "urls", "--until", "2h", *WHY),
     ("pin", "--end", "--list", "urls", *WHY),
+    ("pin", "1.1", "--until", "2h", *WHY),
+    ("pin", "--until", "2h", *WHY),
+    ("pin", "1.1", "--list", "urls", "--until", "2h", "--reason", "two\nlines"),
     ("allow", "add", "*", "--until", "2h", *WHY),
+    ("allow", "add", "*.co.uk", "--until", "2h", *WHY),
+    ("allow", "add", "*.com", "--until", "2h", *WHY),
+    ("allow", "add", "0f1e2d3c4b5a697", "--until", "2h", *WHY),
+    ("allow", "add", "www.example", "--until", "2h", "--reason", ""),
+    ("allow", "add", "www.example", "--until", "2h", "--reason", " "),
     ("allow", "add", "www.example", *WHY),
     ("allow", "add", "www.example", "--until", "0h", *WHY),
     ("allow", "remove", "www.example", *WHY),
@@ -83,20 +93,116 @@ def test_mistakes(client: Type, words: tuple[str, ...]) -> None:
     result = client(*words)
     assert result.code == 2
     assert "error:" in result.err
+    assert json.loads(client("allow", "list", "--json").out) == []
+    assert not any(each["pinned"] for each in json.loads(client("status", "--json").out)["lists"])
 
 
 def test_allow(client: Type) -> None:
     assert client("check", LISTED).code == 0
     made = json.loads(client("allow", "add", LISTED, "--until", "2h", *WHY, "--json").out)
-    assert client("check", LISTED).code == 1
+    answer = client("check", LISTED)
+    assert (answer.code, made["lifts"]) == (1, 1)
+    first, second = answer.out.splitlines()
+    assert first == f"not listed: allowed until {made['until']} (handle {made['handle']}, a mistake)"
+    assert "without that  hotline/urls version 1.1 as url, id " in second
+    [said] = documents(client("check", "--json", LISTED))
+    assert isinstance(said, dict)
+    assert (said["listed"], said["matches"], len(said["allowed"])) == (False, [], 1)
+    assert [each["handle"] for each in said["allowances"]] == [made["handle"]]
+    assert client("check", "https://clean.example/").out == "not listed\n"
     assert "allowed by the operator" in client("check", "--explain", LISTED).out
     [held] = json.loads(client("allow", "list", "--json").out)
-    assert held == made
+    assert held["in_force"] is True
+    assert {name: held[name] for name in held if name in made} == {
+        name: made[name] for name in made if name in held
+    }
     assert made["text"] in client("allow", "list").out
     assert "1 allowance" in client("status").out
     assert json.loads(client("status", "--json").out)["allowed"][0]["handle"] == made["handle"]
     assert client("allow", "remove", made["handle"], *WHY).code == 0
     assert client("check", LISTED).code == 0
+
+
+@pytest.mark.parametrize(("subject", "said", "lifts"), [
+    (LISTED, "the page www.lantern.example/gallery/3.html, and nothing else", "1 entry"),
+    ("www.lantern.example", "everything on the host www.lantern.example, and not the names below", "1 entry"),
+    ("*.lantern.example", "everything on lantern.example and on all names below it", "1 entry"),
+    ("lantern.example", "everything on the host lantern.example", "none of the entries"),
+    ("f" * 16, "the entry ffffffffffffffff, in every list", "none of the entries"),
+])  # fmt: skip
+def test_allow_says_how_it_was_read_and_whether_it_helps(
+    client: Type, subject: str, said: str, lifts: str
+) -> None:
+    result = client("allow", "add", subject, "--until", "2h", *WHY)
+    assert result.code == 0
+    assert f"allows {said}" in result.out
+    assert f"it lifts {lifts}" in result.mixed
+    assert ("warning: " in result.err) == (lifts[0] == "n")
+
+
+def test_allow_takes_an_id_as_check_prints_it(client: Type) -> None:
+    printed = client("check", LISTED).out
+    found = re.search(r"(hotline/urls) .* (id ([0-9a-f]{16}))", printed)
+    assert found is not None
+    for words in (f"{found[1]} {found[2]}", f"{found[1]} {found[3].upper()}", found[3], found[2]):
+        made = json.loads(client("allow", "add", words, "--until", "2h", *WHY, "--json").out)
+        assert (made["kind"], made["text"], made["lifts"]) == ("id", found[3], 1)
+    assert client("check", LISTED).code == 1
+
+
+def test_of_a_digest_that_is_allowed_check_says_so(client: Type) -> None:
+    digest = ("--digest", "7c6f3ae2c8a4f0d6b8ff5d1f8dcf9a1e")
+    found = re.search(r"id ([0-9a-f]{16})", client("check", *digest).out)
+    assert found is not None
+    assert client("allow", "add", found[1], "--until", "2h", *WHY).code == 0
+    assert "not listed: allowed until" in client("check", *digest).out
+
+
+def test_lines_of_the_allow_file_show_before_a_sync_takes_them_over(both: Path, client: Type) -> None:
+    config = both / "provider" / "vallum.toml"
+    config.write_text('allow = "allow.txt"\n' + config.read_text())
+    (both / "provider" / "allow.txt").write_text("www.lantern.example\n")
+    for command in (("allow", "list"), ("status",)):
+        assert "1 line of" in client(*command).err
+        assert "with the next `vallum sync`" in client(*command).err
+    [coming] = json.loads(client("allow", "list", "--json").out)
+    assert (coming["text"], coming["in_force"]) == ("www.lantern.example", False)
+    assert client("check", LISTED).code == 0
+    assert client("sync").code == 0
+    [held] = json.loads(client("allow", "list", "--json").out)
+    assert (held["text"], held["in_force"], held["until"]) == ("www.lantern.example", True, None)
+    assert "www.lantern.example" in client("allow", "list").out
+    assert "1 allowance" in client("status").out
+    assert "not listed: allowed without an end" in client("check", LISTED).out
+    (both / "provider" / "allow.txt").write_text("*.co.uk\n")
+    [found] = [
+        each for each in json.loads(client("doctor", "--json").out)["findings"] if each["about"] == "allow"
+    ]
+    assert (found["level"], "line 1" in found["says"]) == ("bad", True)
+
+
+def test_a_pin_among_two_generations(client: Type, publisher: Type) -> None:
+    """Version 1 of two generations is kept: its number alone means neither."""
+    assert publisher("list", "new-generation", "urls", "--reason", "a wanted change").code == 0
+    assert client("sync").code == 0
+    shown = client("pin", "--list", "urls")
+    assert [line.split()[1] for line in shown.out.splitlines()] == ["version", "2.1", "1.1"]
+    result = client("pin", "1", "--list", "urls", "--until", "2h", *WHY)
+    refused(result, 2, "1 is ambiguous: 2.1, 1.1", "name generation and version")
+    assert client("pin", "1.1", "--list", "urls", "--until", "2h", *WHY).code == 0
+    kept = json.loads(client("pin", "--json").out)
+    assert [(each["list"], each["version"], each["in_force"]) for each in kept] == [
+        ("hotline/pictures.full", "1.1", True), ("hotline/urls.full", "2.1", False),
+        ("hotline/urls.full", "1.1", True),
+    ]  # fmt: skip
+    assert kept[2]["pinned_until"]
+    refused(
+        client("pin", "1.1", "--end", "--list", "urls", *WHY), 2, "--end takes no VERSION", "leave it out"
+    )
+    ended = client("pin", "--end", "--list", "urls", *WHY)
+    assert "version 1.1 stays until `vallum sync` brings the newest" in ended.out
+    refused(client("pin", "--end", "--list", "urls", *WHY), 2, "is not pinned", "vallum sync")
+    assert client("sync").code == 0
 
 
 def test_doctor(client: Type, both: Path) -> None:

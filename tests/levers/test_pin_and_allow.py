@@ -154,6 +154,10 @@ SUBJECTS = {
     "*.example.com": (Kind.NAMES, "example.com"),
     "0f1e2d3c4b5a6978": (Kind.ID, "0f1e2d3c4b5a6978"),
     "192.0.2.1": (Kind.HOST, "192.0.2.1"),
+    "hotline/urls 0f1e2d3c4b5a6978": (Kind.ID, "0f1e2d3c4b5a6978"),
+    "hotline/urls.full: id 0F1E2D3C4B5A6978": (Kind.ID, "0f1e2d3c4b5a6978"),
+    "facade.example": (Kind.HOST, "facade.example"),
+    "beefcafe.example": (Kind.HOST, "beefcafe.example"),
 }
 
 
@@ -162,10 +166,32 @@ def test_what_can_be_allowed(text: str) -> None:
     assert parse_subject(text) == SUBJECTS[text]
 
 
-@pytest.mark.parametrize("text", ["", " ", "a b", "*.", "*.*.example", "/", "?", "*"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "a b",
+        "*.",
+        "*.*.example",
+        "/",
+        "?",
+        "*",
+        "0f1e2d3c4b5a697",
+        "0f1e2d3c4b5a69780",
+    ],
+)
 def test_what_cannot_be_allowed(text: str) -> None:
     with pytest.raises(InputError):
         parse_subject(text)
+
+
+@pytest.mark.parametrize("text", ["co.uk", "com", "unheard-of", "github.io"])
+def test_the_names_of_strangers_are_not_allowed(text: str) -> None:
+    with pytest.raises(InputError):
+        allow.refuse_reach(Kind.NAMES, text)
+    allow.refuse_reach(Kind.HOST, text)
+    allow.refuse_reach(Kind.NAMES, f"shop.{text}")
 
 
 @given(st.text(max_size=40))

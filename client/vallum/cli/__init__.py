@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from vallum.cli import process
+from vallum.cli.allow import allow
 from vallum.cli.check import check
 from vallum.cli.doctor import doctor
 from vallum.cli.export import export
-from vallum.cli.levers import allow, pin, quarantine
+from vallum.cli.levers import pin, quarantine
 from vallum.cli.setup import init, keygen
 from vallum.cli.sync import status, sync, verify
 from vallum.cli.terminal import EXIT_CODES

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import NO, OK, USAGE, emit_line, note, say, show_error
-from vallum.errors import InputError, StorageError, VallumError
+from vallum.cli.terminal import NO, OK, USAGE, clock, emit_line, fail, note, say, show_error, show_hint
+from vallum.errors import DataError, InputError, StorageError, VallumError
+from vallum.format.fields import format_time
 
 if TYPE_CHECKING:
+    from vallum.allow import Allowance
     from vallum.match.answer import Match
     from vallum.match.lists import Lists
+    from vallum.match.snapshot import Snapshot
 
 _BLANKS = " \t\r\n\f\v\u00a0\u200b\ufeff"
 """What spreadsheets and editors leave around a line."""
@@ -32,7 +35,8 @@ _SIGNAL_BY_DIGITS = {32: "md5", 40: "sha1", 64: "sha256"}
     "  vallum check --file picture.png\n"
     "  vallum check --digest sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n"
     "  vallum check - < urls.txt\n\n"
-    "Exit codes: 0 listed (at least one), 1 not listed, 2 error."
+    "Exit codes: 0 listed (at least one), 1 not listed, or listed and allowed by you, 2 could not be looked "
+    "up, for whatever reason."
 )
 @click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.option(
@@ -53,14 +57,13 @@ def check(
     """Look up URLs, digests or files. `-` reads one URL a line from standard input.
 
     Of several, each answer begins with what it answers: `line 3: not listed`. URLs and digests are not
-    repeated, so that no log holds a listed one.
+    repeated, so that no log holds a listed one. What `vallum allow` lifts is said so.
     """
     try:
         return _check(config, urls, files, digests, explain, as_json)
     except VallumError as error:
         # A script must be able to tell "not listed" from "could not say": every error is 2 here.
-        show_error(error)
-        return USAGE
+        return fail(error, USAGE, as_json)
 
 
 def _check(
@@ -78,27 +81,25 @@ def _check(
         raise InputError("nothing to look up", hint="name a URL, --file, --digest, or - for standard input")
     if explain and (files or digests):
         raise InputError("--explain goes with URLs only")
-    with open_lists(load_config(config).state) as lists:
-        several = len(urls) + len(files) + len(digests) > 1 or "-" in urls
+    state = load_config(config).state
+    with open_lists(state) as lists:
+        answers = _Answers(
+            lists, state, as_json, several=len(urls) + len(files) + len(digests) > 1 or "-" in urls
+        )
         listed = failed = False
-        for question in _questions(lists, urls, files, digests):
-            where = f"{question.where}: " if several else ""
+        asked = False
+        for question in _questions(urls, files, digests):
+            asked = True
             try:
-                matches = _explain(lists, question, as_json) if explain else question.look_up()
+                if explain:
+                    listed |= bool(_explain(lists, question, as_json))
+                else:
+                    listed |= answers.give(question)
             except (InputError, StorageError) as error:
                 failed = True
-                # What cannot be read names its file itself.
-                named = "" if isinstance(error, StorageError) else where
-                show_error(type(error)(f"{named}{error}", hint=error.hint))
-                if as_json:
-                    emit_line({"asked": question.where, "listed": None, "error": str(error), "matches": []})
-                continue
-            listed |= bool(matches)
-            if as_json and not explain:
-                found = [match.to_dict() for match in matches]
-                emit_line({"asked": question.where, "listed": bool(matches), "error": "", "matches": found})
-            elif not explain:
-                _answer(where, matches)
+                answers.refuse(question, error)
+    if not asked:
+        raise InputError("no URL came on standard input", hint="one a line: vallum check - < urls.txt")
     if listed and not as_json:
         note("quote source, list and id, never the entry itself")
     # What could not be looked up is never "not listed".
@@ -110,19 +111,106 @@ class _Question:
     """``where`` names it without repeating it; a file is named by its path."""
 
     where: str
-    look_up: Callable[[], Sequence[Match]]
+    look_up: Callable[[Lists | Snapshot], Sequence[Match]]
     url: str = ""
 
 
-def _questions(
-    lists: Lists, urls: Iterable[str], files: Iterable[Path], digests: Iterable[str]
-) -> Iterator[_Question]:
+class _Answers:
+    """Looks questions up and prints what came of them."""
+
+    def __init__(self, lists: Lists, state: Path, as_json: bool, *, several: bool) -> None:
+        from vallum.allow import read_allowances
+
+        self._lists, self._json, self._several = lists, as_json, several
+        self._generations = {(one.source, one.list): one.generation for one in lists.status()}
+        try:
+            self._allowances = read_allowances(state)
+        except DataError:
+            self._allowances = ()  # nothing is heeded of it either
+        self._regardless = lists.regardless()
+
+    def give(self, question: _Question) -> bool:
+        """Answer; say whether something is listed and not allowed."""
+        matches = question.look_up(self._lists)
+        spared = self._spared(question, matches)
+        if self._json:
+            emit_line(
+                {
+                    "asked": question.where,
+                    "listed": bool(matches),
+                    "error": "",
+                    "matches": [match.to_dict() for match in matches],
+                    "allowed": [match.to_dict() for match in spared],
+                    "allowances": [entry.brief() for entry in self._why(question, spared)],
+                }
+            )
+            return bool(matches)
+        where = self._named(question)
+        for match in matches:
+            say(f"{where}LISTED  {self._about(match)}")
+        if spared:
+            why = "; ".join(
+                f"allowed {f'until {format_time(entry.until)}' if entry.until else 'without an end'} "
+                f"(handle {entry.handle}, {entry.reason})"
+                for entry in self._why(question, spared)
+            )
+            if not matches:
+                say(f"{where}not listed: {why}")
+            for match in spared:
+                say(f"{where}  without that  {self._about(match)}")
+        elif not matches:
+            say(f"{where}not listed")
+        if question.url and _is_file(question.url):
+            show_hint(
+                f"{where or 'this '}is a file here, and was asked as a URL: `vallum check - < FILE` reads "
+                "URLs from it, `--file FILE` looks its digests up"
+            )
+        return bool(matches)
+
+    def refuse(self, question: _Question, error: InputError | StorageError) -> None:
+        """Say why there is no answer."""
+        # What cannot be read names its file itself.
+        named = "" if isinstance(error, StorageError) else self._named(question)
+        show_error(type(error)(f"{named}{error}", hint=error.hint))
+        if self._json:
+            emit_line({"asked": question.where, "listed": None, "error": str(error), "matches": []})
+
+    def _named(self, question: _Question) -> str:
+        return f"{question.where}: " if self._several else ""
+
+    def _spared(self, question: _Question, matches: Sequence[Match]) -> list[Match]:
+        """What would be listed if nothing were allowed."""
+        if not self._allowances:
+            return []
+        return [match for match in question.look_up(self._regardless) if match not in matches]
+
+    def _why(self, question: _Question, spared: Sequence[Match]) -> list[Allowance]:
+        """The allowances that lift what was spared."""
+        from vallum.url import canonicalize
+
+        url, ids, now = (
+            canonicalize(question.url) if question.url else None,
+            {one.id for one in spared},
+            clock(),
+        )
+        live = [entry for entry in self._allowances if entry.until is None or now < entry.until]
+        return [entry for entry in live if entry.covers(url, ids)] if spared else []
+
+    def _about(self, match: Match) -> str:
+        reach = f" as {match.scope}" if match.scope else f" by {match.signal}"
+        weak = " (weak: this signal is cheap to forge)" if match.weak else ""
+        labels = ", ".join(match.labels) or "no labels"
+        version = f"{self._generations[match.source, match.list]}.{match.version}"
+        return f"{match.source}/{match.list} version {version}{reach}, id {match.id}, {labels}{weak}"
+
+
+def _questions(urls: Iterable[str], files: Iterable[Path], digests: Iterable[str]) -> Iterator[_Question]:
     for where, url in _expand(urls):
-        yield _Question(where, partial(lists.match_url, url), url)
+        yield _Question(where, partial(_match_url, url), url)
     for path in files:
-        yield _Question(str(path), partial(lists.match_file, path))
+        yield _Question(str(path), partial(_match_file, path))
     for number, text in enumerate(digests, 1):
-        yield _Question(f"digest {number}", partial(_match_digest, lists, text))
+        yield _Question(f"digest {number}", partial(_match_digest, text))
 
 
 def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -155,7 +243,26 @@ def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match
     return explanation.matches
 
 
-def _match_digest(lists: Lists, text: str) -> list[Match]:
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _match_url(url: str, lists: Lists | Snapshot) -> list[Match]:
+    return lists.match_url(url)
+
+
+def _match_file(path: Path, lists: Lists | Snapshot) -> list[Match]:
+    from vallum.match.digests import feed
+
+    hasher = lists.hasher()
+    feed(hasher, path)
+    return hasher.finish()
+
+
+def _match_digest(text: str, lists: Lists | Snapshot) -> list[Match]:
     return lists.match_digest(*_digest(text))
 
 
@@ -169,16 +276,3 @@ def _digest(text: str) -> tuple[str, str]:
             f"a digest of {len(digits)} digits could be of any kind", hint="say which: --digest sha256:9f86…"
         )
     return found, digits
-
-
-def _answer(where: str, matches: Sequence[Match]) -> None:
-    if not matches:
-        say(f"{where}not listed")
-    for match in matches:
-        reach = f" as {match.scope}" if match.scope else f" by {match.signal}"
-        weak = " (weak: this signal is cheap to forge)" if match.weak else ""
-        labels = ", ".join(match.labels) or "no labels"
-        say(
-            f"{where}LISTED  {match.source}/{match.list} version {match.version}{reach}, "
-            f"id {match.id}, {labels}{weak}"
-        )

@@ -1,21 +1,26 @@
-"""``vallum quarantine``, ``pin``, ``allow``: what an operator may decide over the heads of the lists."""
+"""``vallum quarantine``, ``pin``: which version an operator decides for, over the heads of the publishers."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import NO, OK, clock, emit, json_option, note, say, table
+from vallum.cli.terminal import NO, OK, clock, emit, json_option, say, table
 from vallum.errors import ConfigError
 from vallum.format.fields import format_time
 
-_reason = click.option("--reason", required=True, help="Why; stands in the journal.")
+if TYPE_CHECKING:
+    from vallum.config import Config
+
+
 _SPAN = re.compile(r"([1-9][0-9]{0,4})(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST = timedelta(days=366)
+_LONGEST_REASON = 500
 
 
 def parse_until(text: str, now: datetime) -> datetime:
@@ -37,6 +42,22 @@ def parse_until(text: str, now: datetime) -> datetime:
     if not now < until <= now + _LONGEST:
         raise ConfigError(f"--until {text}: not within the next year", hint=hint)
     return until.astimezone(UTC).replace(microsecond=0)
+
+
+def one_line(_context: click.Context, _option: click.Parameter, reason: str | None) -> str | None:
+    """A reason is for whoever reads the journal later: it says something, and on one line."""
+    if reason is None:
+        return None
+    said = reason.strip()
+    if not said or not said.isprintable() or len(said) > _LONGEST_REASON:
+        raise ConfigError(
+            f"--reason is not one line of 1 to {_LONGEST_REASON} characters",
+            hint="say why, for whoever reads the journal",
+        )
+    return said
+
+
+reason_option = click.option("--reason", required=True, callback=one_line, help="Why; stands in the journal.")
 
 
 @click.group(epilog="\b\nExamples:\n  vallum quarantine list\n  vallum quarantine show urls")
@@ -136,7 +157,7 @@ def show(config: Path, name: str, as_json: bool) -> None:
 )
 @click.argument("name", metavar="LIST")
 @click.argument("version")
-@_reason
+@reason_option
 @json_option
 @click.pass_obj
 def accept_quarantined(config: Path, name: str, version: str, reason: str, as_json: bool) -> None:
@@ -162,7 +183,7 @@ def accept_quarantined(config: Path, name: str, version: str, reason: str, as_js
 )
 @click.argument("name", metavar="LIST")
 @click.argument("version")
-@_reason
+@reason_option
 @json_option
 @click.pass_obj
 def reject_quarantined(config: Path, name: str, version: str, reason: str, as_json: bool) -> None:
@@ -179,149 +200,86 @@ def reject_quarantined(config: Path, name: str, version: str, reason: str, as_js
 
 @click.command(
     epilog="\b\nExamples:\n"
-    "  vallum pin --list urls\n"
-    "  vallum pin 56 --list urls --until 2d --reason 'version 57 blocks our shop'\n"
-    "  vallum pin --end --list urls --reason 'version 59 is fine'"
+    "  vallum pin\n"
+    "  vallum pin 1.56 --list urls --until 2d --reason 'version 1.57 blocks our shop'\n"
+    "  vallum pin --end --list urls --reason 'version 1.59 is fine'"
 )
 @click.argument("version", required=False)
-@click.option("--list", "name", required=True, metavar="LIST", help="A followed list, or source/list.")
+@click.option("--list", "name", metavar="LIST", help="A followed list, or source/list.")
 @click.option("--until", help="2h, 3d, 1w, or a date; it ends by itself.")
-@click.option("--reason", help="Why; stands in the journal and in `status`.")
-@click.option("--end", is_flag=True, help="End a pin now.")
+@click.option("--reason", callback=one_line, help="Why; stands in the journal and in `status`.")
+@click.option("--end", is_flag=True, help="End the list's pin now.")
 @json_option
 @click.pass_obj
 def pin(
     config: Path,
     version: str | None,
-    name: str,
+    name: str | None,
     until: str | None,
     reason: str | None,
     end: bool,
     as_json: bool,
 ) -> None:
-    """Go back to an earlier version that is kept here, for a while. Without VERSION: show which are kept."""
+    """Go back to an earlier version that is kept here, for a while.
+
+    Without VERSION it shows which are kept, of all lists or of one, and which is in force.
+    """
     from vallum.config import load_config
     from vallum.sync import levers
-    from vallum.sync.kept import read_kept
 
     loaded, now = load_config(config), clock()
     if version is None and not end:
-        source, stream = levers.find_stream(loaded, name)
-        kept = read_kept(loaded.state, source.name, stream)
-        rows = [
-            (
-                f"{one.state.head.generation}.{one.state.head.version}",
-                format_time(one.activated),
-                one.state.head.state,
-            )
-            for one in kept
-        ]
-        headings = ("version", "in force since", "state")
-        emit([dict(zip(headings, row, strict=True)) for row in rows]) if as_json else table(headings, rows)
+        if until or reason:
+            raise ConfigError("a pin needs a VERSION", hint="`vallum pin` shows which are kept")
+        _show_kept(loaded, name, now, as_json)
         return
+    if version is not None and end:
+        raise ConfigError("--end takes no VERSION: it ends the pin, whatever is pinned", hint="leave it out")
+    if name is None:
+        raise ConfigError("a pin needs --list", hint="such as --list urls; `vallum pin` shows which are kept")
     if reason is None:
-        raise ConfigError("a pin needs --reason")
-    if end:
+        raise ConfigError("a pin needs --reason", hint="say why, for whoever reads the journal")
+    if version is None:
         head = levers.unpin(loaded, name, reason, now)
-        said = f"{name}: the pin has ended; `vallum sync` brings the newest version"
-    elif version is None or until is None:
+        said = f"{name}: the pin has ended; version {head.number} stays until `vallum sync` brings the newest"
+    elif until is None:
         raise ConfigError("a pin needs --until", hint="such as --until 2d")
     else:
         moment = parse_until(until, now)
         head = levers.pin(loaded, name, version, moment, reason, now)
-        said = f"{name}: version {head.generation}.{head.version} is in force until {format_time(moment)}"
+        said = f"{name}: version {head.number} is in force until {format_time(moment)}"
     if as_json:
         emit({"generation": head.generation, "version": head.version, "state": head.state})
         return
     say(said)
 
 
-@click.group(
-    epilog="\b\nExamples:\n"
-    "  vallum allow add www.example --until 2h --reason 'our own shop'\n"
-    "  vallum allow list"
-)
-def allow() -> None:
-    """Say what no list may block, whatever it says: at once, in every process."""
+def _show_kept(config: Config, name: str | None, now: datetime, as_json: bool) -> None:
+    """Show what can be gone back to."""
+    from vallum.sync.activate import read_held
+    from vallum.sync.kept import read_kept
+    from vallum.sync.levers import find_stream
+    from vallum.sync.quarantine import mark
 
-
-@allow.command(
-    "add",
-    epilog="\b\nExamples:\n"
-    "  vallum allow add https://www.example/page --until 3d --reason 'reported as an error'\n"
-    "  vallum allow add www.example --until 2h --reason 'our own shop'\n"
-    "  vallum allow add '*.example.com' --until 1w --reason 'a whole domain by mistake'\n"
-    "  vallum allow add 0f1e2d3c4b5a6978 --until 3d --reason 'ticket 4711'",
-)
-@click.argument("subject", metavar="URL|HOST|ID")
-@click.option("--until", required=True, help="2h, 3d, 1w, or a date; it ends by itself.")
-@_reason
-@json_option
-@click.pass_obj
-def add_allowance(config: Path, subject: str, until: str, reason: str, as_json: bool) -> None:
-    """Allow a page, a host, a host with all names below it, or one entry."""
-    from vallum.access import prepare_state
-    from vallum.allow import Allowance, add, parse_subject
-    from vallum.config import load_config
-
-    loaded, now = load_config(config), clock()
-    kind, text = parse_subject(subject)
-    made = Allowance(kind, text, now.replace(microsecond=0), parse_until(until, now), reason)
-    prepare_state(loaded.state, group_readable=loaded.group_readable)
-    add(loaded.state, made, now)
-    if as_json:
-        emit(made.to_dict())
-        return
-    say(f"allowed ({kind}) until {until}; handle {made.handle}")
-
-
-@allow.command("list", epilog="\b\nExamples:\n  vallum allow list")
-@json_option
-@click.pass_obj
-def list_allowances(config: Path, as_json: bool) -> None:
-    """Show what is allowed."""
-    from vallum.allow import read_allowances
-    from vallum.config import load_config
-
-    now = clock()
-    found = [
-        entry
-        for entry in read_allowances(load_config(config).state)
-        if entry.until is None or now < entry.until
-    ]
-    if as_json:
-        emit([entry.to_dict() for entry in found])
-    elif not found:
-        say("nothing is allowed")
+    held = {(source, stream): state for source, stream, state in read_held(config.state).streams()}
+    if name is None:
+        wanted = [(source.name, stream) for source in config.sources for stream in source.streams]
     else:
-        table(
-            ("handle", "kind", "what", "until", "reason"),
-            [
-                (
-                    entry.handle,
-                    str(entry.kind),
-                    entry.text,
-                    format_time(entry.until) if entry.until else "-",
-                    entry.reason,
-                )
-                for entry in found
-            ],
-        )
-
-
-@allow.command("remove", epilog="\b\nExamples:\n  vallum allow remove www.example --reason 'listed rightly'")
-@click.argument("subject", metavar="URL|HOST|ID|HANDLE")
-@_reason
-@json_option
-@click.pass_obj
-def remove_allowance(config: Path, subject: str, reason: str, as_json: bool) -> None:
-    """Take an allowance back before it ends."""
-    from vallum.allow import remove
-    from vallum.config import load_config
-
-    gone = remove(load_config(config).state, subject, reason, clock())
+        source, stream = find_stream(config, name)
+        wanted = [(source.name, stream)]
+    rows = []
+    for where in wanted:
+        now_held = held.get(where)
+        for kept in read_kept(config.state, *where):
+            head = kept.state.head
+            in_force = now_held is not None and mark(now_held.head) == mark(head)
+            pinned = now_held.pin if in_force and now_held is not None else None
+            until = format_time(pinned.until) if pinned is not None and now < pinned.until else None
+            rows.append(
+                ("/".join(where), head.number, format_time(kept.activated), in_force, until, head.state)
+            )
     if as_json:
-        emit(gone.to_dict())
-        return
-    say(f"no longer allowed ({gone.kind}); handle {gone.handle}")
-    note("lists apply to it again within a second")
+        names = ("list", "version", "since", "in_force", "pinned_until", "state")
+        emit([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        table(("list", "version", "first in force", "in force now", "pinned until", "state"), rows)

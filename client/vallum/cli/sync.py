@@ -170,6 +170,11 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
             say(f"{name}: no verified version yet")
         if standing.allowed:
             say(f"{counted(len(standing.allowed), 'allowance')}: `vallum allow list` shows them")
+        if standing.pending:
+            note(
+                f"warning: {counted(standing.pending, 'line')} of the file `allow` will be in force with the "
+                "next `vallum sync`"
+            )
         for stream in standing.streams:
             for warning in stream.warnings():
                 note(f"warning: {stream.name}: {warning}")

@@ -8,6 +8,7 @@ the library's business.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -64,9 +65,9 @@ def emit_line(value: Any) -> None:
     click.echo(json.dumps(value, default=_plain))
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Say how many there are of what: ``1 row``, ``2,000 rows``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or f'{noun}s'}"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -94,6 +95,15 @@ def show_error(error: VallumError) -> None:
     show_hint(error.hint)
 
 
+def fail(error: VallumError, code: int, as_json: bool) -> int:
+    """Say what went wrong, for programs on standard output too if they asked for JSON; return ``code``."""
+    show_error(error)
+    if as_json:
+        kind = type(error).__name__
+        emit_line({"error": str(error), "kind": kind, "hint": error.hint, "exit_code": code})
+    return code
+
+
 def show_hint(hint: str) -> None:
     """Print ``hint:``, if there is one."""
     if hint:
@@ -103,23 +113,22 @@ def show_hint(hint: str) -> None:
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command line (this process's, if none is given) to its exit code.
 
-    What Vallum or click raises becomes ``error:`` and ``hint:``.
+    What Vallum or click raises becomes ``error:`` and ``hint:``; where JSON was asked for, an object as well.
     """
+    as_json = _asks_for_json(sys.argv[1:] if arguments is None else arguments)
     try:
         result = command.main(arguments, prog_name=command.name, standalone_mode=False)
     except VallumError as error:
-        show_error(error)
-        return exit_code(error)
+        return fail(error, exit_code(error), as_json)
     except click.exceptions.NoArgsIsHelpError as error:
         say(error.format_message())
         return USAGE
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "vallum"
-        show_error(ConfigError(error.format_message().rstrip("."), hint=f"see `{where} --help`"))
-        return USAGE
+        said = ConfigError(error.format_message().rstrip("."), hint=f"see `{where} --help`")
+        return fail(said, USAGE, as_json)
     except click.ClickException as error:
-        show_error(ConfigError(error.format_message().rstrip(".")))
-        return USAGE
+        return fail(ConfigError(error.format_message().rstrip(".")), USAGE, as_json)
     except (click.Abort, KeyboardInterrupt):
         note("stopped")
         return STOPPED
@@ -127,6 +136,12 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         # So click answers to a reader that has gone (`| head`); its code 1 would mean "no" here.
         return GONE
     return result if isinstance(result, int) else OK
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Also of a command line that cannot be read, whose options nobody knows."""
+    words = list(arguments)
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
 
 
 def _numeric(column: Sequence[object]) -> bool:

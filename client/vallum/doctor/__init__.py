@@ -39,7 +39,7 @@ def examine(
     found += _looked("disk", machine.disk(config))
     found += _looked("permissions", machine.permissions(config))
     found += _looked("processes", machine.processes(config))
-    found += _looked("files", machine.files(config))
+    found += _looked("files", machine.files(config, now))
     found += _looked("lists", machine.lists(config, now))
     found += _looked("never_block", machine.never_block(config))
     return found

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from vallum.allow import read_allowances
+from vallum.allow import read_allowances, read_file, refuse_reach
 from vallum.config import Config
 from vallum.doctor.finding import BAD, CLOCK_TOLERANCE, GOOD, WARN, Finding
-from vallum.errors import VallumError
+from vallum.errors import ConfigError, InputError, VallumError
 from vallum.format.charter import split_stream
 from vallum.format.fields import format_time
 from vallum.guard import broken_absolutes
@@ -133,11 +133,11 @@ def _program(pid: int) -> str:
         return ""
 
 
-def files(config: Config) -> Iterator[Finding]:
+def files(config: Config, now: datetime) -> Iterator[Finding]:
     """Files that the operator names, and what he allows."""
     for what, path, read in (
         ("never_block", config.never_block, lambda: load_never_block(config.never_block)),
-        ("allow", config.allow, lambda: read_allowances(config.state)),
+        ("allow", config.allow, lambda: _read_allowed(config, now)),
     ):
         try:
             read()
@@ -146,6 +146,15 @@ def files(config: Config) -> Iterator[Finding]:
         else:
             if path is not None:
                 yield Finding("files", what, GOOD, str(path))
+
+
+def _read_allowed(config: Config, now: datetime) -> None:
+    read_allowances(config.state)
+    for entry in read_file(config.allow, now):
+        try:
+            refuse_reach(entry.kind, entry.text)
+        except InputError as error:
+            raise ConfigError(f"{config.allow}: {entry.reason}: {error}", hint=error.hint) from None
 
 
 def lists(config: Config, now: datetime) -> Iterator[Finding]:

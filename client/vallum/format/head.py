@@ -67,6 +67,11 @@ class Head:
     critical: tuple[str, ...] = ()
 
     @property
+    def number(self) -> str:
+        """``generation.version``, as people write it everywhere."""
+        return f"{self.generation}.{self.version}"
+
+    @property
     def state(self) -> str:
         """One digest over all tables (format.md §6.2)."""
         return state_of(self.tables)

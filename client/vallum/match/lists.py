@@ -15,7 +15,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from vallum.allow import Allowances, AllowFile
+from vallum.allow import NOTHING, Allowances, AllowFile, Kind
 from vallum.errors import InputError, StorageError, UnavailableError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter, split_stream
@@ -23,6 +23,7 @@ from vallum.match.answer import Decision, Match
 from vallum.match.digests import Hasher, feed, feed_bounded
 from vallum.match.exact import Matcher
 from vallum.match.explain import Explanation, explain
+from vallum.match.lifted import Lifted, lifted
 from vallum.match.policy import Policy
 from vallum.match.snapshot import Snapshot
 from vallum.match.status import ListStatus, list_statuses
@@ -121,8 +122,7 @@ class Lists:
 
     def hasher(self) -> Hasher:
         """Begin a file that comes in pieces: ``update(bytes)`` …, then ``finish()`` gives the matches."""
-        snapshot = self._now()
-        return Hasher(snapshot.signals, snapshot.match_digest)
+        return self._now().hasher()
 
     def decide_url(self, url: str | bytes) -> Decision:
         """Look a URL up and say what to do. A URL without a host is ``unchecked``, never ``clean``."""
@@ -155,7 +155,7 @@ class Lists:
         while lists in force hold signals that cannot be made of a file here.
         """
         snapshot = self._now()
-        hasher = Hasher(snapshot.signals, snapshot.match_digest)
+        hasher = snapshot.hasher()
         try:
             feed_bounded(hasher, Path(path), max_bytes, timeout)
         except (InputError, UnavailableError) as error:
@@ -166,6 +166,14 @@ class Lists:
         """Show how a URL is read, every key that is tried for it, and what hits."""
         snapshot = self._now()
         return explain(url, snapshot.matchers, snapshot.allowed)
+
+    def regardless(self) -> Snapshot:
+        """The lists in force as if the operator allowed nothing, to say what he lifts."""
+        return self._now().allowing(NOTHING)
+
+    def lifted(self, kind: Kind, text: str) -> Lifted:
+        """Count the entries in force that an allowance lifts; takes seconds where there are millions."""
+        return lifted(self._now().matchers, kind, text)
 
     def status(self) -> list[ListStatus]:
         """Say what is in force, sorted by source and list."""

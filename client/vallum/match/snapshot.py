@@ -10,7 +10,7 @@ from vallum.allow import NOTHING, Allowances
 from vallum.errors import InputError
 from vallum.expression import DIGEST_TAGS, VECTOR_TABLES, parse_digest
 from vallum.match.answer import Match
-from vallum.match.digests import COMPUTABLE
+from vallum.match.digests import COMPUTABLE, Hasher
 from vallum.match.exact import Matcher
 from vallum.match.policy import most_severe_first
 from vallum.match.prefilter import MatchUrl, filtered
@@ -66,6 +66,10 @@ class Snapshot:
         for matcher in self.matchers:
             found += matcher.match_digest(signal, raw)
         return most_severe_first(_left(found, self.allowed))
+
+    def hasher(self) -> Hasher:
+        """Begin a file that comes in pieces: ``update(bytes)`` …, then ``finish()`` gives the matches."""
+        return Hasher(self.signals, self.match_digest)
 
     def deaf_to(self, signal: str) -> str:
         """Say why a digest of this kind that is not listed is not clean; empty if it is.

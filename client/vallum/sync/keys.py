@@ -134,8 +134,8 @@ class SourceKeys:
             name, edition = split_stream(epoch.stream)
             others = [f"{name}.{other}" for other in charter.editions if other != edition]
             raise NotEntitledError(
-                f"{epoch.stream}: the key in {self.recipient} ({public.fingerprint()[:19]} …) is not let into "
-                "this edition: not added yet, or revoked",
+                f"{epoch.stream}: the key in {self.recipient} ({public.fingerprint()[:19]} …) is not let "
+                "into this edition: not added yet, or revoked",
                 hint=f"send {charter.publisher or 'the publisher'} what "
                 f"`vallum keygen {self.recipient} --show` prints, and ask for {epoch.stream}"
                 + (f"; who was let into {' or '.join(others)} names that in `lists`" if others else ""),

@@ -118,14 +118,14 @@ def pin(
 
     Args:
         config, name: which list (:func:`find_stream`).
-        version: its number, or ``generation.version`` for one of another generation.
+        version: ``generation.version``, or its number alone if one generation is kept that has it.
         until: after ``now``.
         reason: for the journal and the status.
         now: this machine's clock.
         wait: seconds to wait for a sync that is under way.
 
     Raises:
-        ConfigError: that version is not kept here, or ``until`` is not in the future.
+        ConfigError: that version is not kept here, or is ambiguous, or ``until`` is not in the future.
         StateError: its bytes are damaged.
         BusyError, StorageError: it did not happen.
     """
@@ -137,7 +137,7 @@ def pin(
     with exclusive(config.state, wait):
         current = read_held(config.state)
         held = _held(current, source)
-        kept = _kept(config, source, stream, version, held)
+        kept = _kept(config, source, stream, version)
         head = kept.state.head
         tables = open_tables(config.state, kept.state.files(source.name, stream), head.tables)
         if not tables:
@@ -156,26 +156,33 @@ def unpin(config: Config, name: str, reason: str, now: datetime, wait: float = W
         current = read_held(config.state)
         held = _held(current, source)
         state = held.streams.get(stream)
-        if state is None or state.pin is None:
-            raise ConfigError(f"{source.name}/{stream} is not pinned")
+        # One that has ended stands there until a sync brings something newer.
+        if state is None or state.pin is None or state.pin.until <= now:
+            raise ConfigError(
+                f"{source.name}/{stream} is not pinned", hint="`vallum sync` brings the newest version"
+            )
         _journal(config, source, stream, state.head, now, "pin removed", {"reason": reason})
         ended = replace(state, pin=replace(state.pin, until=now))
         _put(config, current, source, _with(held, stream, ended), now)
     return state.head
 
 
-def _kept(config: Config, source: Source, stream: str, version: str, held: SourceState) -> Kept:
-    in_force = held.streams.get(stream)
-    generation = in_force.head.generation if in_force else 0
-    found = read_kept(config.state, source.name, stream)
-    for kept in found:
-        head = kept.state.head
-        if version == f"{head.generation}.{head.version}":
-            return kept
-        if version == str(head.version) and head.generation == generation:
-            return kept
-    there = ", ".join(f"{kept.state.head.generation}.{kept.state.head.version}" for kept in found)
-    raise ConfigError(f"{source.name}/{stream}: version {version} is not kept here", hint=f"kept: {there}")
+def _kept(config: Config, source: Source, stream: str, version: str) -> Kept:
+    """The kept version that ``generation.version`` names, or a version's number alone if only one has it."""
+    kept = {one.state.head.number: one for one in read_kept(config.state, source.name, stream)}
+    if version in kept:
+        return kept[version]
+    alike = [name for name in kept if name.partition(".")[2] == version]
+    if len(alike) == 1:
+        return kept[alike[0]]
+    where = f"{source.name}/{stream}"
+    if alike:
+        raise ConfigError(
+            f"{where}: {version} is ambiguous: {', '.join(alike)}", hint="name generation and version"
+        )
+    raise ConfigError(
+        f"{where}: version {version} is not kept here", hint=f"kept: {', '.join(kept) or 'none'}"
+    )
 
 
 def _aside(config: Config, source: Source, stream: str, version: str) -> tuple[Quarantine, Quarantined]:

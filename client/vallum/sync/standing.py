@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vallum.allow import Allowance, read_allowances
+from vallum.allow import Allowance, pending, read_allowances
 from vallum.config import Config
+from vallum.errors import ConfigError
 from vallum.failure import Failure
 from vallum.format.fields import format_time
 from vallum.format.head import stale_after
@@ -100,12 +101,14 @@ class Standing:
         streams: the lists in force.
         missing: those that are followed and are not in force, as ``source/stream``.
         allowed: what the operator allows.
+        pending: lines of the operator's file of allowances that no sync has taken over yet.
     """
 
     sources: Mapping[str, SourceState]
     streams: tuple[StreamStanding, ...]
     missing: tuple[str, ...]
     allowed: tuple[Allowance, ...]
+    pending: int = 0
 
     def failing(self) -> Iterator[tuple[str, Failure]]:
         """What the last syncs failed with, by ``source`` or ``source/stream``."""
@@ -123,12 +126,9 @@ class Standing:
                 for source, about in self.sources.items()
                 for failure in about.failures
             ],
-            "allowed": [
-                {"handle": entry.handle, "kind": str(entry.kind), "reason": entry.reason,
-                 "until": format_time(entry.until) if entry.until else None}
-                for entry in self.allowed
-            ],
-        }  # fmt: skip
+            "allowed": [entry.brief() for entry in self.allowed],
+            "allow_pending": self.pending,
+        }
 
 
 def read_standing(config: Config, now: datetime) -> Standing:
@@ -166,4 +166,8 @@ def read_standing(config: Config, now: datetime) -> Standing:
     followed = [f"{source.name}/{stream}" for source in config.sources for stream in source.streams]
     missing = dict.fromkeys(name for name in (*current.missing(), *followed) if name not in held)
     allowed = [entry for entry in read_allowances(config.state) if entry.until is None or now < entry.until]
-    return Standing(current.sources, tuple(streams), tuple(missing), tuple(allowed))
+    try:
+        coming = len(pending(config.state, config.allow, now))
+    except ConfigError:
+        coming = 0  # each sync says what is wrong with the file, and so does `doctor`
+    return Standing(current.sources, tuple(streams), tuple(missing), tuple(allowed), coming)
