@@ -145,7 +145,7 @@ def status(home: Path, as_json: bool) -> int:
                     (
                         each.name,
                         each.kind,
-                        f"{each.generation}.{each.public}",
+                        f"{each.public_generation}.{each.public}" if each.public else None,
                         each.rows,
                         each.waiting,
                         format_time(each.stale_after) if each.stale_after else None,
@@ -161,9 +161,12 @@ def status(home: Path, as_json: bool) -> int:
         )
         for each in found.lists:
             if each.problem:
-                note(f"warning: {each.name}: {each.problem}")
+                note(f"warning: {each.problem}")
             if each.under_way is not None:
-                note(f"warning: {each.name}: version {each.under_way} is under way; run publish again")
+                note(
+                    f"warning: {each.name}: version {each.generation}.{each.under_way} is under way; "
+                    "run publish again"
+                )
         for role in found.roles:
             if role.jumped:
                 note(f"warning: {role.role}: no honest number; a key was stolen (deploy/runbooks)")

@@ -46,14 +46,18 @@ def public_version(
     if generation < info.generation and not info.version:
         return 0
     under_way = pending.version if pending else 0
+    apart = (
+        f"{info.name}: the store is at version {generation}.{version}, "
+        f"the catalog at {info.generation}.{info.version}"
+    )
     if generation > info.generation or (version > info.version and version != under_way):
         raise StateError(
-            f"{info.name}: the store is at version {version}, the catalog at {info.version}",
+            apart,
             hint="the catalog is older than the store (a restored backup?): open a new generation first",
         )
     if (generation, version) < (info.generation, info.version):
         raise StateError(
-            f"{info.name}: the store is at version {version}, the catalog at {info.version}",
+            apart,
             hint="the store went back: restore it, or open a new generation",
         )
     if version:
@@ -103,7 +107,8 @@ def _compare(info: ListInfo, stream: str, recorded: Version, held: StreamHead | 
     edition = stream.rpartition(".")[2]
     expected = {table: recorded.tables.get(f"{edition}.{table}") for table in info.tables}
     if held is None or dict(held.head.tables) != expected:
+        version = f"{recorded.generation}.{recorded.version}"
         raise StateError(
-            f"{stream}: version {recorded.version} in the store is not the one in the catalog",
+            f"{stream}: version {version} in the store is not the one in the catalog",
             hint="two catalogs publish this list: keep one, and open a new generation from it",
         )

@@ -40,21 +40,23 @@ class ListCondition:
     """One list.
 
     Attributes:
-        name, kind, generation: of the list.
-        version: in the catalog, the last one that this publisher knows to be public.
-        public: in the store; 0 before the first publication.
+        name, kind: of the list.
+        generation, version: in the catalog, the last one that this publisher knows to be public.
+        public_generation, public: in the store; 0 before the first publication.
         state: of the first stream, as signed; empty before the first publication.
         rows: published, in all tables.
         waiting: rows that the next version would change.
         under_way: the version that a stopped publication left to be finished, or ``None``.
         created, as_of, stale_after: of the head; ``None`` before the first publication.
-        problem: why it cannot be published, or not be left as it is; empty if all is well.
+        problem: why it cannot be published, or not be left as it is, beginning with what it is about; empty
+            if all is well.
     """
 
     name: str
     kind: str
     generation: int
     version: int
+    public_generation: int
     public: int
     state: str
     rows: int
@@ -149,19 +151,24 @@ def _read_list(
             public_version(catalog, info, pending, public)
             check_in_force(catalog, info, custody, never)
             if unannounced(catalog, info, public):
-                problem = "a new key is not public yet, and whoever was revoked reads on: run publish"
+                problem = (
+                    f"{info.name}: a new key is not public yet, and whoever was revoked reads on: run publish"
+                )
             elif lost:
-                problem = f"wraps are gone from the store ({lost}), and newcomers cannot read: run refresh"
+                problem = (
+                    f"{info.name}: the store has lost wraps ({lost}), newcomers cannot read: run refresh"
+                )
         except (StateError, GuardError) as error:
             problem = str(error)
     else:
-        problem = "creating the list was stopped; run list create again"
+        problem = f"{info.name}: creating the list was stopped; run list create again"
     newest = catalog.versions(info.name, info.version - 1)[-1:]
     return ListCondition(
         name=info.name,
         kind=info.kind,
         generation=info.generation,
         version=info.version,
+        public_generation=head.generation if head else 0,
         public=head.version if head else 0,
         state=head.state if head else "",
         rows=sum(newest[0].details["rows"].values()) if newest else 0,

@@ -63,7 +63,7 @@ def judged(
         window = past.then(now, change, LENGTH)
     if reasons:
         raise GuardError(
-            f"{info.name}: version {version.version} is not signed",
+            f"{info.name}: version {version.generation}.{version.version} is not signed",
             reasons,
             hint="correct the catalog; a wanted change beyond the limits is a new generation, by the offline "
             f"keys: vallum-publisher list new-generation {info.name} --reason …",
@@ -88,7 +88,7 @@ def check_in_force(catalog: Catalog, info: ListInfo, custody: Custody, never: Ne
     if found := catalog.published_keys(info.name, "exact", keys):
         ids = ", ".join(map(keyer.entry_id, found[:_SHOWN])) + (", …" if len(found) > _SHOWN else "")
         raise GuardError(
-            f"{info.name}: version {info.version} is public",
+            f"{info.name}: version {info.generation}.{info.version} is public",
             (f"{len(found):,} of its rows cover names on the never-block list (ids {ids})",),
             hint="take them off the list (ingest --remove), then publish",
         )
