@@ -24,12 +24,14 @@ from vallum.format.fields import format_time, parse_time
 from vallum.host import host_form, is_public_suffix, suffixes
 from vallum.journal import record
 from vallum.lock import exclusive
+from vallum.regular import parse_json, read_regular
 from vallum.url import Canonical, canonicalize, no_host
 
 FILE = "allow.json"
 LOCK = "allow.lock"
 FORMAT = 1
 _LAYER = "allow.json"
+_ANEW = "remove it, and allow anew"
 _MAX_BYTES = 64 << 20
 _ID = re.compile(r"(?:[a-z0-9-]+/[a-z0-9.-]+[ :]+)?(?:id )?([0-9A-Fa-f]{16})")
 _LIKE_ID = re.compile(r"(?=.*[0-9])[0-9A-Fa-f]{12,20}")
@@ -201,15 +203,13 @@ def read_allowances(state_dir: Path) -> tuple[Allowance, ...]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise FormatError(_LAYER, f"larger than {_MAX_BYTES} bytes")
-        raw = json.loads(path.read_bytes())
+        raw = parse_json(_LAYER, read_regular(path), hint=_ANEW)
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raw = None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("allow"), list):
-        raise FormatError(_LAYER, "damaged, or of another release", hint="remove it, and allow anew")
+        raise FormatError(_LAYER, "damaged, or of another release", hint=_ANEW)
     return tuple(map(_parse, raw["allow"]))
 
 
@@ -293,7 +293,7 @@ def settle(state_dir: Path, file: Path | None, now: datetime, signed: datetime) 
     good (client.md §9.5). Nobody heeds what has ended, swept or not.
 
     Raises:
-        ConfigError: the file cannot be read, or a line is none of what :func:`parse_subject` takes.
+        ConfigError: as of :func:`read_file`; what it said before goes on.
         BusyError, StorageError, FormatError: as of :func:`add`.
     """
     entries = read_allowances(state_dir)

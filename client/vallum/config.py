@@ -21,6 +21,7 @@ from vallum.address import check_url
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import ConfigError
 from vallum.fields import file_of, headers_of, number_of, refuse_unknown, text_of, texts_of
+from vallum.format import limits
 from vallum.format.charter import is_list_name
 from vallum.streams import parse_stream
 
@@ -160,12 +161,7 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: unreadable, not TOML, an unknown key, or a value that cannot be meant.
     """
-    data = _read(path, "the configuration")
-    try:
-        raw = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}", hint=_REFERENCE) from None
-    return parse_config(raw, path)
+    return parse_config(_parse(_read(path, "the configuration"), path), path)
 
 
 def parse_config(raw: Mapping[str, Any], path: Path) -> Config:
@@ -217,24 +213,17 @@ def add_source(path: Path, table: str, root_file: Path, root: bytes) -> Config:
         ConfigError: the result would not be a valid configuration, or the root file exists with other bytes.
         StorageError: a file cannot be written.
     """
-    try:
-        before = path.read_text("utf-8")
-    except FileNotFoundError:
-        before = '# See docs/reference/configuration.md.\nstate = "state"\n'
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}", hint="name another --config") from None
-    text = before.rstrip("\n") + "\n\n" + table
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}", hint=_REFERENCE) from None
-    config = parse_config(raw, path)
+    before = b'# See docs/reference/configuration.md.\nstate = "state"\n'
+    if path.exists():
+        before = _read(path, "the configuration")
+    data = before.rstrip(b"\n") + b"\n\n" + table.encode()
+    config = parse_config(_parse(data, path), path)
     make_folder(path.parent)
     if not write_durable(root_file, [root], exclusive=True):
         with os_errors(root_file, "read"):
             if root_file.read_bytes() != root:
                 raise ConfigError(f"{root_file} exists and is another root", hint="choose another --name")
-    write_durable(path, [text.encode()], mode=0o640)
+    write_durable(path, [data], mode=0o640)
     return config
 
 
@@ -314,7 +303,7 @@ def _floor(path: Path, where: str, raw: object, streams: tuple[str, ...]) -> dic
         numbers = (
             re.fullmatch(r"([1-9][0-9]{0,9})\.([1-9][0-9]{0,15})", said) if isinstance(said, str) else None
         )
-        if name == "root" and type(said) is int and said > 0:
+        if name == "root" and type(said) is int and 0 < said <= limits.MAX_VERSION:
             floor[name] = (0, said)
         elif name != "root" and numbers:
             floor[name] = (int(numbers[1]), int(numbers[2]))
@@ -360,6 +349,14 @@ def _read(
     if len(data) > limit:
         raise ConfigError(f"{what} {path} is larger than {limit} bytes", hint="is it the right file?")
     return data
+
+
+def _parse(data: bytes, path: Path) -> dict[str, Any]:
+    """Decode TOML; Python alone would stumble over a number of 5,000 digits, or brackets 20,000 deep."""
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}", hint=_REFERENCE) from None
 
 
 def _digest(path: Path | None) -> str:

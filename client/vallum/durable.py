@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -109,6 +110,16 @@ def remove_files(paths: Iterable[Path]) -> None:
     for path in paths:
         with os_errors(path, "remove"):
             path.unlink(missing_ok=True)
+
+
+def remove_all(paths: Iterable[Path]) -> None:
+    """Remove files, links, and folders with all in them; some may be gone. Raises ``StorageError``."""
+    for path in paths:
+        with os_errors(path, "remove"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path, mode: int = 0o755) -> None:

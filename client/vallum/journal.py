@@ -9,15 +9,19 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from vallum.durable import os_errors, sync_folder
+from vallum.errors import FormatError
 from vallum.format.fields import format_time
+from vallum.regular import parse_json, read_regular
 
 FILE = "journal.jsonl"
+_LAYER = "journal"
 
 
 def record(state_dir: Path, now: datetime, what: str, details: Mapping[str, Any]) -> None:
@@ -32,9 +36,12 @@ def record(state_dir: Path, now: datetime, what: str, details: Mapping[str, Any]
     path = state_dir / FILE
     line = json.dumps({"at": format_time(now), "what": what, **details}).encode() + b"\n"
     with os_errors(path, "write"):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
         try:
-            size = os.fstat(descriptor).st_size
+            about = os.fstat(descriptor)
+            size = about.st_size
+            if not stat.S_ISREG(about.st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file")
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line
             if os.write(descriptor, line) != len(line):
@@ -55,11 +62,11 @@ def read_journal(state_dir: Path) -> list[dict[str, Any]]:
     path = state_dir / FILE
     found = []
     with os_errors(path, "read"):
-        data = path.read_bytes() if path.exists() else b""
+        data = read_regular(path) if path.exists() else b""
     for line in data.splitlines():
         try:
-            said = json.loads(line)
-        except ValueError:
+            said = parse_json(_LAYER, line)
+        except FormatError:
             continue
         if isinstance(said, dict):
             found.append(said)

@@ -10,6 +10,7 @@ from pathlib import Path
 from vallum.durable import os_errors
 from vallum.format.charter import Charter
 from vallum.format.epoch import Epoch, check_pepper
+from vallum.regular import read_regular
 
 
 def pepper_path(state_dir: Path, source: str, stream: str, charter: Charter) -> Path:
@@ -29,6 +30,6 @@ def read_pepper(state_dir: Path, source: str, stream: str, charter: Charter) -> 
         return b""
     path = pepper_path(state_dir, source, stream, charter)
     with os_errors(path, "read"):
-        pepper = path.read_bytes()
+        pepper = read_regular(path)
     check_pepper(Epoch(charter.uid, stream, charter.generation, 0), pepper, charter.pepper)
     return pepper

@@ -15,6 +15,7 @@ from vallum.format.epoch import Epoch, check_epoch_key
 from vallum.format.head import Head
 from vallum.format.seal import KEY_BYTES
 from vallum.format.wrap import SEED_BYTES
+from vallum.regular import read_regular
 
 
 def epoch_path(state_dir: Path, source: str, epoch: Epoch) -> Path:
@@ -34,7 +35,7 @@ def read_seed(state_dir: Path, source: str, stream: str, charter: Charter, head:
         epoch = Epoch(charter.uid, stream, head.generation, number)
         path = epoch_path(state_dir, source, epoch)
         with os_errors(path, "read"):
-            data = path.read_bytes() if path.exists() else b""
+            data = read_regular(path) if path.exists() else b""
         try:
             check_epoch_key(epoch, data[:KEY_BYTES], head.epochs[number])
         except DataError:

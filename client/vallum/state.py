@@ -22,6 +22,7 @@ from vallum.format.charter import Charter, format_charter, is_list_name, parse_c
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head, format_head, parse_head
 from vallum.guard import Window, format_window, parse_window
+from vallum.regular import parse_json, read_regular
 
 FORMAT = 1
 FILE = "current.json"
@@ -159,10 +160,7 @@ def parse_current(data: bytes) -> Current:
     # 8.3: one bit of a charter would make look-ups miss. Before 0.2 there was no digest.
     if (end := _DIGEST.search(data)) and sha256(data[: end.start()]).hexdigest() != end[1].decode():
         raise FormatError(_LAYER, "damaged: its bytes are not those that were written", hint=_MEND)
-    try:
-        raw = json.loads(data)
-    except (ValueError, RecursionError):
-        raise FormatError(_LAYER, "not JSON", hint=_MEND) from None
+    raw = parse_json(_LAYER, data, hint=_MEND)
     written = raw.get("format") if isinstance(raw, dict) else None
     if type(written) is int and written > FORMAT:
         raise NewerStateError(
@@ -190,7 +188,7 @@ def read_current(state_dir: Path) -> Current:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise FormatError(_LAYER, f"larger than {_MAX_BYTES} bytes")
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError:
         raise UnavailableError(
             f"{state_dir}: no list has been verified here yet", hint="run `vallum sync` first"

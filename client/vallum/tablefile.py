@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vallum.errors import StateError, StorageError
 from vallum.format.table import Table, parse_table
+from vallum.regular import open_regular
 
 _HINT = "run `vallum sync`: it fetches the list anew"
 
@@ -36,7 +37,7 @@ def map_table(path: Path) -> Table:
 
 def _map(path: Path) -> memoryview[int]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "empty"

@@ -275,6 +275,16 @@ def test_no_configuration(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+def test_a_path_that_would_write_on_the_terminal(tmp_path: Path) -> None:
+    """A name with a line break, an escape sequence and bytes of no text: one line that shows them."""
+    name = b"a\nerror: forged\x1b[2J\xff.toml".decode("utf-8", "surrogateescape")
+    result = typed(["vallum", "-c", name, "status"], tmp_path)
+    assert result.code == 2
+    assert "\x1b" not in result.err
+    assert not any(line.startswith("error: forged") for line in result.err.splitlines())
+    assert r"a\nerror: forged\x1b[2J\udcff.toml does not exist" in result.err
+
+
 def test_before_the_first_sync_nothing_counts_as_not_listed(both: Path, client: Type) -> None:
     shutil.rmtree(both / "provider" / "state")
     refused(client("check", LISTED), 2, "verified", "vallum sync")

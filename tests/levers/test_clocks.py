@@ -117,6 +117,16 @@ def test_a_pin_is_not_ended_by_a_clock_that_the_store_contradicts(
         assert client.synced(now + 49 * HOUR).after == 2
 
 
+def test_the_operator_ends_a_pin_whatever_clocks_say(blocked_shop: Client, repository: Repository) -> None:
+    """His machine's clock is ahead of the store's for good: `pin --end` is no matter of time."""
+    client, now = blocked_shop, repository.now
+    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "it blocks our shop", now)
+    store_says(repository, now - 5 * HOUR)
+    assert client.synced(now + HOUR).outcome == "pinned"
+    levers.unpin(client.config, "urls", "it was right after all", now + HOUR)
+    assert client.synced(now + HOUR).after == 2
+
+
 def unplug(repository: Repository) -> None:
     def broken() -> Answer:
         raise FetchError("no connection")

@@ -25,6 +25,7 @@ from vallum.expression import Scope
 from vallum.journal import FILE, read_journal, record
 from vallum.sync import levers
 from vallum.sync.kept import Kept, worth_keeping
+from vallum.sync.standing import read_standing
 from vallum.url import canonicalize
 
 HOUR = timedelta(hours=1)
@@ -303,6 +304,32 @@ def test_the_operators_file(repository: Repository, blocked_shop: Client, tmp_pa
         client.synced()
         time.sleep(1.1)
         assert lists.match_url(SHOP)
+
+
+@pytest.mark.parametrize("damage", [b"shop.example\n*\n", b"\xff\n", None])
+def test_a_line_of_the_operators_file_that_cannot_be_meant(
+    repository: Repository, blocked_shop: Client, tmp_path: Path, damage: bytes | None
+) -> None:
+    """A slip of the pen, or a deployment that lost the file: lists go on being updated, and it is said.
+
+    What the file said before goes on, too: else a typo would block the shop again.
+    """
+    client, file = blocked_shop, tmp_path / "allow.txt"
+    file.write_text("shop.example\n")
+    client.config = replace(client.config, allow=file)
+    client.synced()
+    file.unlink() if damage is None else file.write_bytes(damage)
+    repository.release("urls", {**listed(*PAGES, "x.example/"), **listed("shop.example", scope=Scope.HOST)})
+    report = client.sync()
+    [(where, error)] = report.errors()
+    assert (where, type(error)) == ("allow", ConfigError)
+    assert report.sources[0].streams[0].after == 3
+    assert str(file) in str(read_standing(client.config, repository.now).unsettled)
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(SHOP) == []
+    file.write_text("shop.example\n")
+    client.synced()
+    assert read_standing(client.config, repository.now).unsettled is None
 
 
 def test_a_damaged_file_of_allowances(repository: Repository, blocked_shop: Client) -> None:

@@ -77,6 +77,11 @@ def test_a_folder_as_url(tmp_path: Path, url: str, meant: str) -> None:
         (f'state = "s"\n{SOURCE.replace("lists.example", "me:secret@lists.example")}', "user", "headers"),
         (f'state = "s"\n{SOURCE}timeout = true', "timeout is not a number", ""),
         (f'state = "s"\n{SOURCE}timeout = 0', "timeout is not a number", ""),
+        (f'state = "s"\n{SOURCE}quota = {"9" * 5000}', "not TOML", "configuration.md"),
+        (f'state = "s"\n{SOURCE}quota = 0x{"f" * 9000}', "quota is not a number", ""),
+        (f'state = "s"\n{SOURCE}[source.floor]\nroot = 0x{"f" * 9000}', "floor.root is not a version", ""),
+        (f'state = "s"\nx = {"[" * 20_000}', "not TOML", "configuration.md"),
+        (f'state = "s"\n# {"x" * (1 << 20)}', "larger than 1048576 bytes", "right file"),
         (f'state = "s"\n{SOURCE}headers = {{ a = "x\\r\\ny" }}', "headers", ""),
     ],
 )

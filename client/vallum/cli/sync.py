@@ -129,8 +129,8 @@ def _complain(report: SyncReport) -> None:
 @click.command(
     epilog="\b\nExamples:\n  vallum status\n  vallum status --json\n"
     "  vallum status --metrics /var/lib/node-exporter/vallum.prom\n\n"
-    "Exit codes: 0 all fresh (there may be warnings), 1 a list is missing or not fresh, 3 a version is in "
-    "quarantine, 4 a list is hard-expired."
+    "Exit codes: 0 all fresh (there may be warnings), 1 a list is missing or not fresh, or the "
+    "file `allow` cannot be meant, 3 a version is in quarantine, 4 a list is hard-expired."
 )
 @click.option(
     "--metrics",
@@ -181,6 +181,9 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
         for name, failure in standing.failing():
             note(f"warning: {name}: {failure}")
             show_hint(failure.hint)
+        if standing.unsettled is not None:
+            note(f"warning: what is allowed stays as it was: {standing.unsettled}")
+            show_hint(standing.unsettled.hint)
     return _exit_code(standing)
 
 
@@ -204,7 +207,8 @@ def _exit_code(standing: Standing) -> int:
         return UNAVAILABLE
     if any(stream.aside is not None and not stream.aside.rejected for stream in standing.streams):
         return DATA
-    return NO if standing.missing or states - {Freshness.FRESH} else OK
+    doubtful = standing.missing or standing.unsettled is not None or states - {Freshness.FRESH}
+    return NO if doubtful else OK
 
 
 @click.command(epilog="\b\nExamples:\n  vallum verify")

@@ -89,9 +89,9 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 def show_error(error: VallumError) -> None:
     """Print ``error:`` and, where there is one, ``hint:``."""
-    note(f"{click.style('error:', fg='red', bold=True)} {error}")
+    note(f"{click.style('error:', fg='red', bold=True)} {plain(str(error))}")
     for line in getattr(error, "__notes__", ()):  # PEP 678
-        note(line)
+        note(plain(line))
     show_hint(error.hint)
 
 
@@ -107,7 +107,14 @@ def fail(error: VallumError, code: int, as_json: bool) -> int:
 def show_hint(hint: str) -> None:
     """Print ``hint:``, if there is one."""
     if hint:
-        note(f"{click.style('hint:', fg='yellow')} {hint}")
+        note(f"{click.style('hint:', fg='yellow')} {plain(hint)}")
+
+
+def plain(text: str) -> str:
+    """One line that leaves a terminal alone: what is not printable, as in a path, is shown as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:

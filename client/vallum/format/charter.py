@@ -162,6 +162,15 @@ def split_stream(stream: str) -> tuple[str, str]:
     return name, edition
 
 
+def is_stream(name: str) -> bool:
+    """Whether a name is that of a stream (:func:`split_stream`)."""
+    try:
+        split_stream(name)
+    except FormatError:
+        return False
+    return True
+
+
 def _names(raw: Mapping[str, Any], field: str) -> tuple[str, ...]:
     value = raw.get(field)
     if (

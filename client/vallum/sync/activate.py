@@ -16,12 +16,14 @@ from vallum.access import FILE_MODE
 from vallum.allow import clear_leftovers
 from vallum.durable import os_errors, remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
+from vallum.format.charter import is_stream
 from vallum.journal import record
 from vallum.state import FILE, Current, NewerStateError, StreamState, format_current, read_current
 from vallum.sync.errand import Staged
+from vallum.sync.floor import FILE as FLOOR
 from vallum.sync.floor import write_floor
 from vallum.sync.kept import keep, read_kept, recover, state_file, worth_keeping
-from vallum.sync.place import role_file
+from vallum.sync.place import TRUST, role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
 from vallum.sync.quarantine import mark
 from vallum.sync.tables import sweep
@@ -120,7 +122,12 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
         sweep(state_dir, [Path(source, "lists", stream) for source, stream in about], wanted)
         return
     with os_errors(state_dir, "sweep"):
-        folders = [folder.relative_to(state_dir) for folder in state_dir.glob("*/lists/*")]
+        ours = {*before.sources, *after.sources, *(path.parent.name for path in state_dir.glob(f"*/{FLOOR}"))}
+        folders = [
+            folder.relative_to(state_dir)
+            for folder in state_dir.glob("*/lists/*")
+            if folder.parent.parent.name in ours and is_stream(folder.name) and folder.is_dir()
+        ]
     sweep(state_dir, folders, wanted)
     remove_files(temporaries(state_dir, FILE))
     clear_leftovers(state_dir)
@@ -128,7 +135,7 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
         folder = state_dir / source
         with os_errors(folder, "read"):
             aside = list(folder.glob(f"{QUARANTINE}/*"))
-            foreign = [path for path in (folder / "trust").glob("tmp*") if path.suffix != ".json"]
+            foreign = [path for path in (folder / TRUST).glob("tmp*") if path.suffix != ".json"]
         for written in (folder, folder / "keys", folder / "evidence", *aside):
             remove_files(temporaries(written))
         remove_files(foreign)

@@ -187,7 +187,7 @@ class Fetcher:
         self.timestamp_etag, self.timestamp_sha256 = answer.etag, sha256(data).hexdigest()
 
     def _note_date(self, text: str) -> None:
-        with suppress(ValueError, TypeError):  # none, or none that can be read
+        with suppress(ValueError, TypeError, OverflowError):  # none, or none that can be read
             date = parsedate_to_datetime(text).astimezone(UTC)
             with self._lock:
                 self.date = max(self.date or date, date)

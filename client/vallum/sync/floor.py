@@ -17,11 +17,13 @@ from vallum.format import limits
 from vallum.format.charter import split_stream
 from vallum.format.fields import integer
 from vallum.format.head import Head
+from vallum.regular import parse_json, read_regular
 
 FILE = "floor.json"
 FORMAT = 1
 ROOT = "root"
 _LAYER = "floor.json"
+_RESTORE = "restore it; it guards roll-back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,9 @@ def parse_floor(data: bytes) -> Floor:
     Raises:
         FormatError: anything else.
     """
-    try:
-        raw = json.loads(data)
-    except (ValueError, RecursionError):
-        raw = None
+    raw = parse_json(_LAYER, data, hint=_RESTORE)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("streams"), dict):
-        raise FormatError(_LAYER, "damaged, or of another release", hint="restore it; it guards roll-back")
+        raise FormatError(_LAYER, "damaged, or of another release", hint=_RESTORE)
     return Floor(
         integer(_LAYER, raw, "root", 0, limits.MAX_VERSION),
         {stream: _parse_mark(stream, mark) for stream, mark in raw["streams"].items()},
@@ -141,7 +140,7 @@ def read_floor(folder: Path) -> Floor:
     """
     path = folder / FILE
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError:
         return Floor()
     except OSError as error:

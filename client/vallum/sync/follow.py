@@ -109,6 +109,8 @@ class Follower:
         return replace(followed, expires=expires)
 
     def _has_ended(self, pin: Pin) -> bool:
+        if pin.until <= pin.since:
+            return True  # ended by the operator
         # 9.5: a pin that a clock's jump has ended would not come back with the clock.
         return pin.until <= self.judge.now and not is_ahead(self.judge.now, self.repository.fetcher.date)
 

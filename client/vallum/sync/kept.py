@@ -18,10 +18,11 @@ from typing import Any
 from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import FormatError
-from vallum.format.charter import split_stream
+from vallum.format.charter import is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.journal import read_journal
+from vallum.regular import parse_json, read_regular
 from vallum.state import Current, Pin, StreamState, format_stream, parse_stream
 from vallum.sync.errand import NOTHING
 from vallum.sync.tables import open_tables
@@ -70,7 +71,7 @@ def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
     folder = state_dir / source / "lists" / stream
     with os_errors(folder, "read"):
         names = [path for path in folder.iterdir() if path.name.endswith(_SUFFIX)] if folder.is_dir() else []
-        files = [path.read_bytes() for path in names]
+        files = [read_regular(path) for path in names if path.is_file()]  # others are as good as damaged
     found = [kept for kept in map(_parse, files) if kept is not None]
     return sorted(found, key=_order, reverse=True)
 
@@ -79,10 +80,10 @@ def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
 def _parse(data: bytes) -> Kept | None:
     """Read what :func:`keep` wrote; ``None`` if it is damaged. At each change the same few files are read."""
     try:
-        raw = json.loads(data)
+        raw = parse_json(_LAYER, data)
         if isinstance(raw, dict):
             return Kept(parse_stream(raw.get("stream")), parse_time(_LAYER, raw.get("activated")))
-    except (ValueError, FormatError):
+    except FormatError:
         pass  # as if it were not there
     return None
 
@@ -97,9 +98,7 @@ def recover(state_dir: Path) -> Current:
     pins = pinned(read_journal(state_dir))
     for folder in state_dir.glob("*/lists/*"):
         source, stream = folder.parent.parent.name, folder.name
-        try:
-            split_stream(stream)
-        except FormatError:
+        if not is_stream(stream):
             continue
         versions = read_kept(state_dir, source, stream)
         version, pin = pins.get((source, stream), ("", None))

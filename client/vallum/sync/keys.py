@@ -26,6 +26,7 @@ from vallum.format.seal import KEY_BYTES
 from vallum.format.wrap import SEED_BYTES, Secrets, open_wrap, wrap_name
 from vallum.pepper import pepper_path, read_pepper
 from vallum.recipient import PASSPHRASE_VARIABLE, read_key
+from vallum.regular import read_regular
 from vallum.seed import epoch_path
 from vallum.sync.fetch import AbsentError, Fetcher
 
@@ -104,7 +105,7 @@ class SourceKeys:
         with os_errors(path, "read"):
             if not path.exists():
                 return None
-            data = path.read_bytes()
+            data = read_regular(path)
         try:
             check_epoch_key(epoch, data[:KEY_BYTES], commitment)
         except DataError:

@@ -23,6 +23,7 @@ from vallum.guard import Window
 from vallum.journal import record
 from vallum.lock import WAIT, exclusive
 from vallum.pepper import read_pepper
+from vallum.regular import read_regular
 from vallum.state import MAX_STRING, Current, Pin, SourceState, StreamState
 from vallum.streams import resolve_stream
 from vallum.sync.activate import activate, read_held
@@ -162,7 +163,8 @@ def unpin(config: Config, name: str, reason: str, now: datetime, wait: float = W
                 f"{source.name}/{stream} is not pinned", hint="`vallum sync` brings the newest version"
             )
         _journal(config, source, stream, state.head, now, "pin removed", {"reason": reason})
-        ended = replace(state, pin=replace(state.pin, until=now))
+        # Not `now`, which the store's clock may contradict: this end is the operator's, and no clock's.
+        ended = replace(state, pin=replace(state.pin, until=state.pin.since))
         _put(config, current, source, _with(held, stream, ended), now)
     return state.head
 
@@ -223,7 +225,7 @@ def _rows(tables: Mapping[str, Table]) -> int:
 
 def _copy(state_dir: Path, here: Path, there: Path) -> None:
     with os_errors(state_dir / here, "read"):
-        data = (state_dir / here).read_bytes()
+        data = read_regular(state_dir / here)
     write_durable(state_dir / there, [data], mode=FILE_MODE)
 
 

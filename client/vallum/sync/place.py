@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vallum.access import FILE_MODE, FOLDER_MODE
-from vallum.durable import make_folder, os_errors, write_durable
+from vallum.durable import make_folder, os_errors, remove_all, write_durable
 from vallum.errors import StorageError
 from vallum.format.head import Head
+from vallum.regular import read_regular
 from vallum.sync.floor import Mark
 from vallum.sync.tables import folder_bytes
 
 STAGING = "staging"
 EVIDENCE = "evidence"
+TRUST = "trust"
+_ROOTS = "root_history"
+"""A folder of python-tuf's in its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,27 @@ class Place:
     def staging(self) -> Path:
         """Where runs lie while they are fetched; empty between two syncs."""
         return self.folder / STAGING
+
+    def clear_staging(self) -> None:
+        """Remove what a killed sync left. Raises ``StorageError``."""
+        with os_errors(self.staging, "clear"):
+            real = self.staging.is_dir() and not self.staging.is_symlink()
+            left = list(self.staging.iterdir()) if real else [self.staging]
+        remove_all(left)
+
+    def clear_cache(self) -> None:
+        """Remove what is no file where python-tuf is about to read files: it would wait for a pipe.
+
+        Raises:
+            StorageError: it cannot be removed.
+        """
+        for folder in (self.folder / TRUST, self.folder / TRUST / _ROOTS):
+            with os_errors(folder, "clear"):
+                if folder.is_dir() and not folder.is_symlink():
+                    found = [path for path in folder.iterdir() if path.name != _ROOTS and not path.is_file()]
+                else:
+                    found = [folder]
+            remove_all(found)
 
     def check_quota(self, more: int) -> None:
         """Refuse what would fill more than the source may.
@@ -71,7 +96,7 @@ class Place:
         pieces = [(role_file(self.name, stream, offered).name, role)]
         with os_errors(ours, "read"):
             if ours.exists():
-                pieces.append((name, ours.read_bytes()))
+                pieces.append((name, read_regular(ours)))
         for piece, data in pieces:
             write_durable(folder / f"{stream}-{piece}", [data], mode=FILE_MODE, exclusive=True)
 

@@ -7,7 +7,6 @@ At most one version per stream is kept, the newest. Nothing here is ever looked 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
-from vallum.durable import make_folder, os_errors, remove_files, write_durable
-from vallum.errors import DataError, FormatError, StorageError
-from vallum.format.charter import split_stream
+from vallum.durable import make_folder, os_errors, remove_all, remove_files, write_durable
+from vallum.errors import FormatError, StorageError
+from vallum.format.charter import is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.format.table import Table
+from vallum.regular import parse_json, read_regular
 from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.floor import equivocation
 from vallum.sync.tables import open_tables, write_version
@@ -73,7 +73,7 @@ class Quarantine:
         """What is kept aside of a stream; a damaged record counts as none, and is made anew."""
         path = self._folder(stream) / _RECORD
         try:
-            raw = json.loads(path.read_bytes())
+            raw = parse_json(_LAYER, read_regular(path))
             if not isinstance(raw, dict) or not isinstance(raw.get("reasons"), list):
                 raise FormatError(_LAYER, "a record is malformed")
             return Quarantined(
@@ -82,9 +82,7 @@ class Quarantine:
                 tuple(map(str, raw["reasons"])),
                 str(raw.get("rejected", "")),
             )
-        except FileNotFoundError:
-            return None
-        except (ValueError, FormatError):
+        except (FileNotFoundError, NotADirectoryError, FormatError):
             return None
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
@@ -95,12 +93,7 @@ class Quarantine:
         with os_errors(folder, "read"):
             names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         for name in names:
-            try:
-                split_stream(name)
-            except DataError:
-                continue
-            found = self.find(name)
-            if found is not None:
+            if is_stream(name) and (found := self.find(name)) is not None:
                 yield name, found
 
     def offered_again(self, stream: str, head: Head) -> Quarantined | None:
@@ -124,6 +117,8 @@ class Quarantine:
         """Put a version aside in place of what was there. Raises ``StorageError``."""
         files = about.state.files(self.source, stream, FOLDER)
         folder = self._folder(stream)
+        if folder.is_symlink() or not folder.is_dir():
+            remove_all([folder])  # whatever stands in its place
         make_folder(folder, FOLDER_MODE)
         if not self.tables(stream, about.state):
             write_version(self.state_dir, files, tables, {})
@@ -132,7 +127,7 @@ class Quarantine:
         wanted = {*(path.name for path in files.values()), ROLE, _RECORD}
         with os_errors(folder, "sweep"):
             unwanted = [path for path in folder.iterdir() if path.name not in wanted]
-        remove_files(unwanted)
+        remove_all(unwanted)
 
     def reject(self, stream: str, about: Quarantined, reason: str) -> None:
         """Remember that a version is never wanted; its role stays as evidence, its tables go."""
@@ -143,10 +138,7 @@ class Quarantine:
 
     def drop(self, stream: str) -> None:
         """Forget what is kept aside of a stream."""
-        folder = self._folder(stream)
-        with os_errors(folder, "remove"):
-            if folder.is_dir():
-                shutil.rmtree(folder)
+        remove_all([self._folder(stream)])
 
     def _write(self, stream: str, about: Quarantined) -> None:
         raw = {

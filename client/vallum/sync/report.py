@@ -106,11 +106,13 @@ class SyncReport:
 
     Attributes:
         warning: why old files were left lying about; the next sync tries again.
+        unsettled: why what the operator's file allows was not taken over; what it said before goes on.
     """
 
     sources: tuple[SourceReport, ...]
     seconds: float
     warning: VallumError | None = None
+    unsettled: VallumError | None = None
 
     @property
     def ok(self) -> bool:
@@ -128,8 +130,8 @@ class SyncReport:
         return sum(source.bytes for source in self.sources)
 
     def errors(self) -> list[tuple[str, VallumError]]:
-        """What failed: the source, or ``source/stream``, and why."""
-        found = []
+        """What failed: the source, or ``source/stream``, or ``allow``, and why."""
+        found = [("allow", self.unsettled)] if self.unsettled is not None else []
         for source in self.sources:
             if source.error is not None:
                 found.append((source.source, source.error))

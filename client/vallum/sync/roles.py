@@ -22,8 +22,9 @@ from securesystemslib.signer import Key
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 
-from vallum.errors import FormatError, StorageError, TrustError
-from vallum.format.charter import is_list_name, split_stream
+from vallum.errors import StorageError, TrustError
+from vallum.format.charter import is_list_name, is_stream
+from vallum.regular import read_regular
 
 CHARTERS = "charters/"
 ONLINE = (Timestamp.type, Snapshot.type)
@@ -111,7 +112,7 @@ def _charters(targets: Targets) -> tuple[str, ...]:
     folders = [path.partition("/") for path in targets.targets]
     for folder, _, _ in folders:
         # 3.7: TUF would take it before the list's own role is even asked.
-        if _is_stream(folder):
+        if is_stream(folder):
             raise TrustError(f"{folder}: the targets role speaks in the place of the list's own keys")
     return tuple(
         sorted(name for folder, _, name in folders if f"{folder}/" == CHARTERS and is_list_name(name))
@@ -125,21 +126,13 @@ def _delegations(targets: Targets, online: set[bytes]) -> tuple[str, ...]:
     if delegations.roles is None:
         raise TrustError("the targets role delegates to hash bins", hint="call the publisher")
     for name, role in delegations.roles.items():
-        if not _is_stream(name):
+        if not is_stream(name):
             raise TrustError(f"a role is not named as a stream: {name[:64]!r}")
         # 3.6: a pattern that reaches further would let one list speak for another.
         if role.paths != [f"{name}/*"] or not role.terminating:
             raise TrustError(f"{name}: the role is not delegated its own folder, and nothing else")
         _require_offline(name, _distinct(name, role.keyids, delegations.keys), online)
     return tuple(sorted(delegations.roles))
-
-
-def _is_stream(name: str) -> bool:
-    try:
-        split_stream(name)
-    except FormatError:
-        return False
-    return True
 
 
 def _distinct(name: str, keyids: Iterable[str], keys: Mapping[str, Key]) -> set[bytes]:
@@ -213,6 +206,6 @@ def _changed(error: Exception) -> StorageError:
 def _read(folder: Path, role: str) -> bytes:
     path = folder / f"{role}.json"
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 from vallum.access import FOLDER_MODE
 from vallum.config import HardExpiry
-from vallum.durable import is_folder, make_folder, os_errors, remove_files
+from vallum.durable import is_folder, make_folder
 from vallum.state import StreamState
 from vallum.sync.errand import Errand, Staged, unsynced
 from vallum.sync.judge import absurd
@@ -37,11 +36,12 @@ class SourceSync:
         try:
             if not is_folder(errand.place.folder):
                 make_folder(errand.place.folder, FOLDER_MODE)
-            _clear(errand.place.staging)
+            errand.place.clear_staging()
             if self._is_unchanged():
                 return Staged(errand.report("unchanged", self._unchanged()), errand.held)
             from vallum.sync.workflow import sync_whole
 
+            errand.place.clear_cache()
             return sync_whole(errand, self._proven)
         except Exception as error:  # foreseen: no error of a source may hold back another source
             report = replace(errand.report("failed"), error=foreseen(error))
@@ -87,10 +87,3 @@ class SourceSync:
         if aside is not None:
             return replace(report, outcome="quarantined", error=absurd(name, aside.state, aside.reasons))
         return report
-
-
-def _clear(staging: Path) -> None:
-    """Remove what a killed sync left."""
-    with os_errors(staging, "clear"):
-        left = list(staging.iterdir()) if staging.is_dir() else []
-    remove_files(left)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from vallum.allow import Allowance, pending, read_allowances
+from vallum.allow import Allowance, pending, read_allowances, read_file
 from vallum.config import Config
-from vallum.errors import ConfigError
+from vallum.errors import VallumError
 from vallum.failure import Failure
 from vallum.format.fields import format_time
 from vallum.format.head import stale_after
@@ -101,6 +102,7 @@ class Standing:
         streams: the lists in force.
         missing: those that are followed and are not in force, as ``source/stream``.
         allowed: what the operator allows.
+        unsettled: why what his file allows now cannot be taken over, if so.
         pending: lines of the operator's file of allowances that no sync has taken over yet.
     """
 
@@ -108,6 +110,7 @@ class Standing:
     streams: tuple[StreamStanding, ...]
     missing: tuple[str, ...]
     allowed: tuple[Allowance, ...]
+    unsettled: VallumError | None = None
     pending: int = 0
 
     def failing(self) -> Iterator[tuple[str, Failure]]:
@@ -127,6 +130,7 @@ class Standing:
                 for failure in about.failures
             ],
             "allowed": [entry.brief() for entry in self.allowed],
+            "allow_error": str(self.unsettled) if self.unsettled is not None else None,
             "allow_pending": self.pending,
         }
 
@@ -166,8 +170,16 @@ def read_standing(config: Config, now: datetime) -> Standing:
     followed = [f"{source.name}/{stream}" for source in config.sources for stream in source.streams]
     missing = dict.fromkeys(name for name in (*current.missing(), *followed) if name not in held)
     allowed = [entry for entry in read_allowances(config.state) if entry.until is None or now < entry.until]
+    unsettled = _unsettled(config.allow, now)
+    coming = [] if unsettled else pending(config.state, config.allow, now)
+    return Standing(
+        current.sources, tuple(streams), tuple(missing), tuple(allowed), unsettled, len(coming)
+    )
+
+
+def _unsettled(file: Path | None, now: datetime) -> VallumError | None:
     try:
-        coming = len(pending(config.state, config.allow, now))
-    except ConfigError:
-        coming = 0  # each sync says what is wrong with the file, and so does `doctor`
-    return Standing(current.sources, tuple(streams), tuple(missing), tuple(allowed), coming)
+        read_file(file, now)
+    except VallumError as error:
+        return error
+    return None

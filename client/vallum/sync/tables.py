@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vallum.access import FILE_MODE, FOLDER_MODE, table_mode
-from vallum.durable import make_folder, os_errors, sync_folder, write_durable
+from vallum.durable import make_folder, os_errors, remove_all, sync_folder, write_durable
 from vallum.errors import DataError, StorageError
 from vallum.format.table import Table
 from vallum.sync.floor import FILE as FLOOR
@@ -134,11 +134,9 @@ def sweep(state_dir: Path, folders: Iterable[Path], keep: Iterable[Path]) -> Non
     kept = set(map(os.fspath, keep))
     for relative in folders:
         folder = state_dir / relative
-        with os_errors(folder, "sweep"):
-            with os.scandir(folder) as entries:
-                gone = [entry.name for entry in entries if f"{relative}/{entry.name}" not in kept]
-            for name in gone:
-                (folder / name).unlink()
+        with os_errors(folder, "sweep"), os.scandir(folder) as entries:
+            gone = [entry.name for entry in entries if f"{relative}/{entry.name}" not in kept]
+        remove_all(folder / name for name in gone)
 
 
 def folder_bytes(folder: Path) -> int:

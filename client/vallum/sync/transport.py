@@ -19,6 +19,7 @@ import urllib3
 
 from vallum.config import Source
 from vallum.errors import FetchError
+from vallum.regular import open_regular
 from vallum.sync.connections import Connections, answered, let_go
 
 CHUNK = 64 * 1024
@@ -75,7 +76,7 @@ class FolderTransport:
         """See ``Transport``. A folder has no ETags: its timestamp is as cheap to read as to ask about."""
         path = self._folder / name
         try:
-            file = path.open("rb")
+            file = open_regular(path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             if not self._folder.is_dir():
                 raise FetchError(

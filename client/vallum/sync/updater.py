@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -91,7 +90,6 @@ class Updater:
             BusyError: another sync did not end in time.
             StorageError: the state folder cannot be read or written; all stays as it was.
             NewerStateError: a newer release wrote the state folder; nothing is touched.
-            ConfigError: the operator's file of what is allowed cannot be meant.
         """
         if now is None:
             now = datetime.now(UTC)  # noqa: TID251 - the shell of the core; see the module's docstring
@@ -101,16 +99,25 @@ class Updater:
             prepare_state(state_dir, group_readable=self._config.group_readable)
         with exclusive(state_dir, wait_for_lock):
             before = self._read_held()
-            # A damaged file of allowances must not hold back lists; `vallum doctor` names it.
-            with suppress(DataError):
-                settle(state_dir, self._config.allow, now, _signed(before))
+            unsettled = self._settled(before, now)
             due = [source for source in self._config.sources if only is None or source.name in only]
             reports, after = self._sync_all(due, before, now)
             warning = None
             if after != before:
                 self._held = self._seen(), after
                 warning = self._tidied(before, after, now)
-        return SyncReport(tuple(reports[source.name] for source in due), time.monotonic() - started, warning)
+        took = time.monotonic() - started
+        return SyncReport(tuple(reports[source.name] for source in due), took, warning, unsettled)
+
+    def _settled(self, before: Current, now: datetime) -> VallumError | None:
+        """Settle what the operator allows; what is wrong with it may hold back no list (client.md §8.8)."""
+        try:
+            settle(self._config.state, self._config.allow, now, _signed(before))
+        except DataError:
+            return None  # a damaged file of allowances is named by whoever reads it, and by `vallum doctor`
+        except VallumError as error:
+            return error
+        return None
 
     def _read_held(self) -> Current:
         """What is in force; read again when the file is another one. The lock is held."""

@@ -16,6 +16,7 @@ from vallum.sync.errand import Errand, Staged
 from vallum.sync.follow import Follower
 from vallum.sync.judge import Judge
 from vallum.sync.keys import SourceKeys
+from vallum.sync.place import TRUST
 from vallum.sync.poll import FULL_RUN_EVERY
 from vallum.sync.report import StreamOutcome, StreamReport, foreseen
 from vallum.sync.roles import TopLevel
@@ -48,7 +49,7 @@ def _sync(errand: Errand, proven: Proven) -> Staged:
     below = proven.floor(place.folder)
     floor = below.shipped(source.floor)
     floor = floor.raised(held.root_version, {name: state.head for name, state in errand.streams.items()})
-    repository = Repository(place.folder / "trust", source.root_bytes(), errand.fetcher)
+    repository = Repository(place.folder / TRUST, source.root_bytes(), errand.fetcher)
     top = repository.refresh()
     floor.check_root(top.root_version)  # 3.3
     judge = Judge(errand.never, held.verified_at, errand.now)
