@@ -56,3 +56,8 @@ def entitled(folder: Path, *pages: str) -> Client:
     hotline.roster.admit("urls.match", "member", machine.key.public(), now=NOW)
     hotline.publish(pages)
     return Client(cast(Repository, _Seen(hotline, machine)), folder)
+
+
+def hotline(client: Client) -> Hotline:
+    """The publisher whose list an :func:`entitled` machine follows."""
+    return cast(_Seen, client.repository).hotline

@@ -38,6 +38,21 @@ assert not scene.act(scene)
 (folder / "end").touch()
 """
 
+_AGAIN = """
+import sys
+from pathlib import Path
+from tests.crash.scenes import SCENES
+folder = Path(sys.argv[1])
+scene = SCENES["first"](folder / "client")
+assert not scene.act(scene)
+state = scene.client.state
+for path in (state / "current.json", state / "hotline/floor.json", *state.glob("*/lists/*/*.state.json")):
+    path.unlink()
+(folder / "begin").touch()
+assert not scene.act(scene)
+(folder / "end").touch()
+"""
+
 
 def traced(folder: Path, program: str, *arguments: str) -> list[tuple[str, str]]:
     """Run a program; its changing calls below ``folder`` that succeeded, with the last path of each."""
@@ -86,14 +101,7 @@ def test_a_durable_write_is_what_its_comment_says(
 def test_a_sync_survives_a_power_cut(folder: Path, scene: str) -> None:
     """What ``current.json`` names, the floor and the journal are on disk, names and bytes, before it is."""
     assert scene in SCENES
-    made = traced(folder, _SYNC, scene)
-    begin, end = made.index(("openat", "begin")), made.index(("openat", "end"))
-    calls = [
-        (call, path.removeprefix("client/state/"))
-        for call, path in made[begin:end]
-        # python-tuf's cache may be deleted; what is in staging is read once.
-        if path.startswith("client/state") and "/trust" not in path and "/staging" not in path
-    ]
+    calls = _between(traced(folder, _SYNC, scene))
     commit = calls.index(("rename", "current.json"))
     dirty: set[str] = set()
     unnamed: set[str] = set()
@@ -113,3 +121,22 @@ def test_a_sync_survives_a_power_cut(folder: Path, scene: str) -> None:
     assert any(name.endswith(".exact") for name in names)
     assert any(name.endswith("floor.json") for name in names)
     assert ("fsync", "journal.jsonl") in calls[:commit]
+
+
+def test_what_a_killed_sync_left_survives_a_power_cut(folder: Path) -> None:
+    """Killed after a table had its name, before the name was on disk: whoever takes it sees to that first."""
+    calls = _between(traced(folder, _AGAIN))
+    before = calls[: calls.index(("rename", "current.json"))]
+    assert not any(call == "rename" and path.endswith(".exact") for call, path in before)
+    assert ("fsync", "hotline/lists/urls.full") in before
+
+
+def _between(made: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The calls of the act, as far as they matter; paths below the state folder."""
+    begin, end = made.index(("openat", "begin")), made.index(("openat", "end"))
+    return [
+        (call, path.removeprefix("client/state/"))
+        for call, path in made[begin:end]
+        # python-tuf's cache may be deleted; what is in staging is read once.
+        if path.startswith("client/state") and "/trust" not in path and "/staging" not in path
+    ]

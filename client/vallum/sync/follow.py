@@ -6,25 +6,30 @@ What is written here is referred to by nobody yet; bringing it into force is :mo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from vallum.errors import ConfigError, GuardError, TrustError, VallumError
+from vallum.durable import sync_folder
+from vallum.errors import ConfigError, GuardError, TrustError, UnavailableError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter, check_unchanged, split_stream
 from vallum.format.head import Head, RunRef
 from vallum.format.table import Table
+from vallum.guard import Window
 from vallum.journal import record
 from vallum.progress import Tell, silent
 from vallum.state import Pin, StreamState
 from vallum.sync.apply import check_head_fits
 from vallum.sync.errand import NEVER
+from vallum.sync.fetch import AbsentError
 from vallum.sync.floor import EquivocationError, Floor
 from vallum.sync.freshness import is_ahead
 from vallum.sync.judge import Judge, absurd
 from vallum.sync.keys import SourceKeys
 from vallum.sync.lead import Guide
+from vallum.sync.mend import Mender
 from vallum.sync.place import Place, role_file
 from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, mark
 from vallum.sync.roles import TopLevel
@@ -85,6 +90,28 @@ class Follower:
             DataError: what the publisher or the wire sent is refused; ``held`` stays.
             UnavailableError: the store or this disk does not do its part; ``held`` stays.
         """
+        try:
+            followed = self._follow(stream, held)
+        except VallumError as error:
+            # What stays must be whole; a store that is down would not give that either.
+            if held is not None and (
+                isinstance(error, AbsentError) or not isinstance(error, UnavailableError)
+            ):
+                self._mend(stream, held)
+            raise
+        if held is not None and followed is not None and followed.state is held:
+            self._mend(stream, held)
+        return followed
+
+    def _mend(self, stream: str, held: StreamState) -> dict[str, Table]:
+        """Tables of the version in force, put back if they are damaged (client.md §6.10)."""
+        return Mender(self._guide, self.proven).mend(stream, held)
+
+    @property
+    def _guide(self) -> Guide:
+        return Guide(self.place, self.repository, self.keys, self.tell)
+
+    def _follow(self, stream: str, held: StreamState | None) -> Followed | None:
         charter = self._charter(stream, held)
         head = self.repository.head(stream)
         if head is None:
@@ -154,27 +181,48 @@ class Follower:
         warning: VallumError | None = None
         tables = there or (self.quarantine.tables(stream, state) if aside else {})
         if not tables:
-            tables, path, warning = Guide(self.place, self.repository, self.keys, self.tell).lead(
-                stream, codec, state, held, before
-            )
-            self.place.check_quota(
-                sum(memoryview(chunk).nbytes for table in tables.values() for chunk in table.chunks())
-            )
+            tables, path, warning = self._guide.lead(stream, codec, state, held, before)
         if same is not None:
             window = same.window
         else:
             try:
-                window = self.judge.window(stream, state, held, before, tables, codec.keyer)  # 6.6
+                window = self._window(stream, state, held, before, tables, codec.keyer)
             except GuardError as error:
                 self._set_aside(stream, state, error, tables, role, aside)
                 raise
-        if not there:
+        if there:
+            # Whoever wrote them may have been killed before their names were on disk (7.1).
+            for folder in {(place.state_dir / path).parent for path in files.values()}:
+                sync_folder(folder)
+        else:
             self.tell(f"{self.place.name}/{stream}: writing the table")
             role_of = {role_file(place.name, stream, head): role}  # 7.2
             write_version(place.state_dir, files, tables, role_of)
             self.proven.written(place.state_dir, files, head.tables)
         self.quarantine.drop(stream)
         return Followed(replace(state, window=window), path=path, warning=warning)
+
+    def _window(
+        self,
+        stream: str,
+        state: StreamState,
+        held: StreamState | None,
+        before: Mapping[str, Table],
+        tables: Mapping[str, Table],
+        keyer: Keyer,
+    ) -> Window:
+        """Judge a version beside what is in force (client.md §6.6); errors as of ``Judge.window``."""
+        try:
+            return self.judge.window(stream, state, held, before, tables, keyer)
+        except GuardError:
+            # 6.10: beside nothing each row looks new.
+            if held is None or before:
+                raise
+            with suppress(VallumError):
+                before = self._mend(stream, held)
+            if not before:
+                raise
+        return self.judge.window(stream, state, held, before, tables, keyer)
 
     def _standing(self, stream: str, tables: Mapping[str, Table], keyer: Keyer) -> VallumError | None:
         """Judge the version in force by the absolutes of today (client.md §6.9)."""

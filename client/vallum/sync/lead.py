@@ -48,15 +48,30 @@ class Guide:
         state: StreamState,
         held: StreamState | None,
         before: dict[str, Table],
+        listed: Mapping[str, TargetFile] | None = None,
     ) -> tuple[dict[str, Table], tuple[RunRef, ...], VallumError | None]:
-        """Lead the tables to the head; by a base if the first way fails (client.md §6.5)."""
+        """Lead the tables to the head; by a base if the first way fails (client.md §6.5).
+
+        Args:
+            stream, codec: which list, and its encoding.
+            state: where to.
+            held, before: what is in force, and its tables; none if they are damaged.
+            listed: the targets of the role that had ``state``; those of the role of today if absent.
+
+        Returns:
+            The tables, the runs that led there, and why a first way failed, if one did.
+
+        Raises:
+            DataError: no way leads there.
+            UnavailableError: the store or this disk does not do its part.
+        """
         head = state.head
         tables: dict[str, Table] = {}
         version = 0
         # 5.1: a version of another generation counts as none.
         if held is not None and held.head.generation == head.generation and before:
             tables, version = before, held.head.version
-        way = self._way(stream, state, self._runs(stream, head), version)
+        way = self._way(stream, state, self._runs(stream, head, listed), version)
         path = way.path
         try:
             return self._lead(stream, codec, head, way, tables), path, None
@@ -75,11 +90,16 @@ class Guide:
         except _RunFailed as failed:
             raise failed.why from first
 
-    def _runs(self, stream: str, head: Head) -> dict[RunRef, TargetFile]:
+    def _runs(
+        self, stream: str, head: Head, listed: Mapping[str, TargetFile] | None
+    ) -> dict[RunRef, TargetFile]:
         """Return the runs of the head that the role really holds and that we would take (client.md §5.3)."""
         runs: dict[RunRef, TargetFile] = {}
         for ref in head.runs:
-            run = self.repository.run(stream, head.generation, ref)
+            if listed is None:
+                run = self.repository.run(stream, head.generation, ref)
+            else:
+                run = listed.get(ref.target(stream, head.generation))
             if run is not None and run.length <= limits.RUN:
                 runs[ref] = run
         return runs
@@ -140,6 +160,9 @@ class Guide:
             check_tables(head, tables)  # 6.4
         except StateError as error:
             raise _RunFailed(None, error) from None
+        self.place.check_quota(
+            sum(memoryview(chunk).nbytes for table in tables.values() for chunk in table.chunks())
+        )
         return tables
 
     def _download(self, run: TargetFile, file: Path) -> None:

@@ -1,0 +1,80 @@
+"""Putting back a damaged version that must stay in force, whatever is newer (client.md §6.10).
+
+While a list is pinned, or its newest version is absurd or refused, no sync brings another table in place of a
+damaged one. The signed role that is kept beside the version still names its runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, TargetFile, Targets
+
+from vallum.errors import DataError, StateError
+from vallum.format.charter import split_stream
+from vallum.format.table import Table
+from vallum.regular import read_regular
+from vallum.state import StreamState
+from vallum.sync.fetch import AbsentError
+from vallum.sync.kept import read_kept
+from vallum.sync.lead import Guide
+from vallum.sync.place import role_file
+from vallum.sync.tables import Proven, open_tables, write_version
+
+
+@dataclass(frozen=True, slots=True)
+class Mender:
+    """Mends one source's versions in force; ``guide`` leads to their tables."""
+
+    guide: Guide
+    proven: Proven
+
+    def mend(self, stream: str, held: StreamState) -> dict[str, Table]:
+        """Return the tables of a version in force, fetched anew where they are not whole.
+
+        Raises:
+            StateError: they are damaged, and the store does not have their runs any more.
+            FetchError, StorageError: the store does not answer, or the disk does not take them.
+        """
+        guide, place = self.guide, self.guide.place
+        files = held.files(place.name, stream)
+        tables = self.proven.open(place.state_dir, files, held.head.tables)
+        if tables:
+            return tables
+        guide.tell(f"{place.name}/{stream}: version {held.head.version} is damaged here; fetching it anew")
+        try:
+            codec = held.charter.codec(
+                split_stream(stream)[1], guide.keys.pepper(stream, held.charter, held.head)
+            )
+            tables, _, _ = guide.lead(stream, codec, held, None, {}, self._listed(stream, held))
+        except (DataError, AbsentError) as error:
+            raise StateError(
+                f"{stream}: version {held.head.version}, in force, is damaged and not to be had any more",
+                hint=self._way_out(stream),
+            ) from error
+        write_version(place.state_dir, files, tables, {})
+        self.proven.written(place.state_dir, files, held.head.tables)
+        return tables
+
+    def _listed(self, stream: str, held: StreamState) -> Mapping[str, TargetFile]:
+        """What the version's role names. It is trusted in nothing: what comes must be the state in force."""
+        place = self.guide.place
+        try:
+            data = read_regular(place.state_dir / role_file(place.name, stream, held.head))
+            metadata: Metadata[Any] = Metadata.from_bytes(data)
+        except (OSError, RepositoryError):
+            return {}
+        return metadata.signed.targets if isinstance(metadata.signed, Targets) else {}
+
+    def _way_out(self, stream: str) -> str:
+        """What else is whole here: which version is better than none is for a person to say."""
+        place = self.guide.place
+        for kept in read_kept(place.state_dir, place.name, stream):
+            head = kept.state.head
+            if open_tables(place.state_dir, kept.state.files(place.name, stream), head.tables):
+                version = f"{head.generation}.{head.version}"
+                return f"`vallum pin {version} --list {place.name}/{stream}` goes back to one that is whole"
+        return "no other version is whole here: call the publisher, or accept what is in quarantine"
