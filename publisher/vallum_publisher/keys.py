@@ -43,7 +43,7 @@ _EXTRAS = {"hsm": "hsm", "awskms": "awskms", "gcpkms": "gcpkms", "azurekms": "az
 """What of securesystemslib must be installed for a scheme: ``pip install 'securesystemslib[hsm]'``."""
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 
-_NAME_KEYS = "bring the key here for this command, and say where: --sign-with file:/media/stick/root-1.pem"
+_NAME_KEYS = "bring it here for this command, and say where: --sign-with file:/media/stick/root-1.pem"
 """Every command that signs has that option, as often as keys are elsewhere."""
 
 AskPassphrase = Callable[[str], str]
@@ -306,8 +306,10 @@ class Keyring:
             )
         if able < threshold:
             first = failures[0]
-            first.add_note(f"{role}: {threshold} keys must sign, {able} of them can be reached from here")
-            first.hint = first.hint or _NAME_KEYS
+            if first.hint in ("", _NAME_KEYS):
+                first.hint = (
+                    f"{threshold} keys must sign {role}, {able} can be reached from here; {_NAME_KEYS}"
+                )
             raise first
 
     def _signer(self, key: Key) -> Signer:

@@ -155,9 +155,8 @@ def _read_list(
                     f"{info.name}: a new key is not public yet, and whoever was revoked reads on: run publish"
                 )
             elif lost:
-                problem = (
-                    f"{info.name}: the store has lost wraps ({lost}), newcomers cannot read: run refresh"
-                )
+                wraps = f"wraps are gone from the store ({lost})"
+                problem = f"{info.name}: {wraps}, and newcomers cannot read: run refresh"
         except (StateError, GuardError) as error:
             problem = str(error)
     else:
