@@ -214,7 +214,9 @@ def add_source(path: Path, table: str, root_file: Path, root: bytes) -> Config:
         StorageError: a file cannot be written.
     """
     before = b'# See docs/reference/configuration.md.\nstate = "state"\n'
-    if path.exists():
+    with os_errors(path, "read"):
+        there = path.exists()
+    if there:
         before = _read(path, "the configuration")
     data = before.rstrip(b"\n") + b"\n\n" + table.encode()
     config = parse_config(_parse(data, path), path)

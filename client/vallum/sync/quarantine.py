@@ -117,7 +117,9 @@ class Quarantine:
         """Put a version aside in place of what was there. Raises ``StorageError``."""
         files = about.state.files(self.source, stream, FOLDER)
         folder = self._folder(stream)
-        if folder.is_symlink() or not folder.is_dir():
+        with os_errors(folder, "look at"):
+            real = folder.is_dir() and not folder.is_symlink()
+        if not real:
             remove_all([folder])  # whatever stands in its place
         make_folder(folder, FOLDER_MODE)
         if not self.tables(stream, about.state):
