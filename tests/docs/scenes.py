@@ -89,6 +89,11 @@ class Published(Founded):
         with _away(self.folder / "bob"):
             yield
 
+    @contextmanager
+    def bob_has_another_stick(self) -> Iterator[None]:
+        (self.folder / "bob").rename(self.folder / "usb")
+        yield
+
 
 class Member(Published):
     """Likewise, and a provider who follows the list."""
@@ -105,6 +110,8 @@ class Member(Published):
         config = ("vallum", "-c", "provider/vallum.toml")
         _do(folder, *config, "init", "--invitation", "invitation.json", "--name", "hotline",
             "--recipient", key)  # fmt: skip
+        settings = folder / "provider/vallum.toml"
+        settings.write_text(settings.read_text().replace(f"{folder}/provider/", ""))  # it may be moved
         _do(folder, *config, "sync")
 
     @contextmanager
