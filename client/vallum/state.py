@@ -23,6 +23,7 @@ from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head, format_head, parse_head
 from vallum.guard import Window, format_window, parse_window
 from vallum.regular import parse_json, read_regular
+from vallum.uptime import UNKNOWN, Uptime
 
 FORMAT = 1
 FILE = "current.json"
@@ -87,6 +88,7 @@ class SourceState:
         config: digest of the configuration, root file included, under which all this was verified.
         failed_days: on how many different days a sync failed since ``verified_at``.
         failed_on: the last of them, as a proleptic ordinal; 0 for none.
+        failed_up: this machine's uptime when that day was counted.
         lifted: streams that are hard-expired and not enforced, because the operator's policy says so.
         failures: what the last sync failed with; empty if it did not (client.md §8.6).
     """
@@ -101,6 +103,7 @@ class SourceState:
     config: str = ""
     failed_days: int = 0
     failed_on: int = 0
+    failed_up: Uptime = UNKNOWN
     lifted: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
 
@@ -141,6 +144,7 @@ def format_current(current: Current) -> bytes:
             "config": source.config,
             "failed_days": source.failed_days,
             "failed_on": source.failed_on,
+            "failed_up": [source.failed_up.boot, source.failed_up.seconds],
             "lifted": list(source.lifted),
             "failures": [failure.to_dict() for failure in source.failures],
         }
@@ -249,6 +253,7 @@ def _parse_source(raw: object) -> SourceState:
         config=_hex(raw.get("config")),
         failed_days=_integer(raw.get("failed_days", 0)),
         failed_on=_integer(raw.get("failed_on", 0)),
+        failed_up=_uptime(raw.get("failed_up", ["", 0])),
         lifted=tuple(map(_string, lifted)),
         failures=tuple(map(parse_failure, failures)),
     )
@@ -259,6 +264,12 @@ def _pin(raw: object) -> Pin:
         raise FormatError(_LAYER, "a pin is not an object")
     since, until = (parse_time(_LAYER, raw.get(name)) for name in ("since", "until"))
     return Pin(since, until, _string(raw.get("reason")))
+
+
+def _uptime(raw: object) -> Uptime:
+    if not isinstance(raw, list) or len(raw) != 2:
+        raise FormatError(_LAYER, "an uptime is malformed")
+    return Uptime(_string(raw[0]), _integer(raw[1]))
 
 
 def _source_name(name: Any) -> str:

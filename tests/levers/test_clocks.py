@@ -22,6 +22,7 @@ from vallum.journal import read_journal
 from vallum.state import read_current
 from vallum.sync import levers
 from vallum.sync.transport import Answer
+from vallum.uptime import Uptime
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BAD = f"https://{PAGES[0]}"
@@ -143,6 +144,27 @@ def test_days_that_go_to_and_fro_are_not_counted(repository: Repository, client:
     assert read_current(client.state).sources["hotline"].failed_days == 2
     with vallum.open(client.state) as lists:
         assert lists.match_url(BAD)
+
+
+def test_days_that_go_by_within_minutes_are_not_counted(repository: Repository, client: Client) -> None:
+    """The line is cut, and the clock goes a day ahead at each poll: the machine knows how long it was on.
+
+    Somebody who starts it anew each time, and an honest outage, do count.
+    """
+    client.config = replace(client.config, hard_expiry=HardExpiry(10, opens=True))
+    unplug(repository)
+    for day in range(40):
+        client.sync(repository.now + day * DAY, Uptime("one", 1000 + day * 60))
+    assert read_current(client.state).sources["hotline"].failed_days == 1
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(BAD)
+    for day in range(40, 45):
+        client.sync(repository.now + day * DAY, Uptime("one", 1000 + day * 24 * 3600))
+        client.sync(repository.now + day * DAY + HOUR, Uptime("one", 4600 + day * 24 * 3600))
+    assert read_current(client.state).sources["hotline"].failed_days == 6
+    for day in range(45, 50):
+        client.sync(repository.now + day * DAY, Uptime(str(day), 10))
+    assert "enforcement lifted" in said(client)
 
 
 def test_failures_by_a_clock_that_the_store_contradicts_are_not_counted(

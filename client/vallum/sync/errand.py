@@ -17,7 +17,10 @@ from vallum.sync.floor import Floor
 from vallum.sync.freshness import Freshness, freshness, is_ahead
 from vallum.sync.place import Place
 from vallum.sync.report import SourceOutcome, SourceReport, StreamReport
+from vallum.uptime import Uptime
 
+HALF_A_DAY = 12 * 60 * 60
+"""Seconds of uptime between two days of failure that count."""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = SourceState((), {}, NEVER, 0, NEVER)
 
@@ -49,7 +52,7 @@ class Errand:
         config: digest of the configuration in use.
         fetcher: the way to the store, for this sync.
         never: reads the operator's never-block list.
-        now: this machine's clock.
+        now, uptime: this machine's clocks.
         tell: told what is done next.
         started: on the monotonic clock.
     """
@@ -61,6 +64,7 @@ class Errand:
     fetcher: Fetcher
     never: Callable[[], NeverBlock]
     now: datetime
+    uptime: Uptime
     tell: Tell = silent
     started: float = field(default_factory=time.monotonic)
 
@@ -98,17 +102,20 @@ def unsynced(
     report: SourceReport,
     now: datetime,
     hard_expiry: HardExpiry,
+    uptime: Uptime,
     store: datetime | None = None,
 ) -> Staged:
     """Stage a source whose sync came to nothing: what was in force stays, and the next sync is a full one.
 
     Failures are counted by days, for a list to be hard-expired only after as many of them (client.md §9.4):
-    by days that follow each other, and none by a clock that the store's, if it said one, contradicts.
+    by days that follow each other, no sooner than the machine has been on for half a day since the last one,
+    and none by a clock that the store's, if it said one, contradicts.
     """
     state = held or NOTHING
     streams: Mapping[str, StreamState] = still_followed(source, state)
     today = now.toordinal()
-    counts = today > state.failed_on and not is_ahead(now, store)
+    passed = uptime.since(state.failed_up)
+    counts = today > state.failed_on and (passed is None or passed >= HALF_A_DAY) and not is_ahead(now, store)
     state = replace(
         state,
         followed=source.streams,
@@ -117,6 +124,7 @@ def unsynced(
         timestamp_etag="",
         failed_days=state.failed_days + counts,
         failed_on=today if counts else state.failed_on,
+        failed_up=uptime if counts else state.failed_up,
         failures=failures(state.failures, report.failed(), now),
     )
     expired = [

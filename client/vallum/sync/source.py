@@ -45,8 +45,10 @@ class SourceSync:
             return sync_whole(errand, self._proven)
         except Exception as error:  # foreseen: no error of a source may hold back another source
             report = replace(errand.report("failed"), error=foreseen(error))
-            store = errand.fetcher.date
-            return unsynced(errand.source, errand.held, report, errand.now, self._hard_expiry, store)
+            return unsynced(
+                errand.source, errand.held, report, errand.now, self._hard_expiry, errand.uptime,
+                errand.fetcher.date,
+            )  # fmt: skip
 
     def _is_unchanged(self) -> bool:
         """Ask with one conditional request, where its answer would prove anything (client.md §10)."""

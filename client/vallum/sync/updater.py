@@ -30,9 +30,13 @@ from vallum.sync.report import SourceReport, SyncReport
 from vallum.sync.source import SourceSync
 from vallum.sync.tables import Proven
 from vallum.sync.transport import Transport, open_transport
+from vallum.uptime import Uptime, read_uptime
 
 PATIENCE = 30.0
 """Seconds that finished sources wait for slower ones, so as to come into force together."""
+
+_Clocks = tuple[datetime, Uptime]
+"""The time of day on this machine, and how long it has been on."""
 
 
 class Updater:
@@ -76,6 +80,7 @@ class Updater:
         now: datetime | None = None,
         wait_for_lock: float = WAIT,
         only: Collection[str] | None = None,
+        uptime: Uptime | None = None,
     ) -> SyncReport:
         """Fetch, verify and bring into force the newest version of every list that is followed.
 
@@ -85,6 +90,7 @@ class Updater:
             now: the moment to judge by; this machine's clock if absent. TUF reads the clock itself.
             wait_for_lock: seconds to wait for another sync of the same state.
             only: names of the sources to sync; the others stay as they are, and out of the report.
+            uptime: how long this machine has been on at that moment; asked of it if absent.
 
         Raises:
             BusyError: another sync did not end in time.
@@ -93,6 +99,7 @@ class Updater:
         """
         if now is None:
             now = datetime.now(UTC)  # noqa: TID251 - the shell of the core; see the module's docstring
+        clocks = now, uptime or read_uptime()
         started = time.monotonic()
         state_dir = self._config.state
         if self._config.group_readable or not is_folder(state_dir):
@@ -101,7 +108,7 @@ class Updater:
             before = self._read_held()
             unsettled = self._settled(before, now)
             due = [source for source in self._config.sources if only is None or source.name in only]
-            reports, after = self._sync_all(due, before, now)
+            reports, after = self._sync_all(due, before, clocks)
             warning = None
             if after != before:
                 self._held = self._seen(), after
@@ -149,43 +156,44 @@ class Updater:
         return None
 
     def _sync_all(
-        self, due: list[Source], before: Current, now: datetime
+        self, due: list[Source], before: Current, clocks: _Clocks
     ) -> tuple[dict[str, SourceReport], Current]:
         digest = self._config.digest()
         names = {source.name for source in self._config.sources}
         # A source that is followed no longer is not in force any longer.
         current = Current({name: state for name, state in before.sources.items() if name in names})
         reports: dict[str, SourceReport] = {}
-        for done in self._finished(due, before, digest, now):
-            current, staged = activate(self._config.state, current, done, now)
+        for done in self._finished(due, before, digest, clocks):
+            current, staged = activate(self._config.state, current, done, clocks[0])
             reports |= {item.report.source: item.report for item in staged}
         return reports, current
 
     def _finished(
-        self, due: list[Source], before: Current, digest: str, now: datetime
+        self, due: list[Source], before: Current, digest: str, clocks: _Clocks
     ) -> Iterator[list[Staged]]:
         """Sync side by side; what is ready together comes together, and a slow source holds back no other."""
         if len(due) == 1:
-            yield [self._sync_one(due[0], before, digest, now)]
+            yield [self._sync_one(due[0], before, digest, clocks)]
             return
         with ThreadPoolExecutor(max(1, len(due)), "vallum-source") as pool:
-            pending = {pool.submit(self._sync_one, source, before, digest, now) for source in due}
+            pending = {pool.submit(self._sync_one, source, before, digest, clocks) for source in due}
             while pending:
                 wait(pending, return_when=FIRST_COMPLETED)
                 done, pending = wait(pending, PATIENCE)
                 yield [future.result() for future in done]
 
-    def _sync_one(self, source: Source, before: Current, digest: str, now: datetime) -> Staged:
+    def _sync_one(self, source: Source, before: Current, digest: str, clocks: _Clocks) -> Staged:
         held = before.sources.get(source.name)
         try:
             transport = self._transport(source, digest)
         except VallumError as error:
             report = SourceReport(source.name, "failed", error=error)
-            return unsynced(source, held, report, now, self._config.hard_expiry)
+            now, uptime = clocks
+            return unsynced(source, held, report, now, self._config.hard_expiry, uptime)
         fetcher = Fetcher(transport, source.deadline)
         place = Place(self._config.state, source.name, source.quota)
         never = self._never_block(digest)
-        errand = Errand(source, place, held or NOTHING, digest, fetcher, never, now, self._tell)
+        errand = Errand(source, place, held or NOTHING, digest, fetcher, never, *clocks, self._tell)
         with fetcher.watched():
             staged = SourceSync(errand, self._proven, self._config.hard_expiry).run()
         if fetcher.overdue:
