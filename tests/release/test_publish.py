@@ -21,7 +21,7 @@ from tests.release.scenes import (
     read_tables,
     url,
 )
-from vallum.errors import BusyError, ConfigError, StateError, StorageError, TrustError
+from vallum.errors import BusyError, ConfigError, StateError, TrustError
 from vallum.expression import Scope
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.workspace import open_workspace
@@ -165,7 +165,7 @@ def test_a_catalog_older_than_the_store_does_not_publish(scene: Publisher, tmp_p
         assert "generation" in refused.value.hint
         [about] = restored.status(now=NOW).lists
         assert (about.problem, about.public_generation, about.public) == (apart, 1, 2)
-        assert restored.refresh(now=NOW).refused == {}  # nothing is due yet
+        assert restored.refresh(now=NOW).refused == {"urls.full": apart}  # though nothing is due yet
     assert _memory(scene).keys() == before
 
 
@@ -287,7 +287,7 @@ def test_two_keys_of_three_release_a_list(scene: Publisher) -> None:
     before = _memory(scene).keys()
     with (
         publisher(open_workspace(scene.workspace.folder), scene.store) as other,
-        pytest.raises(StorageError, match=r"urls\.full-1\.pem"),
+        pytest.raises(ConfigError, match=r"urls\.full-1\.pem"),
     ):
         other.publish("urls", now=NOW)
     # Runs may lie there; no reader sees them.

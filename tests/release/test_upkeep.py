@@ -17,7 +17,7 @@ from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.readback import check_published
 from vallum_publisher.store import RUN
-from vallum_publisher.workspace import Workspace
+from vallum_publisher.workspace import Workspace, open_workspace
 
 
 def _memory(scene: Publisher) -> MemoryStore:
@@ -93,6 +93,25 @@ def test_renewal_leaves_alone_what_catalog_and_store_disagree_on(scene: Publishe
         done = restored.refresh(now=later)
     assert done.streams == ("hashes.full",)
     assert "store is at version 1.1, the catalog at 1.2" in done.refused["urls.full"]
+
+
+def test_a_list_whose_keys_are_away_keeps_no_other_list_from_being_renewed(scene: Publisher) -> None:
+    """Two people have its keys, and neither is at the timer's machine."""
+    for spec in (URLS, HASHES):
+        scene.create_list(spec, now=NOW)
+        scene.publish(spec.name, now=NOW)
+    (scene.workspace.folder / "keys/urls.full-1.pem").rename(scene.workspace.folder / "stick.pem")
+    later = NOW + timedelta(hours=30)
+    with publisher(open_workspace(scene.workspace.folder), scene.store) as timer:
+        done = timer.refresh(now=later)
+        assert (done.streams, done.snapshot, done.timestamp) == (("hashes.full",), True, True)
+        assert "no key file" in done.refused["urls.full"]
+        assert "--sign-with" in done.refused["urls.full"]
+        assert _as_of(timer, "hashes.full") == later
+        assert _as_of(timer, "urls.full") == NOW
+        timer.workspace.use_signers(["file:stick.pem"])
+        assert timer.refresh(now=later).streams == ("urls.full",)
+        timer.verify()
 
 
 def _store_gone_back(scene: Publisher) -> MemoryStore:

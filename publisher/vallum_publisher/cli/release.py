@@ -88,7 +88,8 @@ def _published(each: Published) -> dict[str, object]:
 
 @click.command(
     epilog="\b\nExamples:\n  vallum-publisher refresh     # from a timer, every hour\n\n"
-    "Exit codes: 0 nothing is due any more, 1 something due could not be signed, or the store has lost a run."
+    "Exit codes: 0 nothing is due any more, 1 catalog and store disagree on a list, something due could not "
+    "be signed, or the store has lost a run."
 )
 @sign_with_option
 @json_option
@@ -96,8 +97,9 @@ def _published(each: Published) -> dict[str, object]:
 def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
     """Sign again what grows old: timestamp, snapshot, heads. For a timer; does nothing if nothing is due.
 
-    With `rotate_days` in publisher.toml it also replaces keys of encrypted lists that are older. It puts back
-    wraps that the store has lost.
+    A list on which catalog and store disagree, as after a restored backup, is never signed again, and named
+    each time, due or not. With `rotate_days` in publisher.toml it also replaces keys of encrypted lists that
+    are older. It puts back wraps that the store has lost.
     """
     from vallum_publisher.recipients.roster import Roster
 
@@ -112,11 +114,12 @@ def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
             say(f"{each.list}: published under a new key")
         online = [role for role in ("snapshot", "timestamp") if getattr(done, role)]
         signed = [*done.streams, *online]
-        say(f"signed again: {', '.join(signed)}" if signed else "nothing is due")
+        if signed or not refused:
+            say(f"signed again: {', '.join(signed)}" if signed else "nothing is due")
         if done.wraps:
             note(f"warning: the store had lost {counted(done.wraps, 'wrap')}, put back: who deletes there?")
         for stream, reason in refused.items():
-            note(f"warning: {stream} was not signed: {reason}")
+            note(f"warning: {stream} is not signed again: {reason}")
         for stream, reason in done.lacking.items():
             note(f"warning: {stream} was signed again, but {reason}")
     return NO if refused or done.lacking else OK

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from securesystemslib.signer import Key
 
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, StateError, VallumError
 from vallum_publisher.catalog import ListInfo, ListSpec, Version
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import make_key
@@ -186,15 +186,21 @@ class Publisher(Course):
             if pending is not None and pending.version != at + 1:
                 continue  # somebody published between our look and now
             rekeyed = pending is None
-            which = (version.version, *(tip.number(stream) for stream in public))
+            epochs = (self.catalog.epochs(stream)[-1:] for stream in public)
+            which = (
+                version.version,
+                *(tip.number(stream) for stream in public),
+                *(one.number for newest in epochs for one in newest),
+            )
             if which not in made:
                 sealed = self._seal(info, version, public, now)
                 if sealed is None:
                     continue
                 made[which] = sealed
-            roles = self._upload(name, made[which], stored, now)
-            # Whether we moved the head or were beaten, the next look tells.
-            self._try(committer, tip, roles, now)
+            roles = self._upload(tip, tip.required_targets(), made[which], name, stored, now)
+            if roles is not None:
+                # Whether we moved the head or were beaten, the next look tells.
+                self._try(committer, tip, roles, now)
         raise self.beaten()
 
     def rows(self, name: str) -> Mapping[str, int]:
@@ -229,7 +235,7 @@ class Publisher(Course):
         Raises:
             ConfigError, ConflictError, UnavailableError: as of :meth:`publish`.
             GuardError: it breaks an absolute, which no generation lifts.
-            StateError: the store has another list of this name.
+            StateError: the store has another list of this name, or a pepper that this catalog does not know.
             TrustError: the new keys break a key rule.
         """
         with self.workspace.lock():
@@ -255,6 +261,12 @@ class Publisher(Course):
                         continue
                     # A generation that is open here and not in the store would keep the list from everything.
                     self.workspace.keyring.require("targets", *role_keys(tip.root, "targets"))
+                    if not new_pepper and not self.custody.is_pepper_of(info, charter):
+                        raise StateError(
+                            f"{name}: its pepper in the store is not this catalog's",
+                            hint="it was changed since this backup was made, perhaps because it had leaked: "
+                            "add --new-pepper",
+                        )
                     self._raise_generation(info, pending, charter.generation, reason, now, new_pepper)
                     opened = True
                     continue
@@ -265,9 +277,10 @@ class Publisher(Course):
                 if release is None:
                     continue
                 charter = charter_for(info, self.custody.pepper(info))
-                roles = {"targets": recharter(redelegate(targets, holders or {}), name, charter)}
-                roles |= self._upload(name, release, stored, now)
-                self._try(committer, tip, roles, now)
+                targets = recharter(redelegate(targets, holders or {}), name, charter)
+                roles = self._upload(tip, targets, release, name, stored, now)
+                if roles is not None:
+                    self._try(committer, tip, {"targets": targets, **roles}, now)
             raise self.beaten()
 
     def _raise_generation(
@@ -292,11 +305,12 @@ class Publisher(Course):
     def refresh(self, *, now: datetime) -> Refreshed:
         """Sign again what must say that it is still the newest; in one snapshot, nothing if nothing is due.
 
-        A list whose catalog and store disagree is left as it is and named in the answer; all else is renewed.
-        Wraps that the store has lost are put back.
+        A list whose catalog and store disagree is left as it is and named in the answer, due or not; so is one
+        that is due and whose keys are not here. All else is renewed. Wraps that the store has lost are put
+        back.
 
         Raises:
-            ConfigError: keys cannot be reached.
+            ConfigError: the online keys cannot be reached.
             ConflictError, UnavailableError: as of :meth:`publish`.
         """
         with self.workspace.lock():
@@ -306,7 +320,17 @@ class Publisher(Course):
         lifetimes = self.workspace.settings.lifetimes
         committer = self.committer()
         for tip in self.tips():
-            due, refused = due_heads(self.repository, self.catalog, tip, lifetimes, now)
+            lists = self.catalog.lists()
+            due, refused = due_heads(self.repository, self.catalog, lists, tip, lifetimes, now)
+            if refused and (self.catalog.lists() != lists or self.repository.tip().tag != tip.tag):
+                continue  # somebody published while we compared: no wonder that they disagree
+            for stream in list(due):
+                try:
+                    keys = role_keys(tip.required_targets(), stream)
+                    self.workspace.keyring.require(stream, *keys)
+                except VallumError as error:
+                    refused[stream] = f"{error} ({error.hint})"
+                    del due[stream]
             snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
             if not snapshot and not timestamp_is_due(tip, lifetimes, now):
                 return Refreshed((), False, False, refused, {})

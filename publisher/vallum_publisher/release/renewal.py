@@ -5,14 +5,14 @@ A client that is shown old metadata for ever is being frozen; expiry and ``as_of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tuf.api.metadata import Targets
 
 from vallum.errors import StateError
-from vallum_publisher.catalog import Catalog
+from vallum_publisher.catalog import Catalog, ListInfo
 from vallum_publisher.release.agreement import public_head, public_heads, public_version
 from vallum_publisher.release.metadata import list_role, make_targets
 from vallum_publisher.release.repository import Repository, Tip
@@ -57,18 +57,26 @@ def head_is_due(held: StreamHead | None, role: Targets, lifetimes: Lifetimes, no
 
 
 def due_heads(
-    repository: Repository, catalog: Catalog, tip: Tip, lifetimes: Lifetimes, now: datetime
+    repository: Repository,
+    catalog: Catalog,
+    lists: Sequence[ListInfo],
+    tip: Tip,
+    lifetimes: Lifetimes,
+    now: datetime,
 ) -> tuple[dict[str, StreamHead | None], dict[str, str]]:
-    """The list roles that are due, and why others that are due cannot be signed, by stream."""
+    """The list roles that are due, and why others must not be signed, due or not, by stream.
+
+    That catalog and store disagree is said at once: else it would show when the list is about to go stale.
+    """
     due: dict[str, StreamHead | None] = {}
     refused: dict[str, str] = {}
-    known = {stream: info for info in catalog.lists() for stream in streams_of(info)}
+    known = {stream: info for info in lists for stream in streams_of(info)}
     for stream in tip.streams():
         held = public_head(repository, tip, stream)
-        if not head_is_due(held, repository.list_role(tip, stream), lifetimes, now):
-            continue
+        wanted = head_is_due(held, repository.list_role(tip, stream), lifetimes, now)
         if stream not in known:
-            refused[stream] = "the list is not in this catalog"
+            if wanted:  # until then its own catalog's publisher may do so
+                refused[stream] = "the list is not in this catalog"
             continue
         info = known[stream]
         try:
@@ -78,7 +86,8 @@ def due_heads(
         except StateError as error:
             refused[stream] = str(error)
         else:
-            due[stream] = held
+            if wanted:
+                due[stream] = held
     return due, refused
 
 
