@@ -305,9 +305,9 @@ class Publisher(Course):
     def refresh(self, *, now: datetime) -> Refreshed:
         """Sign again what must say that it is still the newest; in one snapshot, nothing if nothing is due.
 
-        A list whose catalog and store disagree is left as it is and named in the answer, due or not; so is one
-        that is due and whose keys are not here. All else is renewed. Wraps that the store has lost are put
-        back.
+        A list whose catalog and store disagree is left as it is and named in the answer, due or not; so is
+        one that is due and whose keys are not here. All else is renewed. Wraps that the store has lost are
+        put back.
 
         Raises:
             ConfigError: the online keys cannot be reached.
