@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from vallum.durable import os_errors, sync_folder
 from vallum.errors import FormatError
 from vallum.format.fields import format_time
-from vallum.regular import parse_json, read_regular
+from vallum.regular import check_regular, parse_json, read_regular
 
 FILE = "journal.jsonl"
 _LAYER = "journal"
@@ -38,10 +37,8 @@ def record(state_dir: Path, now: datetime, what: str, details: Mapping[str, Any]
     with os_errors(path, "write"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
         try:
-            about = os.fstat(descriptor)
-            size = about.st_size
-            if not stat.S_ISREG(about.st_mode):
-                raise OSError(errno.EINVAL, "it is not a regular file")
+            check_regular(descriptor)
+            size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line
             if os.write(descriptor, line) != len(line):

@@ -16,13 +16,28 @@ from typing import BinaryIO
 from vallum.errors import FormatError
 
 
+class NotRegularError(OSError):
+    """A pipe, a device or a folder lies where a file should."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EINVAL, "it is not a regular file")
+
+
+def check_regular(descriptor: int) -> None:
+    """Refuse what is open and no regular file. Raises ``NotRegularError``."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise NotRegularError
+
+
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, without waiting. Raises ``OSError``, also if it is no regular file."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return file
+    """Open a file for reading, without waiting. Raises ``OSError``, of which ``NotRegularError`` is one."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        check_regular(descriptor)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def read_regular(path: Path) -> bytes:

@@ -22,7 +22,7 @@ from vallum.format.charter import Charter, format_charter, is_list_name, parse_c
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head, format_head, parse_head
 from vallum.guard import Window, format_window, parse_window
-from vallum.regular import parse_json, read_regular
+from vallum.regular import NotRegularError, parse_json, read_regular
 from vallum.uptime import UNKNOWN, Uptime
 
 FORMAT = 1
@@ -197,6 +197,8 @@ def read_current(state_dir: Path) -> Current:
         raise UnavailableError(
             f"{state_dir}: no list has been verified here yet", hint="run `vallum sync` first"
         ) from None
+    except NotRegularError:
+        raise FormatError(_LAYER, "damaged, not a regular file", hint=_MEND) from None
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from None
     return parse_current(data)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vallum.access import FILE_MODE
 from vallum.allow import clear_leftovers
-from vallum.durable import os_errors, remove_files, temporaries, write_durable
+from vallum.durable import is_folder, os_errors, remove_all, remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.format.charter import is_stream
 from vallum.journal import record
@@ -69,6 +69,8 @@ def activate(
     after = Current(sources)
     if after != before:
         _account(state_dir, before, after, now)
+        if is_folder(state_dir / FILE):
+            remove_all([state_dir / FILE])  # whatever it is, nothing can be put in its place
         write_durable(state_dir / FILE, [format_current(after)], mode=FILE_MODE)  # 7.4
         # Not before: nobody shall go back to what never came into force. If it fails, `tidy` does it.
         with suppress(StorageError):
