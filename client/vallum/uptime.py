@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -38,5 +39,11 @@ def read_uptime() -> Uptime:
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     with suppress(OSError, ValueError):
         if clock is not None:
-            return Uptime(_BOOT_ID.read_text("ascii").strip(), int(time.clock_gettime(clock)))
+            return Uptime(_boot(), int(time.clock_gettime(clock)))
     return UNKNOWN
+
+
+@cache
+def _boot() -> str:
+    """The name of this start of the machine, which no process outlives."""
+    return _BOOT_ID.read_text("ascii").strip()

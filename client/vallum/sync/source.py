@@ -34,13 +34,13 @@ class SourceSync:
         """Sync, and report what came of it."""
         errand = self._errand
         try:
-            if not is_folder(errand.place.folder):
-                make_folder(errand.place.folder, FOLDER_MODE)
-            errand.place.clear_staging()
             if self._is_unchanged():
                 return Staged(errand.report("unchanged", self._unchanged()), errand.held)
             from vallum.sync.workflow import sync_whole
 
+            if not is_folder(errand.place.folder):
+                make_folder(errand.place.folder, FOLDER_MODE)
+            errand.place.clear_staging()
             errand.place.clear_cache()
             return sync_whole(errand, self._proven)
         except Exception as error:  # foreseen: no error of a source may hold back another source
