@@ -17,6 +17,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Signed, Targets
 
 from vallum.errors import DataError
+from vallum.format.head import Head
 from vallum.progress import Tell, silent
 from vallum.sync.fetch import PACKED
 from vallum_publisher.release.metadata import head_of, parse_run_key, run_key
@@ -85,6 +86,29 @@ def collect(
         repository.store.delete(key)
     size = sum(item.size for item in (*old_runs, *old_metadata))
     return Collected(len(old_runs), len(old_metadata), size)
+
+
+def closed_twins(stream: str, head: Head, version: int, keys: Iterable[str]) -> list[str]:
+    """Which runs hold a version that was published under a later epoch than theirs.
+
+    An attempt that failed before a revocation left them. No head ever listed them, and whoever was revoked
+    could read by them what became public after he was.
+
+    Args:
+        stream, head: what is public.
+        version: which version.
+        keys: of runs in the store.
+    """
+    epochs = {run.epoch for run in head.runs if run.end == version}
+    if len(epochs) != 1:
+        return []  # public under both, or no longer told
+    return [
+        key
+        for key in keys
+        if (run := parse_run_key(key))
+        and (run.stream, run.generation, run.ref.end) == (stream, head.generation, version)
+        and run.ref.epoch < max(epochs)
+    ]
 
 
 def _abandoned_probes(store: ObjectStore, before: datetime) -> Iterable[Listed]:

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from random import SystemRandom
 
 from tuf.api.metadata import Metadata, Root, Targets
 
 from vallum.errors import BusyError, DataError, GuardError, StateError
+from vallum.format.head import Head
 from vallum.format.table import SALT_BYTES
 from vallum.progress import Tell, silent
 from vallum_publisher.catalog import Catalog, ListInfo, Version
 from vallum_publisher.errors import ConflictError
+from vallum_publisher.release.agreement import public_head
+from vallum_publisher.release.collection import closed_twins
 from vallum_publisher.release.commit import Committer
 from vallum_publisher.release.judgement import judged
-from vallum_publisher.release.metadata import list_role
+from vallum_publisher.release.metadata import list_role, parse_run_key, role_keys
 from vallum_publisher.release.readback import check_listed, check_published
 from vallum_publisher.release.repository import TIMESTAMP_KEY, Repository, Tip
 from vallum_publisher.release.tables import TableCache
@@ -111,25 +114,63 @@ class Course:
         return release
 
     def _upload(
-        self, name: str, release: Release, stored: dict[str, int], now: datetime
-    ) -> dict[str, Targets]:
+        self, tip: Tip, targets: Targets, release: Release, name: str, stored: dict[str, int], now: datetime
+    ) -> dict[str, Targets] | None:
         """Upload a release's runs but those in ``stored``, and wraps; make the roles that list them.
 
+        Returns:
+            The roles; ``None`` if a new epoch was opened meanwhile: whoever it leaves out must not read this
+            version under the one before.
+
         Raises:
+            ConfigError, StorageError: keys that are to sign it cannot be reached; nothing was uploaded.
             StateError: an older run that they list is not in the store.
         """
+        delegators: dict[str, Root | Targets] = {"snapshot": tip.root, "timestamp": tip.root}
+        delegators |= dict.fromkeys(release.streams, targets)
+        for role, delegator in delegators.items():
+            self.workspace.keyring.require(role, *role_keys(delegator, role))
+        uploaded = []
         for key, data in release.files.items():
+            if self._is_superseded(release):
+                break
             if key not in stored:
                 self.tell(f"{name}: uploading {len(data):,} bytes")
                 self.store.create(key, data, RUN)
                 stored[key] = len(data)
+                uploaded.append(key)
         self.custody.upload(self.store, self.tell)
+        if self._is_superseded(release):
+            self._withdraw(release, uploaded)
+            return None
         for stream, new in release.streams.items():
             check_listed(self.store, stream, new.listed.values())
         self.tell(f"{name}: signing")
         return {
             stream: list_role(stream, new.head, new.listed, now) for stream, new in release.streams.items()
         }
+
+    def _is_superseded(self, release: Release) -> bool:
+        for run in map(parse_run_key, release.files):
+            newest = self.catalog.epochs(run.stream)[-1:] if run else ()
+            if run and newest and newest[0].generation == run.generation and newest[0].number > run.ref.epoch:
+                return True
+        return False
+
+    def _withdraw(self, release: Release, uploaded: Sequence[str]) -> None:
+        tip = self.repository.tip()
+        for stream, made in release.streams.items():
+            held = public_head(self.repository, tip, stream)
+            for key in closed_twins(stream, held.head, made.head.version, uploaded) if held else ():
+                self.store.delete(key)
+
+    def _delete_twins(self, stream: str, head: Head) -> None:
+        """Delete what earlier attempts left of this version, if it is the first one of an epoch."""
+        newest = max(head.epochs, default=0)
+        if newest and all(run.end == head.version for run in head.runs if run.epoch == newest):
+            runs = [item.key for item in self.store.list(f"targets/{stream}/")]
+            for key in closed_twins(stream, head, head.version, runs):
+                self.store.delete(key)
 
     def _confirm(
         self, name: str, public: Mapping[str, StreamHead | None], version: Version, now: datetime
@@ -143,6 +184,8 @@ class Course:
             if self._overtaken(name, version):
                 return False  # and by now there may be a newer head
             raise
+        for stream, head in heads.items():
+            self._delete_twins(stream, head)
         self.catalog.finish_version(name, version.version, actor=self.actor, now=now)
         self._cache.prune(name, version.version, version.generation)
         return True
