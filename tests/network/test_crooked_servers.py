@@ -177,7 +177,9 @@ def test_a_redirect_into_a_network_where_the_store_is_not(client: Client, where:
         assert len(crooked.asked) == ATTEMPTS
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
+@pytest.mark.parametrize(
+    "name", ["127.0.0.1", "localhost", "LOCALHOST.", "[::1]", "127.1", "0x7f000001", "[::ffff:127.0.0.1]"]
+)
 def test_a_redirect_to_this_machine(client: Client, name: str) -> None:
     """A public store sends its clients to a service that listens on their own loopback; also by a proxy."""
     secret, crooked = Crooked(), Crooked()

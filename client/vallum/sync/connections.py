@@ -18,7 +18,7 @@ import urllib3
 from vallum import __name__ as product
 from vallum.config import Source
 from vallum.errors import ConfigError, FetchError
-from vallum.host import private_range
+from vallum.host import host_form, private_range
 from vallum.sync.sockets import Pools, Sockets, forbidden, private_reach
 
 MAX_REDIRECTS = 3
@@ -111,7 +111,7 @@ def _said_reach(host: str) -> str:
     try:
         return private_reach(host)
     except ValueError:
-        return private_range(host.lower().rstrip("."))
+        return private_range(host_form(host))  # also where it says `127.1`, or one number
 
 
 @contextmanager
