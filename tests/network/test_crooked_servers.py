@@ -72,6 +72,19 @@ def test_an_answer_that_drips_for_ever(client: Client, what: str) -> None:
         assert len(crooked.asked) == asked, "nothing is asked once the deadline has passed"
 
 
+def test_a_handshake_that_drips_for_ever(client: Client) -> None:
+    """TLS that never comes to its end: the time-out is one for all of it, and nothing is tried afterwards."""
+    crooked = Crooked()
+    with (
+        crooked.running(crooked.drip(b"\x16\x03\x03\x40\x00", b"\x02")),
+        led_to(client, crooked.url.replace("http:", "https:"), deadline=0.5, timeout=1.5),
+    ):
+        began = time.monotonic()
+        assert "deadline" in str(client.refused(FetchError))
+        assert time.monotonic() - began < 8
+        assert len(crooked.asked) == 1
+
+
 def test_a_connection_that_comes_about_after_the_deadline(client: Client) -> None:
     """The store lets nobody in until the deadline has passed, then drips: there was nothing to cut off."""
     crooked = Crooked()
