@@ -191,13 +191,13 @@ def _aside(config: Config, source: Source, stream: str, version: str) -> tuple[Q
     quarantine = Quarantine(config.state, source.name)
     aside = quarantine.find(stream)
     where = f"{source.name}/{stream}"
-    if aside is None or version != name_of(aside.state.head):
-        there = (
-            "nothing is in it"
-            if aside is None
-            else f"`vallum quarantine show {where}` shows what is, and its name"
+    if aside is None:
+        raise ConfigError(f"{where}: nothing is in quarantine")
+    if version != name_of(aside.state.head):
+        raise ConfigError(
+            f"{where}: {version!r} does not name what is in quarantine",
+            hint=f"`vallum quarantine show {where}` shows it, and its name",
         )
-        raise ConfigError(f"{where}: version {version!r} is not in quarantine", hint=there)
     if aside.rejected:
         raise ConfigError(f"{where}: version {version} has been rejected")
     return quarantine, aside
