@@ -14,6 +14,7 @@ from vallum.errors import GuardError, NotEntitledError
 from vallum.expression import Scope
 from vallum.format.keypair import Suite
 from vallum.sync.levers import accept
+from vallum.sync.quarantine import Quarantine, name_of
 from vallum_publisher.catalog import Mode
 
 FORMS = [f"site{at}.example/page" for at in range(40)]
@@ -141,8 +142,10 @@ def test_no_lever_lets_a_name_be_blocked_that_never_may(
     )
     hotline.publisher.publish("urls", now=NOW)
     machine.refused(GuardError)
+    aside = Quarantine(machine.config.state, "hotline").find(stream)
+    assert aside is not None
     with pytest.raises(GuardError, match="never-block"):
-        accept(machine.config, stream, 2, "a try", NOW)
+        accept(machine.config, stream, name_of(aside.state.head), "a try", NOW)
     with vallum.open(machine.config.state) as lists:
         assert not lists.match_url("https://mine.example/")
 
