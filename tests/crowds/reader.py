@@ -18,7 +18,7 @@ from vallum.match.lists import open_lists
 
 ALWAYS = "http://bad.example/always"
 NEVER = "http://good.example/never"
-PAUSE = 0.01
+PAUSE = 0.03
 """Seconds between fifty look-ups: eight processes that never rest would leave no processor to the sync."""
 
 
