@@ -260,7 +260,7 @@ def _source(path: Path, raw: Mapping[str, Any]) -> Source:
         streams=streams,
         proxy=text_of(path, where, raw, "proxy", ""),
         ca=file_of(path, where, raw, "ca"),
-        headers=headers_of(path, where, raw.get("headers", {})),
+        headers=_headers(path, where, raw),
         query=_query(path, where, raw),
         timeout=number_of(path, where, raw, "timeout", TIMEOUT, 600),
         deadline=number_of(path, where, raw, "deadline", DEADLINE, 86_400),
@@ -279,6 +279,35 @@ def _query(path: Path, where: str, raw: Mapping[str, Any]) -> str:
             f"{path}: {where}query is not what may stand behind a `?`", hint="such as sv=…&sig=…"
         )
     return text
+
+
+def _headers(path: Path, where: str, raw: Mapping[str, Any]) -> dict[str, str]:
+    """Below ``[source.headers]`` all is a header, also what was meant to be a key of the source."""
+    found = headers_of(path, where, raw.get("headers", {}))
+    for name in found:
+        if name in _SOURCE:
+            line = _line_of(path, name)
+            at = f"line {line}: " if line else ""
+            raise ConfigError(
+                f"{path}: {at}{where}{name!r} stands among the headers, and is a key of the source",
+                hint=f"move it above [source.headers]; a header of that name is written {name.title()!r}",
+            )
+    return found
+
+
+def _line_of(path: Path, name: str) -> int:
+    """The first line below ``[source.headers]`` that sets ``name``; 0 if it is written otherwise."""
+    inside = False
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return 0
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith("["):
+            inside = "headers" in line
+        elif inside and re.match(rf"\s*[\"']?{re.escape(name)}[\"']?\s*=", line):
+            return number
+    return 0
 
 
 def _hints(path: Path, where: str, raw: Mapping[str, Any], base: Path) -> str:

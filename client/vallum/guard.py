@@ -30,6 +30,11 @@ FREE_ADDITIONS = 10_000
 FREE_REMOVALS = 100
 MOST_WEEKS = 3
 
+PUBLIC_SUFFIXES = "rows are public suffixes"
+PRIVATE = "rows are private addresses"
+ON_NEVER_BLOCK = "rows cover names on the never-block list"
+"""The absolutes, as reasons say them behind a scope."""
+
 _WIDE = (Scope.HOST, Scope.DOMAIN)
 _WIDE_CODES = frozenset(URL_TAGS[scope].code for scope in _WIDE)
 _NEAR, _BLOCK, _LONGEST_BLOCK = 8, 64, 1 << 14
@@ -253,11 +258,11 @@ def _in_text(table: Table, never: NeverBlock) -> Iterator[tuple[str, int]]:
         scope, above = TAGS[code].scope, host.partition(".")[2]
         # The sets answer for nearly all; the list itself knows the exceptions.
         if (not above or host in suffix or above in parents) and is_public_suffix(host):
-            yield f"{scope} rows are public suffixes", at
+            yield f"{scope} {PUBLIC_SUFFIXES}", at
         elif private_range(host):
-            yield f"{scope} rows are private addresses", at
+            yield f"{scope} {PRIVATE}", at
         elif host in (never.hosts if scope is Scope.HOST else never.domains):
-            yield f"{scope} rows cover names on the never-block list", at
+            yield f"{scope} {ON_NEVER_BLOCK}", at
 
 
 def _by_key(table: Table, keyer: Keyer, never: NeverBlock) -> Iterator[tuple[str, int]]:
@@ -266,9 +271,9 @@ def _by_key(table: Table, keyer: Keyer, never: NeverBlock) -> Iterator[tuple[str
         if URL_TAGS[scope].code not in present:
             continue
         for at in _hits(table, keyer, scope, suffix_names()):
-            yield f"{scope} rows are public suffixes", at
+            yield f"{scope} {PUBLIC_SUFFIXES}", at
         for at in _hits(table, keyer, scope, names - suffix_names()):
-            yield f"{scope} rows cover names on the never-block list", at
+            yield f"{scope} {ON_NEVER_BLOCK}", at
 
 
 def _hits(table: Table, keyer: Keyer, scope: Scope, names: Iterable[str]) -> Iterator[int]:

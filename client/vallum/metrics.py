@@ -49,6 +49,11 @@ def format_metrics(standing: Standing, now: datetime) -> str:
             [(n, float(one.aside is not None and not one.aside.rejected)) for n, one in lists],
         ),
         (
+            "list_rejected",
+            "1 while the operator has rejected the version after the one in force.",
+            [(n, float(one.aside is not None and bool(one.aside.rejected))) for n, one in lists],
+        ),
+        (
             "list_pinned_until_seconds",
             "When the operator's pin ends, since 1970; 0 without one.",
             [(n, one.pin.until.timestamp() if one.pin else 0) for n, one in lists],

@@ -13,7 +13,7 @@ from vallum.errors import StateError, StorageError
 from vallum.format.table import Table, parse_table
 from vallum.regular import open_regular
 
-_HINT = "run `vallum sync`: it fetches the list anew"
+_HINT = "run `vallum sync`: it fetches the list anew; if it cannot, `vallum pin` shows what to go back to"
 
 
 def open_table(path: Path, digest: str) -> Table:

@@ -12,7 +12,9 @@ from tests.typed import Result
 def refused(result: Result, code: int, error: str, hint: str) -> None:
     """Expect a refusal that says what is wrong and what to do."""
     assert result.code == code, result.mixed
-    assert result.out == ""
+    if result.out:  # JSON was asked for
+        told = json.loads(result.out)
+        assert (told["exit_code"], error in told["error"], hint in told["hint"]) == (code, True, True)
     said = [line for line in result.err.splitlines() if line.startswith("error: ")]
     hints = [line for line in result.err.splitlines() if line.startswith("hint: ")]
     assert len(said) == 1, result.err

@@ -47,6 +47,11 @@ def test_quarantine(absurd: Type) -> None:
         assert absurd("quarantine", "accept", "urls", other, *WHY).code == 2
     assert absurd("quarantine", "reject", "urls", held["name"], *WHY).code == 0
     assert absurd("quarantine", "list").code == 0
+    settled = absurd("sync")
+    assert settled.code == absurd("status").code == 0
+    assert "urls.full: version 1.2 was rejected by you on " in settled.err
+    assert "; 1.1 stays in force" in settled.err
+    assert "version 1.2 was rejected by you on " in absurd("status").err
     assert absurd("check", "https://www.shop.example/").code == 1
 
 

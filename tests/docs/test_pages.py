@@ -126,6 +126,20 @@ def test_the_tree_of_errors_is_the_one_in_the_code() -> None:
     assert dedent(tree[0]) in page
 
 
+def test_messages_that_people_run_into_are_the_programs() -> None:
+    page = (REFERENCE / "errors.md").read_text("utf-8")
+    told = re.findall(r"^\| `([^`]+)` \|", page.partition("## What people run into")[2], re.MULTILINE)
+    assert len(told) > 10
+    code = "".join(
+        path.read_text("utf-8")
+        for folder in ("client", "publisher")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    for message in told:
+        pieces = re.split(r"…|0/1 keys|utf-8", message)
+        assert all(piece.strip() in code for piece in pieces if "signed by" not in piece), message
+
+
 def test_every_exit_code_is_described() -> None:
     page = (REFERENCE / "errors.md").read_text("utf-8")
     for code in (terminal.OK, terminal.NO, terminal.USAGE, terminal.DATA, terminal.UNAVAILABLE):

@@ -20,8 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.fuzz.target import Target
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS, Target
 from vallum.errors import VallumError
 
 

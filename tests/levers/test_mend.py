@@ -98,7 +98,7 @@ def test_a_damaged_table_while_what_is_newer_is_rejected(repository: Repository,
     levers.reject(client.config, "urls", name_of(aside.state.head), "a mistake", repository.now)
     damage(client.state, "1-1-*")
     [stream] = client.sync().sources[0].streams
-    assert (stream.outcome, stream.after) == ("quarantined", 1)
+    assert (stream.outcome, stream.after) == ("rejected", 1)
     with vallum.open(client.state) as lists:
         assert lists.match_url(BAD)
 

@@ -15,10 +15,13 @@ from tests.fakes.repository import Repository, listed
 from tests.levers.conftest import PAGES
 from vallum.errors import ConfigError, GuardError, StateError
 from vallum.expression import Scope
+from vallum.format.fields import format_time
 from vallum.journal import read_journal
+from vallum.metrics import format_metrics
 from vallum.sync import levers
 from vallum.sync.floor import EquivocationError
 from vallum.sync.quarantine import Quarantine, name_of
+from vallum.sync.standing import read_standing
 
 DAY = timedelta(days=1)
 HALF = listed(*PAGES[:99])
@@ -146,7 +149,10 @@ def test_accept(repository: Repository, client: Client) -> None:
 
 
 def test_reject(repository: Repository, client: Client) -> None:
-    """Never that one, not even when the limits would allow it; the next version is judged anew."""
+    """Not that one, not even when the limits would allow it; that settles it, and the next one is judged.
+
+    Syncs and polls say what was rejected and do not fail; so do `status` and the metrics.
+    """
     hosts = listed(*(f"shop{number}.example" for number in range(30)), scope=Scope.HOST)
     more = listed(*(f"bank{number}.example" for number in range(30)), scope=Scope.HOST)
     repository.release("urls", {**listed(*PAGES), **hosts})
@@ -154,12 +160,65 @@ def test_reject(repository: Repository, client: Client) -> None:
     repository.release("urls", {**listed(*PAGES), **hosts, **more})
     client.refused(GuardError)
     levers.reject(client.config, "urls", aside(client), "these are banks", repository.now)
-    assert "rejected" in str(client.refused(GuardError))
-    assert not list((client.state / "hotline/quarantine/urls.full").glob("*.exact"))
-    with pytest.raises(ConfigError):
-        levers.accept(client.config, "urls", aside(client), "after all", repository.now)
+    said = f"version 1.3 was rejected by you on {format_time(repository.now)}: these are banks"
+    for hours in (0, 0, 24 * 8):
+        [stream] = client.sync(repository.now + timedelta(hours=hours)).sources[0].streams
+        assert (stream.outcome, stream.error, stream.numbers) == ("rejected", None, ("1.2", "1.2"))
+        assert stream.rejected == said
+    standing = read_standing(client.config, repository.now)
+    assert [remark.says for remark in standing.streams[0].remarks()][-1:] == [said]
+    assert list(standing.failing()) == []
+    metrics = format_metrics(standing, repository.now)
+    assert 'vallum_list_quarantined{source="hotline",list="urls.full"} 0' in metrics
+    assert 'vallum_list_rejected{source="hotline",list="urls.full"} 1' in metrics
+    with pytest.raises(ConfigError, match="rejected already"):
+        levers.reject(client.config, "urls", aside(client), "again", repository.now)
     repository.release("urls", {**listed(*PAGES), **hosts})
     assert client.synced().after == 4
+
+
+def test_a_rejection_can_be_taken_back(repository: Repository, client: Client) -> None:
+    """It was the wrong list on the telephone: the version stayed whole, and needs no network."""
+    repository.release("urls", HALF)
+    client.sync()
+    levers.reject(client.config, "urls", aside(client), "an error of theirs", repository.now)
+    client.sync()
+    repository.requests.clear()
+    levers.accept(client.config, "urls", aside(client), "it was right", repository.now)
+    assert repository.requests == []
+    assert client.in_force()["hotline/urls.full"][1] == 2
+    assert client.synced().outcome == "unchanged"
+
+
+def test_a_rejected_version_and_nothing_else(repository: Repository, tmp_path: Path) -> None:
+    """A new machine whose only version was rejected has no list: that is not settled, and fails on."""
+    repository.release("urls", listed("com", scope=Scope.DOMAIN))
+    newcomer = Client(repository, tmp_path / "newcomer")
+    newcomer.refused(GuardError)
+    levers.reject(newcomer.config, "urls", aside(newcomer), "no", repository.now)
+    for _ in range(2):
+        assert "nothing else is in force" in str(newcomer.refused(GuardError))
+
+
+@pytest.mark.parametrize(("row", "hint"), [
+    ("www.bank.example", "Take it out and run `vallum sync`"),
+    ("com", "no lever lifts this: call the publisher"),
+])  # fmt: skip
+def test_hints_lead_out_of_quarantine(
+    repository: Repository, client: Client, tmp_path: Path, row: str, hint: str
+) -> None:
+    """What `accept` cannot lift is not told to accept: sync, accept and status name what helps."""
+    names = tmp_path / "never.txt"
+    names.write_text("www.bank.example\n")
+    client.config = replace(client.config, never_block=names)
+    repository.release("urls", {**listed(*PAGES), **listed(row, scope=Scope.DOMAIN)})
+    assert hint in client.refused(GuardError).hint
+    with pytest.raises(GuardError) as raised:
+        levers.accept(client.config, "urls", aside(client), "please", repository.now)
+    assert hint in raised.value.hint
+    [remark] = read_standing(client.config, repository.now).streams[0].remarks()
+    assert hint in remark.hint
+    assert "domain rows" in remark.says
 
 
 @pytest.mark.parametrize("decision", ["accepted", "rejected"])

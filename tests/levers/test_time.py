@@ -49,7 +49,7 @@ def test_states(repository: Repository, client: Client, hours: int, state: str, 
     now = repository.now + hours * HOUR
     stream = standing(client, now)
     assert stream.freshness == state
-    assert bool(stream.warnings()) == warned
+    assert bool(stream.remarks()) == warned
     assert not stream.lifted
     with vallum.open(client.state) as lists:
         assert lists.match_url(BAD)

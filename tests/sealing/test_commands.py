@@ -81,6 +81,7 @@ def test_from_a_key_to_a_list_in_force_and_out_again(folder: Path) -> None:
     refused = typed([*CLIENT, "sync"], folder)
     line, fingerprint = _line(folder)
     assert refused.code == 5
+    assert "hotline/urls.match failed; nothing of it is in force yet" in refused.err
     assert "`vallum keygen " in refused.mixed
     assert "provider.key --show`" in refused.mixed
     assert "Hotline" in refused.mixed
@@ -101,7 +102,14 @@ def test_from_a_key_to_a_list_in_force_and_out_again(folder: Path) -> None:
     assert typed([*PUBLISHER, "verify"], folder).code == 0
 
     assert typed([*PUBLISHER, "recipients", "revoke", "urls.match", "provider"], folder).code == 0
-    assert typed([*CLIENT, "sync"], folder).code == 5
+    revoked = typed([*CLIENT, "sync"], folder)
+    assert revoked.code == 5
+    assert "hotline/urls.match failed; what was in force before stays in force" in revoked.err
+    status = typed([*CLIENT, "status"], folder)
+    assert "warning: hotline/urls.match: each sync has failed since " in status.err
+    assert json.loads(typed([*CLIENT, "status", "--json"], folder).out)["failures"][0]["kind"] == (
+        "NotEntitledError"
+    )
     assert typed([*CLIENT, "check", FORMS[0]], folder).code == 0, "the last good list stays in force"
     assert typed([*PUBLISHER, "recipients", "rotate", "urls"], folder).code == 0
     assert typed([*PUBLISHER, "gc"], folder).code == 0

@@ -226,6 +226,25 @@ def test_an_invitation_cannot_write_into_the_configuration(root: bytes, text: st
     assert len(config.sources) == 1
 
 
+@pytest.mark.parametrize("key", ["hints", "proxy", "recipient", "timeout"])
+def test_a_key_of_the_source_among_its_headers(tmp_path: Path, root: bytes, key: str) -> None:
+    """Below ``[source.headers]`` TOML makes a header of it, which would be sent instead of heeded."""
+    path = tmp_path / "vallum.toml"
+    write_config(path, invitation(root), "hotline")
+    text = path.read_text()
+    path.write_text(text + '[source.headers]\nAuthorization = "Bearer x"\n' + f'{key} = "none"\n')
+    with pytest.raises(
+        ConfigError, match=f"line {len(text.splitlines()) + 3}: .*'{key}' stands among"
+    ) as raised:
+        load_config(path)
+    assert "above [source.headers]" in raised.value.hint
+    path.write_text(text + f'headers = {{ "{key}" = "none" }}\n')
+    with pytest.raises(ConfigError, match=f"'{key}' stands among"):
+        load_config(path)
+    path.write_text(text + f'[source.headers]\n{key.title()} = "none"\n')
+    assert load_config(path).sources[0].headers == {key.title(): "none"}
+
+
 def test_the_reference_names_every_key() -> None:
     """docs/reference/configuration.md: its example loads, its tables name all keys and no other."""
     page = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text()

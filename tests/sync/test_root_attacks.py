@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import timedelta
+from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner
 
@@ -122,3 +123,12 @@ def test_an_expired_root(repository: Repository, client: Client) -> None:
     repository.publish_root()
     repository.release("urls", listed("bad.example/c"))
     assert "clock" in client.refused(TrustError).hint
+
+
+def test_another_publishers_root_file(repository: Repository, tmp_path: Path) -> None:
+    """The operator mixed two invitations up: told so in words, not in the names of classes."""
+    client = Client(repository, tmp_path / "client")
+    client.config.sources[0].root.write_bytes(Repository().first_root)
+    error = client.refused(TrustError)
+    assert str(error) == "metadata: timestamp was signed by 0/1 keys"
+    assert "is the root file that of this publisher?" in error.hint

@@ -173,7 +173,7 @@ def accept_quarantined(config: Path, name: str, version: str, reason: str, as_js
     if as_json:
         emit({"generation": head.generation, "version": head.version, "state": head.state})
         return
-    say(f"{name}: version {head.generation}.{head.version} is in force")
+    say(f"{name}: version {head.number} is in force")
 
 
 @quarantine.command(
@@ -187,7 +187,10 @@ def accept_quarantined(config: Path, name: str, version: str, reason: str, as_js
 @json_option
 @click.pass_obj
 def reject_quarantined(config: Path, name: str, version: str, reason: str, as_json: bool) -> None:
-    """Never take a version in quarantine, named as `quarantine show` does, whatever the limits will say."""
+    """Do not take a version in quarantine, named as `quarantine show` names it, whatever the limits will say.
+
+    That settles it: syncs go on without an alarm. `accept` takes it all the same, if you decide otherwise.
+    """
     from vallum.config import load_config
     from vallum.sync.levers import reject
 
@@ -195,7 +198,9 @@ def reject_quarantined(config: Path, name: str, version: str, reason: str, as_js
     if as_json:
         emit({"generation": head.generation, "version": head.version, "state": head.state})
         return
-    say(f"{name}: version {head.generation}.{head.version} is rejected; the next one is judged anew")
+    say(
+        f"{name}: version {head.number} is rejected; the next one is judged anew, and `accept` takes this one"
+    )
 
 
 @click.command(

@@ -64,7 +64,7 @@ def sync(config: Path, watch: bool, as_json: bool) -> int:
         emit(report.to_dict())
     else:
         _show(report)
-    _complain(report)
+    _complain(report, loaded)
     return max((exit_code(error) for _, error in report.errors()), default=OK)
 
 
@@ -81,7 +81,7 @@ def _watch(config: Config, as_json: bool) -> int:
         else:
             if any(source.outcome != "unchanged" for source in told.sources):
                 _show(told)
-            _complain(told)
+            _complain(told, config)
 
     with showing_steps(as_json) as step:
         watch = Watch(config, tell, Updater(config, tell=step))
@@ -96,8 +96,7 @@ def _show(report: SyncReport) -> None:
         (
             f"{source.source}/{stream.stream}",
             stream.outcome,
-            stream.before,
-            stream.after,
+            *stream.numbers,
             len(stream.path),
             stream.requests,
             stream.bytes,
@@ -114,16 +113,36 @@ def _show(report: SyncReport) -> None:
         if source.outcome == "unchanged" and not source.streams:
             say(f"{source.source}: unchanged")
         for stream in source.streams:
+            if stream.rejected:
+                note(
+                    f"{source.source}/{stream.stream}: {stream.rejected}; {stream.numbers[1]} stays in force"
+                )
             if stream.warning is not None:
                 note(f"warning: {source.source}/{stream.stream}: {stream.warning}")
 
 
-def _complain(report: SyncReport) -> None:
-    for where, error in report.errors():
-        note(f"{where} failed; what was in force before stays in force")
+def _complain(report: SyncReport, config: Config) -> None:
+    errors = report.errors()
+    held = _in_force(config) if errors else set()
+    for where, error in errors:
+        stays = (
+            "what was in force before stays in force" if where in held else "nothing of it is in force yet"
+        )
+        note(f"{where} failed; {stays}")
         show_error(error)
     if report.warning is not None:
         note(f"warning: old files stay until the next sync: {report.warning}")
+
+
+def _in_force(config: Config) -> set[str]:
+    """Names of sources and lists of which something is in force."""
+    from vallum.sync.activate import read_held
+
+    try:
+        streams = [*read_held(config.state).streams()]
+    except VallumError:
+        return set()  # the sync itself tells of it
+    return {source for source, _, _ in streams} | {f"{source}/{stream}" for source, stream, _ in streams}
 
 
 @click.command(
@@ -157,7 +176,7 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
                 [
                     (
                         stream.name,
-                        f"{stream.state.head.generation}.{stream.state.head.version}",
+                        stream.state.head.number,
                         stream.rows,
                         stream.state.head.state[:16],
                         str(stream.freshness),
@@ -176,8 +195,9 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
                 "next `vallum sync`"
             )
         for stream in standing.streams:
-            for warning in stream.warnings():
-                note(f"warning: {stream.name}: {warning}")
+            for remark in stream.remarks():
+                note(f"warning: {stream.name}: {remark.says}")
+                show_hint(remark.hint)
         for name, failure in standing.failing():
             note(f"warning: {name}: {failure}")
             show_hint(failure.hint)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,9 @@ EXIT_CODES = """\
 Exit codes: 0 done (or: listed), 1 no (not listed, or something is not in order), 2 the command, the
 configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again,
 5 the list is encrypted and not for this machine's key, 70 a fault of this program."""
+
+_HAS_RESULT: ContextVar[bool] = ContextVar("has_result", default=False)
+"""Whether JSON was printed; what went wrong then is a part of it."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -57,11 +61,13 @@ def note(line: str) -> None:
 
 def emit(value: Any) -> None:
     """Print a result for programs: one JSON document."""
+    _HAS_RESULT.set(True)
     click.echo(json.dumps(value, indent=2, default=_plain))
 
 
 def emit_line(value: Any) -> None:
     """Print one result of many for programs: one JSON document on one line."""
+    _HAS_RESULT.set(True)
     click.echo(json.dumps(value, default=_plain))
 
 
@@ -96,9 +102,13 @@ def show_error(error: VallumError) -> None:
 
 
 def fail(error: VallumError, code: int, as_json: bool) -> int:
-    """Say what went wrong, for programs on standard output too if they asked for JSON; return ``code``."""
+    """Say what went wrong; on standard output too if JSON was asked for and none was printed.
+
+    Returns:
+        ``code``.
+    """
     show_error(error)
-    if as_json:
+    if as_json and not _HAS_RESULT.get():
         kind = type(error).__name__
         emit_line({"error": str(error), "kind": kind, "hint": error.hint, "exit_code": code})
     return code
@@ -122,6 +132,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
 
     What Vallum or click raises becomes ``error:`` and ``hint:``; where JSON was asked for, an object as well.
     """
+    _HAS_RESULT.set(False)
     as_json = _asks_for_json(sys.argv[1:] if arguments is None else arguments)
     try:
         result = command.main(arguments, prog_name=command.name, standalone_mode=False)

@@ -177,17 +177,13 @@ def lists(config: Config, now: datetime) -> Iterator[Finding]:
             "lists", name, BAD, "no verified version yet", "run `vallum sync`, and read what it says"
         )
     for stream in standing.streams:
-        head = stream.state.head
-        warnings = stream.warnings()
-        if not warnings:
-            says = f"version {head.generation}.{head.version}, {stream.rows:,} rows, fresh"
+        remarks = stream.remarks()
+        if not remarks:
+            says = f"version {stream.state.head.number}, {stream.rows:,} rows, fresh"
             yield Finding("lists", stream.name, GOOD, says)
         bad = stream.freshness is not Freshness.FRESH or (stream.aside and not stream.aside.rejected)
-        for warning in warnings:
-            yield Finding(
-                "lists", stream.name, BAD if bad else WARN, warning,
-                "run `vallum sync`; if it succeeds, call the publisher" if bad else "",
-            )  # fmt: skip
+        for remark in remarks:
+            yield Finding("lists", stream.name, BAD if bad else WARN, remark.says, remark.hint)
 
 
 def never_block(config: Config) -> Iterator[Finding]:

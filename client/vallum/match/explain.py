@@ -19,6 +19,7 @@ class ListProbes:
 
     source: str
     list: str
+    generation: int
     version: int
     probes: tuple[Probe, ...]
 
@@ -53,6 +54,7 @@ class Explanation:
                 {
                     "source": tried.source,
                     "list": tried.list,
+                    "generation": tried.generation,
                     "version": tried.version,
                     "probes": [
                         {
@@ -83,7 +85,10 @@ class Explanation:
         width = max(len(step) for step, _ in self.readings)
         lines += [f"  {step:<{width}}  {_printable(text)}" for step, text in self.readings]
         for tried in self.lists:
-            lines += ["", f"Tried in {tried.source}/{tried.list}, version {tried.version}:"]
+            lines += [
+                "",
+                f"Tried in {tried.source}/{tried.list}, version {tried.generation}.{tried.version}:",
+            ]
             for probe in tried.probes:
                 mark = f"HIT  id {probe.match.id}" if probe.match else "-"
                 lines.append(f"  {probe.key}  {mark:<24}  {probe.expression}")
@@ -105,7 +110,13 @@ def explain(url: str | bytes, matchers: Iterable[Matcher], allowed: Allowances) 
     """Read a URL and try everything that could list it; slower than a look-up, same matches."""
     form = canonicalize(url)
     lists = tuple(
-        ListProbes(matcher.source, matcher.list, matcher.table.version, tuple(matcher.explain_url(form)))
+        ListProbes(
+            matcher.source,
+            matcher.list,
+            matcher.table.generation,
+            matcher.table.version,
+            tuple(matcher.explain_url(form)),
+        )
         for matcher in matchers
         if form.host and matcher.scopes
     )

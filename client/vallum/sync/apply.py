@@ -78,5 +78,5 @@ def check_tables(head: Head, tables: Mapping[str, Table]) -> None:
             raise StateError(f"no run brought the table {name}")
         if table.digest() != digest:
             raise StateError(
-                f"the table {name} at version {head.version} is not the signed one", hint="tell the publisher"
+                f"the table {name} at version {head.number} is not the signed one", hint="tell the publisher"
             )

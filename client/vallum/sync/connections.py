@@ -219,6 +219,8 @@ def _reason(error: Exception) -> str:
     cause = cause if isinstance(cause, Exception) else error
     if isinstance(cause, urllib3.exceptions.NameResolutionError):
         return "the host name does not resolve"
+    if _is_plain(cause):
+        return "what answers there speaks no TLS"
     if isinstance(cause, urllib3.exceptions.SSLError):
         return f"TLS failed ({cause.args[0] if cause.args else 'no reason given'})"
     if isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ProxyError):
@@ -230,8 +232,16 @@ def _reason(error: Exception) -> str:
     return "the answer is malformed"
 
 
+def _is_plain(cause: object) -> bool:
+    """Whether something answered that is no TLS, such as a web server's port for http."""
+    plain = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+    return isinstance(cause, urllib3.exceptions.SSLError) and any(word in str(cause) for word in plain)
+
+
 def _hint(error: Exception) -> str:
     """Say what to do about it."""
+    if _is_plain(getattr(error, "reason", None)):
+        return "is the address an http:// one, or its port another? Correct `url` in the source, or the proxy"
     if isinstance(getattr(error, "reason", None), urllib3.exceptions.SSLError):
         return "check the clock of this machine, and `ca` in the source if the store has its own authority"
     return _LOOK

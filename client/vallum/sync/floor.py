@@ -67,8 +67,8 @@ class Floor:
         held, offered = (mark.generation, mark.version), (head.generation, head.version)
         if offered < held:
             raise TrustError(
-                f"{stream}: version {head.version} of generation {head.generation} is older than "
-                f"{mark.version} of {mark.generation}, which was in force here",
+                f"{stream}: version {head.number} is older than {mark.generation}.{mark.version}, which was "
+                "in force here",
                 hint="an old store or an attack; call the publisher",
             )
         if offered == held and mark.state and head.state != mark.state:
@@ -100,7 +100,7 @@ class EquivocationError(TrustError):
 def equivocation(stream: str, head: Head) -> EquivocationError:
     """The refusal of a second state."""
     return EquivocationError(
-        f"{stream}: version {head.version} of generation {head.generation} has two signed states",
+        f"{stream}: version {head.number} has two signed states",
         hint="both are kept as evidence; call the publisher",
     )
 

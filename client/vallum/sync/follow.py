@@ -26,7 +26,7 @@ from vallum.sync.errand import NEVER
 from vallum.sync.fetch import AbsentError
 from vallum.sync.floor import EquivocationError, Floor
 from vallum.sync.freshness import is_ahead
-from vallum.sync.judge import Judge, absurd
+from vallum.sync.judge import REJECTED, Judge, absurd
 from vallum.sync.keys import SourceKeys
 from vallum.sync.lead import Guide
 from vallum.sync.mend import Mender
@@ -47,6 +47,7 @@ class Followed:
         path: runs that led there; empty if the tables were there.
         warning: why the first path failed, if a second one was taken.
         alarm: what is wrong with the version in force, which stays for want of a better one.
+        rejected: the newer version that the operator has rejected, if so.
     """
 
     state: StreamState
@@ -54,6 +55,7 @@ class Followed:
     path: tuple[RunRef, ...] = ()
     warning: VallumError | None = None
     alarm: VallumError | None = None
+    rejected: Quarantined | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class Follower:
             raise
         if held is not None and held.pin is not None and not self._has_ended(held.pin):
             return Followed(held, expires)  # 6.8
+        if held is not None and aside is not None and aside.rejected:
+            return Followed(held, expires, rejected=aside)  # 6.7
         followed = self._bring(stream, state, held, role, aside)
         self.place.write_role(stream, head, role)
         self.keys.forget(stream, head)
@@ -176,7 +180,7 @@ class Follower:
             else {}
         )
         if aside is not None and aside.rejected:
-            raise absurd(stream, state, ("the operator has rejected it",))
+            raise absurd(stream, state, REJECTED)
         path: tuple[RunRef, ...] = ()
         warning: VallumError | None = None
         tables = there or (self.quarantine.tables(stream, state) if aside else {})

@@ -15,6 +15,9 @@ from vallum.errors import ConfigError, GuardError
 from vallum.expression import Keyer
 from vallum.format.table import Table
 from vallum.guard import (
+    ON_NEVER_BLOCK,
+    PRIVATE,
+    PUBLIC_SUFFIXES,
     NeverBlock,
     Window,
     broken_absolutes,
@@ -25,6 +28,9 @@ from vallum.guard import (
 )
 from vallum.host import host_form
 from vallum.state import StreamState
+
+REJECTED = ("you have rejected it, and nothing else is in force",)
+"""Why there is no list: where another version is in force, a rejection settles it (client.md §6.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +92,22 @@ class Judge:
 
 def absurd(stream: str, state: StreamState, reasons: tuple[str, ...]) -> GuardError:
     """The refusal of a version."""
-    head = state.head
     return GuardError(
-        f"{stream}: version {head.version} of generation {head.generation} is in quarantine",
-        reasons,
-        hint="call the publisher; then `vallum quarantine show` and `accept` or `reject`",
+        f"{stream}: version {state.head.number} is in quarantine", reasons, hint=way_out(reasons)
     )
+
+
+def way_out(reasons: tuple[str, ...]) -> str:
+    """What an operator can do about a version with such reasons."""
+    said = " ".join(reasons)
+    if ON_NEVER_BLOCK in said:
+        return (
+            "is the name on your never-block list wrong? Take it out and run `vallum sync`: no other lever "
+            "lifts this; if it is right, call the publisher, and `vallum quarantine reject` ends the alarm"
+        )
+    if PUBLIC_SUFFIXES in said or PRIVATE in said:
+        return "no lever lifts this: call the publisher; `vallum quarantine reject` ends the alarm"
+    return "call the publisher; then `vallum quarantine show`, and `accept` or `reject`"
 
 
 def load_never_block(path: Path | None) -> NeverBlock:

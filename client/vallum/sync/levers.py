@@ -100,13 +100,21 @@ def accept(config: Config, name: str, version: str, reason: str, now: datetime, 
 
 
 def reject(config: Config, name: str, version: str, reason: str, now: datetime, wait: float = WAIT) -> Head:
-    """Never take the version in quarantine, whatever the limits will say; errors as of :func:`accept`."""
+    """Do not take the version in quarantine, whatever the limits will say, unless it is accepted later.
+
+    Errors as of :func:`accept`.
+    """
     source, stream = find_stream(config, name)
     with exclusive(config.state, wait):
         current = read_held(config.state)
         quarantine, aside = _aside(config, source, stream, version)
+        if aside.rejected:
+            raise ConfigError(
+                f"{source.name}/{stream}: version {version} has been rejected already",
+                hint="`vallum quarantine accept` takes it all the same",
+            )
         _journal(config, source, stream, aside.state.head, now, "quarantine rejected", {"reason": reason})
-        quarantine.reject(stream, aside, reason)
+        quarantine.reject(stream, aside, reason, now.replace(microsecond=0))
         held = _held(current, source)
         _put(config, current, source, replace(held, timestamp_sha256="", timestamp_etag=""), now)
     return aside.state.head
@@ -198,8 +206,6 @@ def _aside(config: Config, source: Source, stream: str, version: str) -> tuple[Q
             f"{where}: {version!r} does not name what is in quarantine",
             hint=f"`vallum quarantine show {where}` shows it, and its name",
         )
-    if aside.rejected:
-        raise ConfigError(f"{where}: version {version} has been rejected")
     return quarantine, aside
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
-from vallum.durable import make_folder, os_errors, remove_all, remove_files, write_durable
+from vallum.durable import make_folder, os_errors, remove_all, write_durable
 from vallum.errors import FormatError, StorageError
 from vallum.format.charter import is_stream
 from vallum.format.fields import format_time, parse_time
@@ -39,13 +39,24 @@ class Quarantined:
         state: what would be in force.
         since: when it was first judged.
         reasons: which guard rails it breaks.
-        rejected: the operator's reason for never wanting it; empty while undecided.
+        rejected: the operator's reason for not wanting it; empty while undecided.
+        rejected_at: when he said so.
     """
 
     state: StreamState
     since: datetime
     reasons: tuple[str, ...]
     rejected: str = ""
+    rejected_at: datetime | None = None
+
+    @property
+    def says(self) -> str:
+        """How it stands, for people."""
+        number = self.state.head.number
+        if self.rejected:
+            on = f" on {format_time(self.rejected_at)}" if self.rejected_at else ""
+            return f"version {number} was rejected by you{on}: {self.rejected}"
+        return f"version {number} is in quarantine since {format_time(self.since)}: {'; '.join(self.reasons)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -59,6 +70,7 @@ class Quarantined:
             "since": format_time(self.since),
             "reasons": list(self.reasons),
             "rejected": self.rejected,
+            "rejected_at": format_time(self.rejected_at) if self.rejected_at else None,
         }
 
 
@@ -81,6 +93,7 @@ class Quarantine:
                 parse_time(_LAYER, raw.get("since")),
                 tuple(map(str, raw["reasons"])),
                 str(raw.get("rejected", "")),
+                parse_time(_LAYER, raw["rejected_at"]) if raw.get("rejected_at") else None,
             )
         except (FileNotFoundError, NotADirectoryError, FormatError):
             return None
@@ -131,12 +144,9 @@ class Quarantine:
             unwanted = [path for path in folder.iterdir() if path.name not in wanted]
         remove_all(unwanted)
 
-    def reject(self, stream: str, about: Quarantined, reason: str) -> None:
-        """Remember that a version is never wanted; its role stays as evidence, its tables go."""
-        self._write(stream, replace(about, rejected=reason))
-        remove_files(
-            self.state_dir / path for path in about.state.files(self.source, stream, FOLDER).values()
-        )
+    def reject(self, stream: str, about: Quarantined, reason: str, now: datetime) -> None:
+        """Remember that a version is not wanted. It stays whole: he who decided may decide otherwise."""
+        self._write(stream, replace(about, rejected=reason, rejected_at=now))
 
     def drop(self, stream: str) -> None:
         """Forget what is kept aside of a stream."""
@@ -148,6 +158,7 @@ class Quarantine:
             "since": format_time(about.since),
             "reasons": list(about.reasons),
             "rejected": about.rejected,
+            "rejected_at": format_time(about.rejected_at) if about.rejected_at else None,
         }
         data = json.dumps(raw, indent=1, sort_keys=True).encode() + b"\n"
         write_durable(self._folder(stream) / _RECORD, [data], mode=FILE_MODE)

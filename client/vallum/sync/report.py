@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from vallum.errors import DataError, VallumError
 
-StreamOutcome = Literal["activated", "unchanged", "unpublished", "pinned", "quarantined", "failed"]
+StreamOutcome = Literal[
+    "activated", "unchanged", "unpublished", "pinned", "quarantined", "rejected", "failed"
+]
 SourceOutcome = Literal["synced", "unchanged", "partial", "failed"]
 
 
@@ -18,12 +20,15 @@ class StreamReport:
 
     Attributes:
         outcome: ``unpublished`` means delegated, with no version yet; ``pinned``, that the operator holds an
-            earlier version; ``quarantined``, that the newest one is absurd and was put aside.
+            earlier version; ``quarantined``, that the newest one is absurd and was put aside;
+            ``rejected``, that the operator does not want it.
         generation, before, after: of versions in force; ``None`` for none.
         path: the runs that were applied, as ``(from, to)``.
         requests, bytes: of this list's own metadata and runs.
         warning: what went wrong and was mended, such as a broken run that a base made good.
         error: why it failed; the version before stays in force.
+        generation_before: of ``before``.
+        rejected: of which newer version the operator said so, and when and why.
     """
 
     stream: str
@@ -37,6 +42,16 @@ class StreamReport:
     seconds: float = 0.0
     warning: VallumError | None = None
     error: VallumError | None = None
+    generation_before: int | None = None
+    rejected: str = ""
+
+    @property
+    def numbers(self) -> tuple[str | None, str | None]:
+        """``generation.version`` in force before and after; ``None`` for none."""
+        return (
+            None if self.before is None else f"{self.generation_before}.{self.before}",
+            None if self.after is None else f"{self.generation}.{self.after}",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -44,6 +59,7 @@ class StreamReport:
             "stream": self.stream,
             "outcome": self.outcome,
             "generation": self.generation,
+            "generation_before": self.generation_before,
             "before": self.before,
             "after": self.after,
             "path": [list(step) for step in self.path],
@@ -52,6 +68,7 @@ class StreamReport:
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "warning": _error(self.warning),
+            "rejected": self.rejected,
             "error": _error(self.error),
         }
 

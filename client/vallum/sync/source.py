@@ -15,7 +15,7 @@ from vallum.config import HardExpiry
 from vallum.durable import is_folder, make_folder
 from vallum.state import StreamState
 from vallum.sync.errand import Errand, Staged, unsynced
-from vallum.sync.judge import absurd
+from vallum.sync.judge import REJECTED, absurd
 from vallum.sync.poll import may_poll
 from vallum.sync.quarantine import FOLDER, Quarantine, Quarantined
 from vallum.sync.report import StreamOutcome, StreamReport, foreseen
@@ -85,7 +85,13 @@ class SourceSync:
         if state is not None:
             head = state.head
             outcome: StreamOutcome = "unchanged" if state.pin is None else "pinned"
-            report = StreamReport(name, outcome, head.generation, before=head.version, after=head.version)
-        if aside is not None:
-            return replace(report, outcome="quarantined", error=absurd(name, aside.state, aside.reasons))
+            report = StreamReport(
+                name, outcome, head.generation, before=head.version, after=head.version,
+                generation_before=head.generation,
+            )  # fmt: skip
+            if aside is not None and aside.rejected and state.pin is None:
+                return replace(report, outcome="rejected", rejected=aside.says)  # 6.7
+        if aside is not None and not (aside.rejected and state is not None):
+            reasons = REJECTED if aside.rejected else aside.reasons
+            return replace(report, outcome="quarantined", error=absurd(name, aside.state, reasons))
         return report

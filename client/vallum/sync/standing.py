@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vallum.allow import Allowance, pending, read_allowances, read_file
 from vallum.config import Config
@@ -16,8 +16,16 @@ from vallum.format.fields import format_time
 from vallum.format.head import stale_after
 from vallum.state import Pin, SourceState, StreamState, read_current
 from vallum.sync.freshness import Freshness, freshness, half_spent
+from vallum.sync.judge import way_out
 from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.tablefile import open_table
+
+
+class Remark(NamedTuple):
+    """A sentence for an operator, and what he can do, if anything."""
+
+    says: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +63,24 @@ class StreamStanding:
         """``source/stream``."""
         return f"{self.source}/{self.stream}"
 
-    def warnings(self) -> list[str]:
-        """What an operator should know, in sentences."""
+    def remarks(self) -> list[Remark]:
+        """What an operator should know."""
         said = []
+        again = "run `vallum sync`; if it succeeds, call the publisher"
         if self.freshness is Freshness.CLOCK:
-            said.append("its times contradict this machine's clock")
+            said.append(Remark("its times contradict this machine's clock", "set the clock by NTP"))
         elif self.freshness is not Freshness.FRESH:
-            since = format_time(self.expires)
             enforced = "not enforced any more" if self.lifted else "still enforced"
-            said.append(f"{self.freshness} since {since}, {enforced}")
+            since = format_time(self.expires)
+            said.append(Remark(f"{self.freshness} since {since}, {enforced}", again))
         elif self.stale_at is not None:
-            said.append(f"half of its time is over: it will be stale at {format_time(self.stale_at)}")
+            stale = format_time(self.stale_at)
+            said.append(Remark(f"half of its time is over: it will be stale at {stale}", again))
         if self.pin is not None:
-            said.append(f"pinned until {format_time(self.pin.until)}: {self.pin.reason}")
+            said.append(Remark(f"pinned until {format_time(self.pin.until)}: {self.pin.reason}"))
         if self.aside is not None:
-            verdict = "rejected" if self.aside.rejected else "in quarantine"
-            said.append(f"version {self.aside.state.head.version} is {verdict}")
+            hint = "" if self.aside.rejected else way_out(self.aside.reasons)
+            said.append(Remark(self.aside.says, hint))
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,7 +99,7 @@ class StreamStanding:
             "lifted": self.lifted,
             "pinned": {"until": format_time(pin.until), "reason": pin.reason} if pin else None,
             "quarantined": self.aside.to_dict() if self.aside else None,
-            "warnings": self.warnings(),
+            "warnings": [remark.says for remark in self.remarks()],
         }
 
 
@@ -172,9 +182,7 @@ def read_standing(config: Config, now: datetime) -> Standing:
     allowed = [entry for entry in read_allowances(config.state) if entry.until is None or now < entry.until]
     unsettled = _unsettled(config.allow, now)
     coming = [] if unsettled else pending(config.state, config.allow, now)
-    return Standing(
-        current.sources, tuple(streams), tuple(missing), tuple(allowed), unsettled, len(coming)
-    )
+    return Standing(current.sources, tuple(streams), tuple(missing), tuple(allowed), unsettled, len(coming))
 
 
 def _unsettled(file: Path | None, now: datetime) -> VallumError | None:

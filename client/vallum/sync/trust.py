@@ -20,6 +20,7 @@ from tuf.api.exceptions import (
     ExpiredMetadataError,
     LengthOrHashMismatchError,
     RepositoryError,
+    UnsignedMetadataError,
 )
 from tuf.api.metadata import TargetFile
 from tuf.api.serialization import DeserializationError
@@ -64,9 +65,9 @@ class Workflow:
             self._tuf = Updater(
                 str(folder), METADATA, None, TARGETS, _TufFetcher(fetcher), _CONFIG, bootstrap=root
             )
-        except RepositoryError as error:
+        except RepositoryError:
             raise ConfigError(
-                f"the root file is not valid root metadata ({type(error).__name__})",
+                "the root file is not valid root metadata",
                 hint="use the file of the invitation, and compare its fingerprint with the publisher",
             ) from None
         except OSError as error:
@@ -125,13 +126,20 @@ class Workflow:
                 f"{what}: what came is not TUF metadata",
                 hint="has a proxy answered in the store's place? If it stays so, call the publisher",
             ) from None
+        except UnsignedMetadataError as error:
+            # Of another publisher's root nothing here is signed by its keys.
+            raise TrustError(
+                f"{what}: {_reason(error)}",
+                hint="is the root file that of this publisher? Compare its fingerprint with them by "
+                "telephone; `vallum doctor` shows its beginning",
+            ) from None
         except RepositoryError as error:
             raise TrustError(f"{what}: {_reason(error)}", hint="call the publisher") from None
         except OSError as error:
             raise _storage(self._folder, error) from None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             # Metadata of a shape that python-tuf does not foresee.
-            raise TrustError(f"{what}: malformed metadata ({type(error).__name__})") from None
+            raise TrustError(f"{what}: malformed metadata", hint="call the publisher") from None
 
 
 class Repository(Workflow):
@@ -208,8 +216,7 @@ def _ours(error: DownloadError) -> VallumError | None:
 
 
 def _reason(error: RepositoryError) -> str:
-    text = str(error).replace("\n", " ")[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return str(error).replace("\n", " ")[:200] or "refused by the rules of TUF"
 
 
 def _storage(folder: Path, error: OSError) -> StorageError:

@@ -93,14 +93,14 @@ def _follow(
     """Follow one list; ``streams`` and ``expires`` take what came of it."""
     fetcher, held = errand.fetcher, errand.streams.get(stream)
     before = None if held is None else held.head.version
+    origin = None if held is None else held.head.generation
     started, requests, received = time.monotonic(), fetcher.requests, fetcher.received
-    report = StreamReport(stream, "failed", before=before, after=before)
+    report = StreamReport(stream, "failed", origin, before=before, after=before, generation_before=origin)
     try:
         followed = follower.follow(stream, held)
     except Exception as error:  # foreseen: no error of a list may hold back another list
-        generation = None if held is None else held.head.generation
         outcome: StreamOutcome = "quarantined" if isinstance(error, GuardError) else "failed"
-        report = replace(report, outcome=outcome, generation=generation, error=foreseen(error))
+        report = replace(report, outcome=outcome, error=foreseen(error))
     else:
         if followed is None:
             report = replace(report, outcome="unpublished")
@@ -113,6 +113,8 @@ def _follow(
                 report,
                 outcome="pinned"
                 if followed.state.pin is not None
+                else "rejected"
+                if followed.rejected is not None
                 else "unchanged"
                 if same and not followed.path
                 else "activated",
@@ -120,6 +122,7 @@ def _follow(
                 after=head.version,
                 path=tuple((ref.start, ref.end) for ref in followed.path),
                 warning=followed.warning,
+                rejected=followed.rejected.says if followed.rejected else "",
                 error=followed.alarm,
             )
     return replace(

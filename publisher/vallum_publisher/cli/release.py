@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,6 @@ from vallum_publisher.cli.session import no_lists, open_publisher, sign_with_opt
 
 if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Published
-    from vallum_publisher.release.roots import RootCondition
 
 
 @click.command(
@@ -141,8 +139,7 @@ def status(home: Path, as_json: bool) -> int:
     if as_json:
         emit(asdict(found))
     else:
-        for root, sent in _roots(found.roots):
-            say(f"root version {root.version}, fingerprint {root.fingerprint}{sent}")
+        say(f"root version {found.root_version}, fingerprint {found.fingerprint}")
         if found.lists:
             say()
             table(
@@ -183,19 +180,6 @@ def status(home: Path, as_json: bool) -> int:
             note("root or targets expires soon: bring the offline keys and run `vallum-publisher keys renew`")
     good = not any(role.due or role.jumped for role in found.roles)
     return OK if good and not any(each.problem for each in found.lists) else NO
-
-
-def _roots(roots: Sequence[RootCondition]) -> Iterator[tuple[RootCondition, str]]:
-    """Each root, the newest first, and which invitations show it."""
-    after: datetime | None = None
-    for root in roots:
-        sent = ""
-        if root is not roots[0]:
-            when = f" before {format_time(after)}" if after else " earlier"
-            holds = "and still work" if root.leads else "and work no longer: invite anew"
-            sent = f": invitations sent{when} show it, {holds}"
-        yield root, sent
-        after = root.since
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher verify")
@@ -254,7 +238,6 @@ def invite(home: Path, names: tuple[str, ...], output: Path | None, as_json: boo
         raise ConfigError("--json and the invitation cannot both go to standard output", hint="--output FILE")
     with open_publisher(home, quiet=True) as publisher:
         data = publisher.invite(names)
-        roots = publisher.roots()
     invited = parse_invitation(data)
     fingerprint = root_fingerprint(invited.root)
     if output is None:
@@ -262,19 +245,10 @@ def invite(home: Path, names: tuple[str, ...], output: Path | None, as_json: boo
     else:
         write_durable(output, [data])
         if as_json:
-            emit(
-                {
-                    "file": str(output),
-                    "lists": invited.streams,
-                    "fingerprint": fingerprint,
-                    "roots": [asdict(root) for root in roots],
-                }
-            )
+            emit({"file": str(output), "lists": invited.streams, "fingerprint": fingerprint})
             return
         say(f"{output}: written; send it to the subscriber")
     note(f"root fingerprint to read out by telephone: {fingerprint}")
-    if len(roots) > 1:
-        note("who was invited earlier sees an older one: `vallum-publisher status` lists all of them")
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher gc\n  vallum-publisher gc --retention 72")

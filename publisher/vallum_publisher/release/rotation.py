@@ -18,7 +18,6 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from vallum.errors import BusyError, ConfigError, DataError
 from vallum.format.charter import split_stream
-from vallum.invitation import root_fingerprint
 from vallum.sync.roles import check_roles
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import FILE_SCHEME, make_key, shown
@@ -41,7 +40,6 @@ class Changed:
         roles: whose keys were changed, or that were signed anew.
         added, removed: ids of keys.
         finished: only what an earlier command had begun was done.
-        fingerprint: of the newest root, if there was no such root before; else empty.
     """
 
     root_version: int
@@ -49,7 +47,6 @@ class Changed:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     finished: bool = False
-    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +144,7 @@ class Rotation:
             self._commit([], {}, now)
             self.forget()
             self._record(GROUPS["offline"], added, gone, root.version, now, reason=reason)
-            fingerprint = root_fingerprint(data)
-            return Changed(
-                root.version, GROUPS["offline"], tuple(added), tuple(gone), fingerprint=fingerprint
-            )
+            return Changed(root.version, GROUPS["offline"], tuple(added), tuple(gone))
 
     def renew(self, names: Sequence[str], *, now: datetime) -> Changed:
         """Sign root, targets or both again before they expire; raises as :meth:`rotate`."""
@@ -209,10 +203,7 @@ class Rotation:
             gone = {key.keyid for keys in before.values() for key in keys} - kept if holders else set()
             version = publisher.repository.tip().root.version
             self._record(roles, added, sorted(gone | set(removed)), version, now)
-            fingerprint = (
-                root_fingerprint(publisher.repository.root_bytes) if version > tip.root.version else ""
-            )
-            return Changed(version, tuple(roles), tuple(added), tuple(sorted(gone)), fingerprint=fingerprint)
+            return Changed(version, tuple(roles), tuple(added), tuple(sorted(gone)))
 
     def _plan(
         self,
@@ -326,7 +317,7 @@ class Rotation:
         self._commit([], {}, now)
         removed = self.forget()
         self._record([], [], list(removed), version, now)
-        return Changed(version, (), (), removed, finished=True, fingerprint=root_fingerprint(begun))
+        return Changed(version, (), (), removed, finished=True)
 
     def _commit(self, roles: Sequence[str], holders: Holders, now: datetime) -> None:
         """Sign the rest under the newest root and commit it, like any publication."""
