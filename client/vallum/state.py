@@ -41,12 +41,11 @@ class NewerStateError(FormatError):
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The operator holds a list at a version until a moment; ``up`` is the uptime when he said so."""
+    """The operator holds a list at a version until a moment."""
 
     since: datetime
     until: datetime
     reason: str
-    up: Uptime = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +211,7 @@ def format_stream(state: StreamState) -> dict[str, Any]:
         raw["window"] = format_window(state.window)
     if state.pin is not None:
         since, until = format_time(state.pin.since), format_time(state.pin.until)
-        up = [state.pin.up.boot, state.pin.up.seconds]
-        raw["pin"] = {"since": since, "until": until, "reason": state.pin.reason, "up": up}
+        raw["pin"] = {"since": since, "until": until, "reason": state.pin.reason}
     return raw
 
 
@@ -267,7 +265,7 @@ def _pin(raw: object) -> Pin:
     if not isinstance(raw, dict):
         raise FormatError(_LAYER, "a pin is not an object")
     since, until = (parse_time(_LAYER, raw.get(name)) for name in ("since", "until"))
-    return Pin(since, until, _string(raw.get("reason")), _uptime(raw.get("up", ["", 0])))
+    return Pin(since, until, _string(raw.get("reason")))
 
 
 def _uptime(raw: object) -> Uptime:

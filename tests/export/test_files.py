@@ -29,7 +29,7 @@ def test_a_file_is_for_its_owner(sealed: Path, tmp_path: Path) -> None:
     done = write_export(path, open_export(sealed, "csv"), group=True)
     assert path.stat().st_mode & 0o777 == 0o640
     assert done.lines == len(ENTRIES) + 128
-    assert done.to_dict()["lists"] == [{"source": "hotline", "list": "urls", "version": 1}]
+    assert done.to_dict()["lists"] == [{"source": "hotline", "list": "urls", "generation": 1, "version": 1}]
     assert path.read_bytes() == exported(sealed, "csv")
 
 

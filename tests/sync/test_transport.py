@@ -216,3 +216,20 @@ def test_folder(tmp_path: Path) -> None:
     assert get(transport, "metadata")[0] == 404
     with pytest.raises(FetchError, match="not a folder"):
         FolderTransport(tmp_path / "absent").get("metadata/a")
+
+
+def test_https_where_http_answers() -> None:
+    """A port of the other protocol: no word of clocks and authorities, which are not what is wrong."""
+
+    class Plain(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Plain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        made = source(f"https://127.0.0.1:{server.server_port}")
+        with pytest.raises(FetchError, match="speaks no TLS") as raised:
+            HttpTransport(made).get("metadata/timestamp.json")
+        server.shutdown()
+    assert "http://" in raised.value.hint
+    assert "clock" not in raised.value.hint

@@ -95,7 +95,9 @@ def export(
     if as_json:
         emit({"output": str(output), **done.to_dict()})
         return
-    where = ", ".join(f"{source}/{name} version {version}" for source, name, version in done.lists)
+    where = ", ".join(
+        f"{source}/{name} version {generation}.{version}" for source, name, generation, version in done.lists
+    )
     note(f"{counted(done.lines, 'line')} of {where or 'no list'}")
     if done.left_out:
         note(

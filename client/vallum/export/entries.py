@@ -35,7 +35,7 @@ class Listing:
     """One list in force, opened for an export.
 
     Attributes:
-        source, list, version: which.
+        source, list, generation, version: which.
         left_out: how many entries :meth:`entries` left out, so far, for what the operator allows.
     """
 
@@ -56,7 +56,7 @@ class Listing:
         """
         self.source, stream, state = found
         self.list, edition = split_stream(stream)
-        self.version, self.left_out = state.head.version, 0
+        self.generation, self.version, self.left_out = state.head.generation, state.head.version, 0
         name = f"{self.source}/{stream}"
         if edition != "full":
             raise ConfigError(

@@ -28,12 +28,12 @@ class Exported:
     Attributes:
         lines: entries written, decoys included.
         left_out: entries that touch what the operator allows.
-        lists: ``(source, list, version)`` of each.
+        lists: ``(source, list, generation, version)`` of each.
     """
 
     lines: int
     left_out: int
-    lists: tuple[tuple[str, str, int], ...]
+    lists: tuple[tuple[str, str, int, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
@@ -41,7 +41,8 @@ class Exported:
             "lines": self.lines,
             "left_out": self.left_out,
             "lists": [
-                {"source": source, "list": name, "version": version} for source, name, version in self.lists
+                {"source": source, "list": name, "generation": generation, "version": version}
+                for source, name, generation, version in self.lists
             ],
         }
 
@@ -73,7 +74,7 @@ class Export:
         return Exported(
             self._lines,
             sum(listing.left_out for listing in self.listings),
-            tuple((listing.source, listing.list, listing.version) for listing in self.listings),
+            tuple((one.source, one.list, one.generation, one.version) for one in self.listings),
         )
 
     def _counted(self, count: Count) -> Iterator[Entry]:

@@ -25,7 +25,7 @@ from vallum.sync.apply import check_head_fits
 from vallum.sync.errand import NEVER
 from vallum.sync.fetch import AbsentError
 from vallum.sync.floor import EquivocationError, Floor
-from vallum.sync.freshness import CLOCK_APART, is_ahead
+from vallum.sync.freshness import is_ahead
 from vallum.sync.judge import REJECTED, Judge, absurd
 from vallum.sync.keys import SourceKeys
 from vallum.sync.lead import Guide
@@ -35,7 +35,6 @@ from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, mark
 from vallum.sync.roles import TopLevel
 from vallum.sync.tables import Proven, write_version
 from vallum.sync.trust import Repository
-from vallum.uptime import Uptime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,6 @@ class Follower:
 
     Attributes:
         proven: what this process has hashed of this disk's files.
-        uptime: how long this machine has been on.
         rejudge: whether versions in force are judged again, since the operator may have changed his mind.
         tell: told what is done next.
     """
@@ -77,7 +75,6 @@ class Follower:
     judge: Judge
     keys: SourceKeys
     proven: Proven
-    uptime: Uptime
     rejudge: bool = False
     tell: Tell = silent
 
@@ -145,13 +142,8 @@ class Follower:
     def _has_ended(self, pin: Pin) -> bool:
         if pin.until <= pin.since:
             return True  # ended by the operator
-        if self.judge.now < pin.until:
-            return False
         # 9.5: a pin that a clock's jump has ended would not come back with the clock.
-        store, passed = self.repository.fetcher.date, self.uptime.since(pin.up)
-        if store is None and passed is not None:
-            return passed >= (pin.until - pin.since - CLOCK_APART).total_seconds()
-        return not is_ahead(self.judge.now, store)
+        return pin.until <= self.judge.now and not is_ahead(self.judge.now, self.repository.fetcher.date)
 
     def _keep_evidence(self, stream: str, head: Head, role: bytes) -> None:
         """Keep both roles: of what was in force under this number, or of what is kept aside."""
