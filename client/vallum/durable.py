@@ -7,6 +7,7 @@ written here. Locks, names and what the bytes mean are left to the callers.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -58,9 +59,10 @@ def write_durable(
     (disk full, permissions, ...; an ``OSError`` of ``chunks`` counts as one), or whatever else ``chunks``
     raises; either way no temporary file stays.
 
-    System calls: open(temporary, O_EXCL), write ..., fchmod, fsync, close,
-    then rename(temporary, path), or link(temporary, path) and unlink(temporary) with ``exclusive``,
+    System calls: open(temporary, O_EXCL), flock, write ..., fchmod, fsync,
+    then rename(temporary, path), or link(temporary, path) and unlink(temporary) with ``exclusive``, close,
     then, with ``sync``, fsync(folder of path), without which the new name itself may be lost.
+    The lock tells :func:`sweep` that the temporary file has a living writer.
     """
     with os_errors(path, "write"):
         temporary = (scratch or path.parent) / f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}"
@@ -68,13 +70,12 @@ def write_durable(
         descriptor = os.open(temporary, flags, 0o600)
         left = True
         try:
-            try:
-                for chunk in chunks:
-                    _write_all(descriptor, chunk)
-                os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            with suppress(OSError):  # a file system without locks: what is swept there is the caller's care
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for chunk in chunks:
+                _write_all(descriptor, chunk)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
             if exclusive:
                 try:
                     os.link(temporary, path)
@@ -84,6 +85,7 @@ def write_durable(
                 temporary.rename(path)
                 left = False
         finally:
+            os.close(descriptor)
             if left:
                 with suppress(FileNotFoundError):
                     temporary.unlink()
@@ -103,6 +105,46 @@ def temporaries(folder: Path, name: str = "") -> list[Path]:
             return []
         found = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
         return [path for path, match in found if match and (not name or match[1] == name[:_NAME_LENGTH])]
+
+
+def sweep(path: Path) -> None:
+    """Remove what writers of ``path`` left beside it that were killed: files, and folders with all in them.
+
+    Whatever a living writer holds (:func:`write_durable`, :func:`held_folder`) stays, as does what is another
+    user's. Raises ``StorageError``.
+    """
+    for left in temporaries(path.parent, path.name):
+        try:
+            descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        else:
+            remove_all([left])
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def held_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside ``path``, 0700, to be renamed to it, and say to :func:`sweep` that it is in use.
+
+    What is left of it at the end is removed. Raises ``StorageError``.
+    """
+    temporary = path.with_name(f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}")
+    make_folder(temporary, 0o700)
+    with os_errors(temporary, "hold"):
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # as of write_durable
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield temporary
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_files(paths: Iterable[Path]) -> None:

@@ -13,7 +13,7 @@ from base64 import b64encode
 from pathlib import Path
 
 from vallum import passphrase as passphrases
-from vallum.durable import os_errors, require_folder, write_durable
+from vallum.durable import os_errors, require_folder, sweep, write_durable
 from vallum.errors import ConfigError, InputError
 from vallum.format.keypair import decode_base64
 
@@ -46,6 +46,7 @@ def write_secret(
         StorageError: it cannot be written.
     """
     require_folder(path)
+    sweep(path)
     way, data = "clear", secret
     if passphrase:
         way, data = "passphrase", passphrases.lock(secret, passphrase, _context(mark, what), cost)

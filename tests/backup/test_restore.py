@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -181,6 +182,32 @@ def test_keys_that_are_kept_elsewhere_are_left_out(desk: Desk, tmp_path: Path) -
                 (tmp_path / "new" / "keys" / item.name).chmod(0o600)
     with publisher(open_workspace(tmp_path / "new"), desk.hotline.store) as opened:
         assert Hotline(opened).publish(FORMS[1:]) == 2
+
+
+def test_keys_are_left_out_wherever_they_lie(desk: Desk, tmp_path: Path) -> None:
+    """The vault's key and a signer's beside publisher.toml, and keys that nothing names any more."""
+    workspace = desk.hotline.publisher.workspace
+    folder = workspace.folder
+    (folder / "vault.key").write_bytes(b"by another name")
+    vault = (folder / "keys" / "vault.key").read_bytes()
+    pem = next((folder / "keys").glob("*.pem")).read_bytes()
+    (folder / "old-vault").write_bytes(vault)
+    (folder / "old.txt").write_bytes(pem)
+    (folder / "roots").mkdir(exist_ok=True)
+    (folder / "roots" / "key").write_bytes(pem)
+    text = (folder / "publisher.toml").read_text().replace("file:keys/vault.key", "file:./vault.key")
+    (folder / "publisher.toml").write_text(text)
+    signers = (folder / "keys" / "signers.toml").read_text()
+    (folder / "signer").write_bytes(b"a token's, perhaps")
+    (folder / "keys" / "signers.toml").write_text(re.sub(r"file:keys/urls[^\"]*", "file:signer", signers))
+    catalog = desk.hotline.publisher.catalog
+    for keys in (False, True):
+        path = tmp_path / f"{keys}.backup"
+        write_backup(open_workspace(folder), catalog, path, LOCKS, keys=keys, now=NOW)
+        files = set(_restore(path, tmp_path / f"new{keys}"))
+        assert {"publisher.toml", "root.json", "keys/signers.toml"} <= files
+        assert ({"vault.key", "signer", "old-vault", "old.txt", "roots/key"} <= files) is keys
+        assert keys or not files & {"vault.key", "signer", "old-vault", "old.txt", "roots/key"}
 
 
 def test_a_backup_tells_a_thief_nothing(desk: Desk, tmp_path: Path) -> None:

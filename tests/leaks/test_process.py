@@ -5,6 +5,7 @@ Each program is started anew with a fault put into it at the moment when it hold
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -171,3 +172,48 @@ def test_a_fault_in_a_thread_quotes_nothing(folder: Path) -> None:
     assert b"internal error" in done.stderr
     assert b"ValueError" in done.stderr
     assert not [secret for secret in _secrets(folder) if secret in done.stdout + done.stderr]
+
+
+KILLED = "import os, signal; os.kill(os.getpid(), signal.{signal}); return held[0]"
+HALF_WRITTEN = {
+    "export": ("vallum", "durable", "_write_all", "vallum", (*CLIENT, "export", "csv", "-o", "out.csv")),
+    "restore": (
+        "vallum_publisher.backup",
+        "archive",
+        "load_catalog",
+        "vallum_publisher",
+        ("vallum-publisher", "-C", "back", "restore", "--passphrase", "a.backup"),
+    ),
+}
+
+
+@pytest.mark.parametrize("work", HALF_WRITTEN)
+def test_whatever_ends_a_command_leaves_no_list_and_no_keys(
+    folder: Path, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM and SIGHUP tidy up; what SIGKILL leaves is swept by the next run, but not a living one's."""
+    monkeypatch.setenv("VALLUM_PASSPHRASE", "a long passphrase")
+    module, owner, name, cli, words = HALF_WRITTEN[work]
+    if work == "restore":
+        assert typed([*DESK, "backup", "--passphrase", "a.backup"], folder).code == 0
+
+    def ended(signal_name: str) -> int:
+        fault = KILLED.format(signal=signal_name)
+        code = PROGRAM.format(module=module, owner=owner, name=name, cli=cli, words=list(words), fault=fault)
+        return _run(code, folder).returncode
+
+    def left() -> list[str]:
+        return [path.name for path in folder.iterdir() if path.name.startswith((".out.csv.", ".back."))]
+
+    for signal_name in ("SIGTERM", "SIGHUP"):
+        assert ended(signal_name) == 128 + getattr(signal, signal_name)
+        assert left() == []
+    assert ended("SIGKILL") == -signal.SIGKILL
+    [dead] = left()
+    living = folder / f"{dead[:-1]}{'0' if dead[-1] != '0' else '1'}"
+    living.touch()
+    with living.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert typed(list(words), folder).code == 0
+        assert left() == [living.name]
+    living.unlink()

@@ -207,3 +207,15 @@ def test_a_vault_that_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.Monkey
     _refused(tmp_path, ADDRESS)
     for wrong in ("hv:", "hv:secret", "hv:secret/hotline#x", "hv:secret/data/../x", "hv:/data/x"):
         _refused(tmp_path, wrong)
+
+
+def test_a_key_that_stands_where_its_place_belongs_is_not_printed(tmp_path: Path) -> None:
+    """Somebody writes the key itself into publisher.toml: the error goes to a screen, and into a log."""
+    digits, letters = KEY.hex(), b64encode(KEY).decode()
+    for text in (digits, digits.upper(), letters, letters.rstrip("="), letters.replace("/", "_")):
+        for scheme in ("", "env:", "hex:", "file:" if text.lower() == digits else "env:", f"{text}:"):
+            told = _refused(tmp_path, f"{scheme}{text}")
+            assert text not in f"{told}{told.hint}"
+            assert text.lower() not in f"{told}{told.hint}"
+    with pytest.raises(ConfigError, match=r"cannot be at gpg:"):
+        open_vault(tmp_path, "gpg:key", _nobody)

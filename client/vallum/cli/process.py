@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import resource
+import signal
 import sys
 import threading
 import traceback
@@ -20,6 +21,7 @@ from vallum.cli.terminal import BROKEN, note, run
 
 _PR_SET_DUMPABLE = 4
 _FRAMES = 20
+_ENDING = signal.SIGTERM, signal.SIGHUP
 
 
 def main(command: click.Command) -> NoReturn:
@@ -28,12 +30,33 @@ def main(command: click.Command) -> NoReturn:
     # Python's own would print the error's text, and that quotes what it choked on: a URL, a key.
     threading.excepthook = lambda told: _tell(told.exc_value)
     sys.unraisablehook = lambda told: _tell(told.exc_value)
+    ended = _end_in_order()
     try:
         code = run(command)
     except Exception as error:  # as of threads, above
         _tell(error)
         code = BROKEN
-    sys.exit(code)
+    sys.exit(128 + ended[0] if ended else code)
+
+
+def _end_in_order() -> list[int]:
+    """Have SIGTERM and SIGHUP end a command as Ctrl-C does: what it holds half written is removed.
+
+    Returns:
+        Gets the signal's number when one comes; the exit code is then 128 and that, as of shells.
+    """
+    ended: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        for each in _ENDING:
+            signal.signal(each, signal.SIG_IGN)  # tidying up is not to be cut short
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    for each in _ENDING:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup
+            signal.signal(each, end)
+    return ended
 
 
 def keep_memory_private() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vallum.allow import AllowFile
-from vallum.durable import os_errors, write_durable
+from vallum.durable import os_errors, sweep, write_durable
 from vallum.errors import ConfigError, InputError, UnavailableError
 from vallum.export.entries import Listing
 from vallum.export.formats import FORMATS, blocks
@@ -148,6 +148,7 @@ def write_export(
     with os_errors(path, "write"):
         if path.exists() and not path.is_file():
             raise ConfigError(f"{path} is no file", hint="name a file, or - for a pipe")
+    sweep(path)
     write_durable(path, export.blocks(count), mode=GROUP_MODE if group else MODE)
     return export.done()
 

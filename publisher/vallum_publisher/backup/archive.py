@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import io
 import re
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,7 +23,15 @@ from typing import Any, BinaryIO
 import msgpack
 import zstandard
 
-from vallum.durable import make_folder, os_errors, require_folder, sync_folder, write_durable
+from vallum.durable import (
+    held_folder,
+    make_folder,
+    os_errors,
+    require_folder,
+    sweep,
+    sync_folder,
+    write_durable,
+)
 from vallum.errors import ConfigError, DataError, FormatError
 from vallum.format.fields import format_time, parse_time
 from vallum.format.keypair import PrivateKey
@@ -33,6 +39,7 @@ from vallum.invitation import root_fingerprint
 from vallum.progress import Count, silent
 from vallum_publisher.backup.envelope import Locks, open_stream, seal_stream
 from vallum_publisher.catalog import Catalog, load_catalog
+from vallum_publisher.vault import file_of
 from vallum_publisher.workspace import (
     ROOT_FILE,
     SETTINGS,
@@ -49,6 +56,8 @@ _NAME = re.compile(rf"(({'|'.join(_FOLDERS)})/)?[A-Za-z0-9_-][A-Za-z0-9._-]{{0,1
 _MOST_FILE = 16 << 20
 _MOST_RECORD = 64 << 20
 _WINDOW = 8 << 20
+_KEY_MARKS = b"PRIVATE KEY-----", b"vallum-vault-key-", b"vallum-recipient-key-"
+_MOST_KEY = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ def write_backup(
         StorageError, BusyError: as named.
     """
     require_folder(path)
+    sweep(path)
     with workspace.lock():
         files, left_out = _files(workspace, keys)
         counted = _Counted(catalog.dump(), count)
@@ -137,17 +147,13 @@ def restore_backup(
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ConfigError(f"{folder} is not empty", hint="restore into a new folder")
     make_folder(folder.parent)
-    scratch = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
-    make_folder(scratch, 0o700)
-    try:
+    sweep(folder)
+    with held_folder(folder) as scratch:
         restored = _unpack(_unpacked(open_stream(file, private, passphrase)), scratch, catalog, count)
         sync_folder(scratch)
         with os_errors(folder, "put the restored folder to"):
             scratch.rename(folder)
         sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
     return restored
 
 
@@ -172,6 +178,7 @@ def _files(workspace: Workspace, keys: bool) -> tuple[dict[str, Path], list[str]
     folder = workspace.folder
     address = workspace.settings.catalog
     database = (folder / address).name if "://" not in address else None
+    named = set() if keys else _key_files(workspace)
     found, left_out = {}, []
     with os_errors(folder, "read"):
         inner = [folder / name for name in _FOLDERS if (folder / name).is_dir()]
@@ -183,11 +190,31 @@ def _files(workspace: Workspace, keys: bool) -> tuple[dict[str, Path], list[str]
                 name.startswith("keys/") and not keys and path.suffix != ".toml"
             ):
                 continue
+            if not keys and (path.resolve() in named or _holds_key(path)):
+                continue
             if path.stat().st_size > _MOST_FILE:
                 left_out.append(name)
                 continue
             found[name] = path
     return found, left_out
+
+
+def _key_files(workspace: Workspace) -> set[Path]:
+    """Files that the vault's address and the signers' name, wherever they are."""
+    vault = file_of(workspace.folder, workspace.settings.vault)
+    signers = [
+        workspace.folder / entry.uri.removeprefix("file:")
+        for entry in workspace.signers()
+        if entry.uri.startswith("file:")
+    ]
+    return {path.resolve() for path in (vault, *signers) if path is not None}
+
+
+def _holds_key(path: Path) -> bool:
+    """Whether a file is a key that nothing names any more."""
+    with path.open("rb") as file:
+        data = file.read(_MOST_KEY)
+    return any(mark in data for mark in _KEY_MARKS)
 
 
 def _records(

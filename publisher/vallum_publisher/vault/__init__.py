@@ -8,7 +8,7 @@ alone tells nothing of them but what the catalog's rows say.
 
 from __future__ import annotations
 
-from vallum_publisher.vault.places import DEFAULT, make_vault, open_vault
+from vallum_publisher.vault.places import DEFAULT, file_of, make_vault, open_vault
 from vallum_publisher.vault.sealing import KEY_BYTES, Vault
 
-__all__ = ["DEFAULT", "KEY_BYTES", "Vault", "make_vault", "open_vault"]
+__all__ = ["DEFAULT", "KEY_BYTES", "Vault", "file_of", "make_vault", "open_vault"]

@@ -14,6 +14,7 @@ The address stands in ``publisher.toml``, the key never does, nor in any message
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,10 @@ _COMMENT = (
     "A Vallum publisher's vault key. With the catalog it opens every list: keep it secret, keep a copy."
 )
 _HINT = "restore the copy that you keep of it; without one, see deploy/runbooks/lost-or-leaked-pepper.md"
+# Whoever puts the key itself where its place belongs must not find it on the screen and in logs as well.
+_KEY_LIKE = re.compile(r"[0-9A-Fa-f]{48}")
+_SCHEME = re.compile(r"[a-z0-9]{1,10}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,38}|[A-Z_][A-Z0-9_]*")
 _FORMS = "file:PATH, env:NAME, awskms:PATH?key=KEY, or hv:MOUNT/data/PATH#FIELD"
 
 
@@ -73,9 +78,15 @@ def place_of(folder: Path, address: str) -> KeyPlace:
         ConfigError: not such an address.
     """
     scheme, _, rest = address.partition(":")
+    if _KEY_LIKE.search(address):
+        raise ConfigError("the vault's address holds what looks like a key, not where one is", hint=_FORMS)
     if rest and scheme == "file":
         return _File(folder / rest)
     if rest and scheme == "env":
+        if not _VARIABLE.fullmatch(rest):
+            raise ConfigError(
+                "the vault's address does not name a variable", hint="env:NAME, such as env:VALLUM_VAULT"
+            )
         return _Environment(rest)
     # Only here: boto3 takes 0.3 s to load, and most publishers have a file.
     if rest and scheme == "awskms":
@@ -86,7 +97,16 @@ def place_of(folder: Path, address: str) -> KeyPlace:
         from vallum_publisher.vault.hashicorp import KeyValue
 
         return KeyValue.at(rest)
-    raise ConfigError(f"a vault key cannot be at {scheme}:", hint=_FORMS)
+    named = f"at {scheme}:" if rest and _SCHEME.fullmatch(scheme) else "where the address says"
+    raise ConfigError(f"a vault key cannot be {named}", hint=_FORMS)
+
+
+def file_of(folder: Path, address: str) -> Path | None:
+    """The file that an address names, if it names one; for AWS KMS, the encrypted key."""
+    scheme, _, rest = address.partition(":")
+    if scheme == "awskms":
+        rest = rest.partition("?")[0]
+    return folder / rest if rest and scheme in ("file", "awskms") else None
 
 
 @dataclass(frozen=True, slots=True)
