@@ -17,10 +17,9 @@ from tests.export.scenes import PEPPER, SEED, UID, write_sealed
 from vallum.export.selection import Selection
 from vallum.export.write import open_export, write_export
 from vallum.expression import URL_TAGS, Keyer, Scope
-from vallum.format.decoys import markers
 from vallum.format.table import Table, build_table
 from vallum_publisher.recipients.leak import Leak
-from vallum_publisher.recipients.tracing import tally
+from vallum_publisher.recipients.tracing import sought, tally
 
 _LABELS = (("uk-sap:1:A",), ("uk-sap:1:B",), ("ai_generated", "uk-sap:1:A"))
 
@@ -71,7 +70,7 @@ def main() -> None:
     owners = {
         marker: number
         for number in range(given.recipients)
-        for marker in markers(number.to_bytes(32) if number else SEED, UID, "url")
+        for marker in sought(number.to_bytes(32) if number else SEED, UID, "url")
     }
     print(f"decoys of {given.recipients:,} recipients: {watch.read()[1]:.2f} s")
     for name, data in files.items():

@@ -236,3 +236,23 @@ def test_no_entry_is_said_by_either_command(folder: Path) -> None:
     ]
     assert len(decoys) == 128
     assert not [decoy for decoy in decoys if decoy in "".join(said)], "decoys are not shown to anybody"
+
+
+def test_whose_decoys_are_on_the_list_is_said(folder: Path) -> None:
+    """Ada reports her own decoys; the hotline lists them. Last in this file: it changes the list."""
+    rows = list(csv.DictReader(io.StringIO((folder / "ada.csv").read_text())))
+    decoys = [row for row in rows if not HIDDEN.search(row["value"]) and row["labels"] != "test"]
+    lines = [f"https://{row['value'].partition('/')[0]}/,url" for row in decoys]
+    (folder / "reported.csv").write_text("\n".join(["url,scope", *lines]))
+    _done([*PUBLISHER, "ingest", "urls", "reported.csv", "--add"], folder)
+    _done([*PUBLISHER, "publish"], folder)
+    result = _done([*PUBLISHER, "trace", "ada.csv"], folder)
+    assert "nobody is named" in result.out
+    said = " ".join(result.err.split())
+    assert "ada (urls.full): 128 decoys passed over: the list itself holds them since 20" in said
+    assert "128 added after ada was; chance cannot do that" in said
+    told = json.loads(_done([*PUBLISHER, "trace", "ada.csv", "--json"], folder).out)
+    assert told["named"] == []
+    [ada] = told["had_listed"]
+    assert (ada["recipient"], ada["decoys"], ada["after_admission"]) == ("ada", 128, 128)
+    assert ada["suspicious"]

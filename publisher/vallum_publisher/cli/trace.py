@@ -14,7 +14,8 @@ from vallum.format.fields import format_time
 from vallum_publisher.cli.session import actor, open_home, open_input
 
 if TYPE_CHECKING:
-    from vallum_publisher.recipients.tracing import Suspicion, Traced
+    from vallum_publisher.catalog import Recipient
+    from vallum_publisher.recipients.tracing import Listed, Suspicion, Traced
 
 _MIB = 20
 
@@ -23,7 +24,8 @@ _MIB = 20
     epilog="\b\nExamples:\n"
     "  vallum-publisher trace found.txt\n"
     "  vallum-publisher trace found.csv.gz --list urls --json\n\n"
-    "Exit codes: 0 somebody is named, 1 nobody is, 2 the file or the command is wrong, 3 and 4 as everywhere."
+    "Exit codes: 0 somebody is named, or has decoys on the list; 1 nobody; 2 the file or the command is "
+    "wrong; 3 and 4 as everywhere."
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option("--list", "lists", multiple=True, metavar="NAME", help="Only recipients of this list.")
@@ -32,9 +34,10 @@ _MIB = 20
 def trace(home: Path, file: Path, lists: tuple[str, ...], as_json: bool) -> int:
     """Say whose export a leaked FILE (`-` for standard input) was.
 
-    Any text will do: an export as it was written or what became of it, a part of it, other columns, another
-    order, hosts only; gzip. Three decoys of one recipient name him. It is a reason to ask, no proof: see
-    docs/explanation/confidentiality.md. The audit log keeps the file's SHA-256 and who was named.
+    An export as it was written or what became of it: a part, other columns, another order, hosts only, in
+    JSON, HTML, URLs or mails; gzip. Not what is in base64, packed otherwise or printed. Three decoys of one
+    recipient name him. It is a reason to ask, no proof: see docs/explanation/confidentiality.md. The audit
+    log keeps the file's SHA-256 and who was named.
     """
     from vallum_publisher.recipients.leak import Leak
     from vallum_publisher.recipients.tracing import trace as look
@@ -50,12 +53,13 @@ def trace(home: Path, file: Path, lists: tuple[str, ...], as_json: bool) -> int:
                 raise
         digest = leak.digest.hexdigest()
         named = [one.recipient.fingerprint for one in traced.accused]
+        fed = [one.recipient.fingerprint for one in traced.had_listed]
         catalog.record(
             actor=actor(),
             action="trace",
             list_name=", ".join(lists),
             now=clock(),
-            details={"file": digest, "named": named, "recipients": traced.recipients},
+            details={"file": digest, "named": named, "had_listed": fed, "recipients": traced.recipients},
         )
     if as_json:
         emit({"file": str(file), "sha256": digest, "damage": leak.damage, **_about(traced)})
@@ -63,10 +67,11 @@ def trace(home: Path, file: Path, lists: tuple[str, ...], as_json: bool) -> int:
         _show(traced)
     if leak.damage:
         note(f"warning: {file}: {leak.damage}")
-    return OK if traced.accused else NO
+    return OK if traced.accused or traced.had_listed else NO
 
 
 def _show(traced: Traced) -> None:
+    from vallum_publisher.recipients.leak import UNREAD
     from vallum_publisher.recipients.tracing import ENOUGH, false_accusation_bound, miss_bound
 
     if traced.suspicions:
@@ -85,23 +90,34 @@ def _show(traced: Traced) -> None:
             ],
         )
     looked = f"{counted(traced.recipients, 'recipient')} looked for"
-    if not traced.accused:
+    bound = max(false_accusation_bound(traced.seen, traced.recipients), 1e-99)
+    if traced.accused:
+        say(f"{looked}; by chance anybody would be named with p < {bound:.1g}")
+    else:
         say(f"nobody is named: fewer than {ENOUGH} decoys of anybody; {looked}")
         say(
             f"a random tenth of an export would be missed with p < {miss_bound(0.1):.1g}, "
             f"a twentieth with p < {miss_bound(0.05):.1g}; a table dumped without `export` has no decoys"
         )
         if not traced.seen:
-            note("nothing in the file has the look of a decoy: undo an encoding, such as base64, first")
-    else:
-        bound = false_accusation_bound(traced.seen, traced.recipients)
-        say(f"{looked}; by chance anybody would be named with p < {max(bound, 1e-99):.1g}")
+            note("nothing in the file has the look of a decoy: was it text, or is it in one of these forms?")
+        note(f"not read: {UNREAD}")
+    for one in traced.listed:
+        note(_listed(one))
     if len(traced.accused) > 1:
         note("several are named: their exports were mixed, or they worked together")
-    if traced.listed:
-        note(f"{counted(traced.listed, 'decoy')} passed over: the list itself holds them by now")
     if traced.accused:
         note("a reason to ask, no proof: whoever got hold of an export can have passed it on")
+
+
+def _listed(one: Listed) -> str:
+    who, which = f"{one.recipient.name} ({one.recipient.stream})", counted(one.count, "decoy")
+    since = f" since {format_time(one.since)}" if one.since else ""
+    said = f"{who}: {which} passed over: the list itself holds them{since}"
+    if not one.suspicious:
+        return said
+    said += f", {one.after:,} added after {one.recipient.name} was; chance cannot do that"
+    return f"{said}: somebody reported what stood in an export of theirs; ask who brought those entries in"
 
 
 def _about(traced: Traced) -> dict[str, object]:
@@ -113,7 +129,17 @@ def _about(traced: Traced) -> dict[str, object]:
         "others": [_suspicion(one) for one in traced.suspicions if not one.accused],
         "recipients": traced.recipients,
         "seen": traced.seen,
-        "passed_over": traced.listed,
+        "passed_over": sum(one.count for one in traced.listed),
+        "had_listed": [
+            {
+                **_whose(one.recipient),
+                "decoys": one.count,
+                "since": format_time(one.since) if one.since else None,
+                "after_admission": one.after,
+                "suspicious": one.suspicious,
+            }
+            for one in traced.listed
+        ],
         "bounds": {
             "decoys": DECOYS,
             "enough": ENOUGH,
@@ -124,11 +150,13 @@ def _about(traced: Traced) -> dict[str, object]:
 
 
 def _suspicion(one: Suspicion) -> dict[str, object]:
-    recipient = one.recipient
+    return {**_whose(one.recipient), "decoys": one.found}
+
+
+def _whose(recipient: Recipient) -> dict[str, object]:
     return {
         "recipient": recipient.name,
         "stream": recipient.stream,
         "fingerprint": recipient.fingerprint,
         "revoked_at": format_time(recipient.revoked_at) if recipient.revoked_at else None,
-        "decoys": one.found,
     }

@@ -1,8 +1,10 @@
 """Reading a file that leaked: whatever it has become, as pieces of text to look for names and digests in.
 
 Exports as they were written, or what is left of them: columns added or gone, lines sorted, drawn or joined,
-case changed, dots in brackets, only the hosts; UTF-8, UTF-16 or any 8-bit encoding; gzip. Read in pieces of a
-megabyte, whatever its size and wherever its lines end. Whose the names are is the neighbour's business.
+case changed, dots in brackets or in words, only the hosts; UTF-8, UTF-16, UTF-32 or any 8-bit encoding; gzip.
+Read in pieces of a megabyte, whatever its size and wherever its lines end. How a text is spelt (escapes of
+JSON, URLs, HTML, terminals, mails) is undone by :mod:`.spelling`; whose the names are is the tracer's
+business.
 """
 
 from __future__ import annotations
@@ -15,12 +17,19 @@ from hashlib import sha256
 from typing import BinaryIO
 
 from vallum.errors import InputError, StorageError
+from vallum_publisher.recipients.spelling import readings
+
+UNREAD = (
+    "base64, hexadecimal dumps, digests with signs between their digits or as raw bytes, names that are "
+    "broken over lines, reversed or translated; pictures, and documents that are no text"
+)
+"""What no reading of a file undoes, for people."""
 
 PIECE = 1 << 20
 """Bytes that are read at a time, and as many that a decompressor may give at a time."""
 
-_CARRIED = 512
-"""Characters of a piece that come again with the next: more than any name or digest has."""
+_CARRIED = 2048
+"""Characters of a piece that come again with the next: more than any name or digest has, spelt in escapes."""
 
 _PACKED = {
     b"PK\x03\x04": "a zip archive (or a spreadsheet)",
@@ -36,14 +45,22 @@ _GZIP = b"\x1f\x8b"
 _GZIP_BITS = 31  # zlib's number for "with gzip's header"
 # First the runs that are long enough, and of those what is a marker: five times as fast as looking at once.
 # What is possessive takes a run from its beginning.
-_RUN = re.compile(r"[a-z0-9-]{16,}+(?:\.(?:com|net|org|info)(?![a-z0-9-]))?")
-_HOST = re.compile(r"(?:[bcdfghjklmnprstvwxyz][aeiou]){8,10}\.[a-z]+")
-_DIGEST = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f])")
-_DOT = re.compile(r"[\[({]\s*(?:\.|dot)\s*[\])}]")
+_RUN = re.compile(r"[a-z0-9]{16,}+")
+_SYLLABLES = re.compile(r"(?:[bcdfghjklmnprstvwxyz][aeiou]){8,}+")
+_LABELS = 16, 18, 20
+"""Letters of a decoy's label: 8 to 10 syllables."""
+_DIGITS = re.compile(r"[0-9a-f]{32,}+")
+_DIGESTS = 32, 40, 64
+_ATTACHED = 16
+"""Hexadecimal digits that may touch a digest, such as the `3a` of `%3a`; what is longer is no digest."""
 
 
 def possible_markers(pieces: Iterable[str]) -> Iterator[str]:
-    """Everything in a text that has the look of a decoy's host or of a digest; repeated as it is repeated.
+    """Everything in a text that has the look of a decoy's label or of a digest, whatever touches it.
+
+    A host counts by its label alone, the one of syllables: whatever became of the dot, nothing of it is lost.
+    Of a longer row of syllables each part counts that is as long as a label; of a longer row of hexadecimal
+    digits its beginning and its end. Repeated as it is repeated, but within a piece.
 
     Args:
         pieces: the text in order, of any length each.
@@ -51,15 +68,30 @@ def possible_markers(pieces: Iterable[str]) -> Iterator[str]:
     carried, cut = "", False
     for piece, last in _with_last(pieces):
         raw = f"{carried}{piece}"
-        text = _DOT.sub(".", raw.lower())
-        for run in _RUN.finditer(text):
-            start, end = run.span()
-            for found in (_HOST.fullmatch(text, start, end), *_DIGEST.finditer(text, start, end)):
-                # What touches a cut may be the rest of something longer; it comes whole in the other piece.
-                if found and (found.start() or not cut) and (found.end() < len(text) or last):
-                    yield found[0]
+        yield from {one for text in readings(raw) for one in _candidates(text, not cut, last)}
         cut = cut or len(raw) > _CARRIED
         carried = raw[-_CARRIED:]
+
+
+def _candidates(text: str, begins: bool, ends: bool) -> Iterator[str]:
+    """The markers of one reading; ``begins``, ``ends``: whether the file does, there."""
+    for run in _RUN.finditer(text):
+        for found in _SYLLABLES.finditer(text, *run.span()):
+            letters = found[0]
+            for size in _LABELS:
+                for at in range(0, len(letters) - size + 1, 2):
+                    yield letters[at : at + size]
+        for found in _DIGITS.finditer(text, *run.span()):
+            # What touches a cut may be the rest of something longer; it comes whole in the other piece.
+            if (found.start() or begins) and (found.end() < len(text) or ends):
+                digits = found[0]
+                if len(digits) in _DIGESTS:
+                    yield digits
+                    continue
+                for size in _DIGESTS:
+                    if size < len(digits) <= size + _ATTACHED:
+                        yield digits[:size]
+                        yield digits[-size:]
 
 
 class Leak:
@@ -152,13 +184,20 @@ def _refuse_packed(head: bytes) -> None:
 
 
 def _decoder(head: bytes) -> tuple[codecs.IncrementalDecoder, str]:
-    """By the mark at the beginning or, in UTF-16 without one, by the zeros of what is mostly ASCII."""
-    begin, name = head[:200], "utf-8"
-    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    """By the mark at the beginning, else by the zeros of what is mostly ASCII."""
+    begin, name = head[:400], "utf-8"
+    zeros = [begin[at::4].count(0) * 8 > len(begin) for at in range(4)]
+    if begin.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the one begins as UTF-16's does
+        name = "utf-32"
+    elif zeros[1:] == [True] * 3 and not zeros[0]:
+        name = "utf-32-le"
+    elif zeros[:3] == [True] * 3 and not zeros[3]:
+        name = "utf-32-be"
+    elif begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         name = "utf-16"
-    elif begin[1::2].count(0) > len(begin) // 4:
+    elif zeros == [False, True] * 2:
         name = "utf-16-le"
-    elif begin[::2].count(0) > len(begin) // 4:
+    elif zeros == [True, False] * 2:
         name = "utf-16-be"
     # What is looked for is ASCII: bytes that are none of it separate, whatever they stand for.
     return codecs.getincrementaldecoder(name)("replace"), name

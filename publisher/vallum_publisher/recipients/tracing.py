@@ -6,13 +6,15 @@ Reading the file is :mod:`vallum_publisher.recipients.leak`'s business, making d
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from math import comb
 
 from vallum.errors import ConfigError, InputError
-from vallum.expression import TAGS, host_of
+from vallum.expression import TAGS
 from vallum.format.decoys import DECOYS, markers
 from vallum_publisher.catalog import Catalog, ListInfo, Recipient
 from vallum_publisher.recipients.custody import Custody
@@ -21,11 +23,15 @@ from vallum_publisher.recipients.leak import possible_markers
 ENOUGH = 3
 """So many of one recipient's decoys in a leaked file accuse him."""
 
-SPACE_BITS = 55
-"""Log2 of the number of decoy hosts, rounded down; of digests there are at least 2¹²⁰."""
+SPACE_BITS = 54
+"""No label comes up as a decoy's with p > 2⁻⁵⁴: a third of 100⁻⁸, some letters up to 1.6 % more often than
+others; no digest with p > 2⁻¹²⁰."""
 
 MARKERS = 640
 """Of one recipient, at most: 128 for each scope of URLs."""
+
+_ROWS = 1000
+"""Rows of the list that are looked through at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +48,55 @@ class Suspicion:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """How many of one recipient's decoys the list itself holds by now: somebody had them listed.
+
+    Everybody's exports hold them, so that they do not tell whose export the file was. They tell that
+    somebody reported what stood in this recipient's export.
+
+    Attributes:
+        recipient: whose they are.
+        count: those of them that the file holds.
+        since: when the first one was added.
+        after: how many were added after the recipient was.
+    """
+
+    recipient: Recipient
+    count: int
+    since: datetime | None
+    after: int
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether chance is no explanation (:func:`false_accusation_bound`)."""
+        return self.count >= ENOUGH
+
+
+@dataclass(frozen=True, slots=True)
 class Traced:
     """What a leaked file tells.
 
     Attributes:
         suspicions: those of whom anything was found, most first.
         recipients: how many were looked for, revoked ones included.
-        seen: how many names and digests in the file looked as a decoy does.
-        listed: decoys that count for nothing, since the list itself holds them by now.
+        seen: how many pieces of the file had the look of a decoy, each of them tried.
+        listed: those whose decoys the list itself holds by now, most first.
     """
 
     suspicions: tuple[Suspicion, ...]
     recipients: int
     seen: int
-    listed: int = 0
+    listed: tuple[Listed, ...] = ()
 
     @property
     def accused(self) -> tuple[Suspicion, ...]:
         """Those who are accused; several if exports were mixed, or several worked together."""
         return tuple(one for one in self.suspicions if one.accused)
+
+    @property
+    def had_listed(self) -> tuple[Listed, ...]:
+        """Those of whose decoys more were listed than chance explains."""
+        return tuple(one for one in self.listed if one.suspicious)
 
 
 def trace(catalog: Catalog, custody: Custody, lists: Sequence[str], text: Iterable[str]) -> Traced:
@@ -83,22 +119,34 @@ def trace(catalog: Catalog, custody: Custody, lists: Sequence[str], text: Iterab
     owners = {
         marker: at
         for at, (info, recipient) in enumerate(suspects)
-        for marker in markers(custody.seed(recipient), info.uid, info.kind)
+        for marker in sought(custody.seed(recipient), info.uid, info.kind)
     }
     seen, found = tally(text, owners)
-    listed = {
-        marker
-        for info in {suspects[at][0].name: suspects[at][0] for at in found.values()}.values()
-        for marker in _listed(catalog, info, found)
-    }
+    lists_found = {suspects[at][0].name: suspects[at][0] for at in found.values()}.values()
+    listed: dict[str, datetime | None] = {}
+    for info in lists_found:
+        listed |= _listed(catalog, info, found)
     counts = Counter(at for marker, at in found.items() if marker not in listed)
     suspicions = [Suspicion(suspects[at][1], count) for at, count in counts.items()]
     suspicions.sort(key=lambda one: (-one.found, one.recipient.stream, one.recipient.name))
-    return Traced(tuple(suspicions), len(suspects), seen, len(listed))
+    times: dict[int, list[datetime | None]] = defaultdict(list)
+    for marker, when in listed.items():
+        times[found[marker]].append(when)
+    fed = [_fed(suspects[at][1], each) for at, each in times.items()]
+    fed.sort(key=lambda one: (-one.count, one.recipient.stream, one.recipient.name))
+    return Traced(tuple(suspicions), len(suspects), seen, tuple(fed))
+
+
+def sought(seed: bytes, uid: bytes, kind: str) -> Iterator[str]:
+    """What of one recipient's decoys is looked for: labels of hosts, without what follows, or digests."""
+    return (marker.partition(".")[0] for marker in markers(seed, uid, kind))
 
 
 def tally(text: Iterable[str], owners: Mapping[str, int]) -> tuple[int, dict[str, int]]:
-    """Find markers in a text: how many words looked as one does, and whose each one is that was found."""
+    """Find markers in a text: how many pieces looked as one does, and whose each one is that was found.
+
+    ``owners`` is by what is :func:`sought`.
+    """
     seen, found = 0, {}
     for marker in possible_markers(text):
         seen += 1
@@ -126,7 +174,8 @@ def miss_bound(share: float) -> float:
 def false_accusation_bound(seen: int, recipients: int) -> float:
     """Chance that any of ``recipients`` is accused by a file in which his decoys stand by chance only.
 
-    Generous to chance: it takes each of the ``seen`` words for one drawn from the very space of the decoys.
+    Generous to chance: it takes each of the ``seen`` pieces for one drawn from the very space of the decoys.
+    They are different strings, also where one is part of the other, and each decoy is drawn by itself.
     It says nothing of framing, which the publisher could do, who has the seeds, and whoever has got another's
     export.
     """
@@ -142,13 +191,24 @@ def _sealed(catalog: Catalog, names: Sequence[str]) -> list[ListInfo]:
     return [info for info in found if not info.public]
 
 
-def _listed(catalog: Catalog, info: ListInfo, found: Mapping[str, int]) -> set[str]:
-    """Those of the markers found that the list holds: everybody's exports do, so they accuse nobody."""
-    held = set()
+def _listed(catalog: Catalog, info: ListInfo, found: Mapping[str, int]) -> dict[str, datetime | None]:
+    """Those of the markers found that the list holds, anywhere in a value, and since when."""
+    held: dict[str, datetime | None] = {}
     for table in {tag.table for tag in TAGS.values()} if info.kind == "hash" else {"exact"}:
-        for row in catalog.listed_rows(info.name, table):
-            value = row.value[1:]
-            marker = value.hex() if info.kind == "hash" else host_of(value.decode("ascii"))
-            if marker in found:
-                held.add(marker)
+        rows = catalog.listed_rows(info.name, table)
+        while some := list(islice(rows, _ROWS)):
+            texts = [row.value[1:].hex() if info.kind == "hash" else row.value[1:].decode() for row in some]
+            if found.keys().isdisjoint(possible_markers(["\n".join(texts)])):
+                continue
+            for row, text in zip(some, texts, strict=True):
+                for marker in found.keys() & set(possible_markers([text])):
+                    held[marker] = min(
+                        (entry.added_at for entry in catalog.entries(info.name, row.key)), default=None
+                    )
     return held
+
+
+def _fed(recipient: Recipient, times: Sequence[datetime | None]) -> Listed:
+    known = [when for when in times if when is not None]
+    after = sum(when >= recipient.added_at for when in known)
+    return Listed(recipient, len(times), min(known, default=None), after)
