@@ -77,13 +77,15 @@ class FolderTransport:
         path = self._folder / name
         try:
             file = open_regular(path)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        except (FileNotFoundError, NotADirectoryError):
             if not self._folder.is_dir():
                 raise FetchError(
                     f"{self._folder} is not a folder", hint="correct the source's url, or mount the folder"
                 ) from None
             return Answer(404)
         except OSError as error:
+            if path.is_dir():
+                return Answer(404)  # as from a web server that lists no folders
             raise FetchError(f"{path}: {error.strerror}") from None
 
         def chunks() -> Iterator[bytes]:
