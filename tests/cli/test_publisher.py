@@ -151,6 +151,18 @@ def test_another_encoding_than_declared_names_the_line(publisher: Type, both: Pa
     assert publisher(*words, "--encoding", "latin-1").code == 0
 
 
+def test_a_forgotten_add_is_spoken_of(publisher: Type, both: Path) -> None:
+    """Replacing is the default: who means to add a line must see that he takes the list off."""
+    publisher("ingest", "urls", "-", "--add", stdin=b"https://b.example/\nhttps://c.example/\n")
+    forgotten = publisher("ingest", "urls", "-", stdin=b"https://d.example/\n")
+    assert forgotten.code == 0
+    assert "--add was not said: 3 of 3 entries go off it" in forgotten.err
+    assert "diff urls" in forgotten.err
+    whole = LISTED.encode() + b"\nhttps://b.example/\nhttps://d.example/\n"
+    assert "warning" not in publisher("ingest", "urls", "-", stdin=whole).err
+    assert "warning" not in publisher("ingest", "urls", "-", "--remove", stdin=whole).err
+
+
 def test_the_last_entry_can_be_taken_off(publisher: Type) -> None:
     assert publisher("ingest", "urls", "-", "--allow-empty").code == 0
     (change,) = json.loads(publisher("diff", "urls", "--json").out)

@@ -8,11 +8,13 @@ import click
 
 from vallum.cli.progress import showing_rows
 from vallum.cli.terminal import clock, counted, emit, json_option, note, say
-from vallum.errors import InputError
+from vallum.errors import FormatError, InputError
 from vallum.format.fields import format_time
 from vallum_publisher.cli.recipients import read_line
 from vallum_publisher.cli.session import ask_passphrase, new_passphrase, open_home, open_input
 
+_COMPARE = "compare it: anybody can seal a file to a public key"
+_REVOKE = "recipients who were revoked since then can read again: see `recipients list`, revoke them first"
 _WHICH_KEY = "name the key file that `vallum keygen` wrote for backups, or the copy that you keep of it"
 
 
@@ -91,7 +93,11 @@ def restore(
         private = read_key(key, words, hint=_WHICH_KEY)
     said = ask_passphrase("backup") if passphrase else ""
     with open_input(file) as opened, showing_rows("restoring rows", as_json) as count:
-        done = restore_backup(opened, home, private, said, catalog=catalog, count=count)
+        try:
+            done = restore_backup(opened, home, private, said, catalog=catalog, count=count)
+        except FormatError as error:
+            error.add_note(f"the file is {file}")
+            raise
     if as_json:
         emit(
             {
@@ -99,11 +105,12 @@ def restore(
                 "created": format_time(done.created),
                 "files": done.files,
                 "root_fingerprint": done.root_fingerprint.replace(" ", ""),
+                "notes": [_COMPARE, _REVOKE],
             }
         )
         return
     say(f"{home}: restored as of {format_time(done.created)}")
     say(f"root fingerprint: {done.root_fingerprint}")
-    note("compare it: anybody can seal a file to a public key")
-    note("recipients who were revoked since then can read again: see `recipients list`, revoke them first")
+    note(_COMPARE)
+    note(_REVOKE)
     say(f"Next: vallum-publisher -C {home} status")

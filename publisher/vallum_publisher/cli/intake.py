@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.progress import showing_rows, showing_steps
-from vallum.cli.terminal import clock, emit, json_option, note, say, table
+from vallum.cli.terminal import clock, emit, json_option, note, say, show_hint, table
 from vallum.errors import InputError
 from vallum_publisher.cli.session import actor, open_home, open_input
 
@@ -25,6 +25,8 @@ ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252")
 _SUFFIXES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SHOWN_REJECTS = 50
 _SHOWN_CHANGES = 50
+_LARGE_PART = 10
+"""A replacement that takes off more than this part of the list is spoken of."""
 
 
 @click.command(
@@ -120,8 +122,17 @@ def ingest(
         waiting = catalog.count_pending(name)
     if as_json:
         emit({**asdict(done), "waiting": waiting})
+    else:
+        say(f"{name}: {_counts(done)}")
+    before = done.removed + done.changed + done.unchanged
+    if mode == Mode.REPLACE and done.removed * _LARGE_PART > before:
+        note(
+            f"warning: the file is the whole list, since --add was not said: {done.removed:,} of {before:,} "
+            "entries go off it with the next publish"
+        )
+        show_hint(f"to undo that, ingest the whole list again; vallum-publisher diff {name} shows what goes")
+    if as_json:
         return
-    say(f"{name}: {_counts(done)}")
     say(f"Next: vallum-publisher -C {home} diff {name}" if waiting else "nothing waits to be published")
 
 
