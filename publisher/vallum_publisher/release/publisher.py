@@ -5,22 +5,16 @@ How a publication goes, whatever happened before, is :mod:`.course`'s; here stan
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from securesystemslib.signer import Key
 
-from vallum.errors import ConfigError, StateError, VallumError
+from vallum.errors import ConfigError, StateError
 from vallum_publisher.catalog import ListInfo, ListSpec, Version
-from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import make_key
-from vallum_publisher.recipients.inspection import lost_wraps
 from vallum_publisher.release.agreement import public_heads, public_version, unannounced
-from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
-from vallum_publisher.release.condition import Condition, read_condition
-from vallum_publisher.release.course import Course
 from vallum_publisher.release.generation import (
     check_generation,
     heads_before,
@@ -34,14 +28,12 @@ from vallum_publisher.release.metadata import (
     add_list,
     charter_of,
     make_targets,
-    parse_run_key,
     recharter,
     redelegate,
     role_keys,
 )
-from vallum_publisher.release.readback import check_published, lacking
-from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
-from vallum_publisher.release.verification import VerifiedStream, verify_repository
+from vallum_publisher.release.readback import check_published
+from vallum_publisher.release.upkeep import Upkeep
 from vallum_publisher.release.version import Release, StreamHead, charter_for, streams_of
 from vallum_publisher.workspace import SignerEntry
 
@@ -68,19 +60,7 @@ class Published:
     uploaded: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """What one ``refresh`` signed again; ``refused``: why not, ``lacking``: which run is lost, by stream."""
-
-    streams: tuple[str, ...]
-    snapshot: bool
-    timestamp: bool
-    refused: Mapping[str, str]
-    lacking: Mapping[str, str]
-    wraps: int = 0
-
-
-class Publisher(Course):
+class Publisher(Upkeep):
     """Publishes the lists of one workspace. One command at a time holds the workspace's lock."""
 
     def create_list(
@@ -302,69 +282,6 @@ class Publisher(Course):
             reason=reason, actor=self.actor, now=now, pepper=pepper, secrets=secrets,
         )  # fmt: skip
 
-    def refresh(self, *, now: datetime) -> Refreshed:
-        """Sign again what must say that it is still the newest; in one snapshot, nothing if nothing is due.
-
-        A list whose catalog and store disagree is left as it is and named in the answer, due or not; so is
-        one that is due and whose keys are not here. All else is renewed. Wraps that the store has lost are
-        put back.
-
-        Raises:
-            ConfigError: the online keys cannot be reached.
-            ConflictError, UnavailableError: as of :meth:`publish`.
-        """
-        with self.workspace.lock():
-            return replace(self._refresh(now), wraps=self.custody.restore(self.store, self.tell))
-
-    def _refresh(self, now: datetime) -> Refreshed:
-        lifetimes = self.workspace.settings.lifetimes
-        committer = self.committer()
-        for tip in self.tips():
-            lists = self.catalog.lists()
-            due, refused = due_heads(self.repository, self.catalog, lists, tip, lifetimes, now)
-            if refused and (self.catalog.lists() != lists or self.repository.tip().tag != tip.tag):
-                continue  # somebody published while we compared: no wonder that they disagree
-            for stream in list(due):
-                try:
-                    keys = role_keys(tip.required_targets(), stream)
-                    self.workspace.keyring.require(stream, *keys)
-                except VallumError as error:
-                    refused[stream] = f"{error} ({error.hint})"
-                    del due[stream]
-            snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
-            if not snapshot and not timestamp_is_due(tip, lifetimes, now):
-                return Refreshed((), False, False, refused, {})
-            self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
-            try:
-                if snapshot or tip.timestamp is None:
-                    committer.commit(tip, renewed(due, now), now)
-                else:
-                    committer.move(tip, tip.timestamp.snapshot_meta, now)
-            except ConflictError:
-                self.pause()
-                continue
-            # Few need a lost run; to let the list go stale for everybody were the worse fault.
-            lost = lacking(self.store, {name: held.listed.values() for name, held in due.items() if held})
-            return Refreshed(tuple(due), snapshot, True, refused, lost)
-        raise self.beaten()
-
-    def status(self, *, now: datetime) -> Condition:
-        """How everything stands; changes nothing.
-
-        Raises:
-            TrustError, DataError: the repository does not verify.
-            UnavailableError: store or catalog do not answer.
-        """
-        never, lifetimes = self.workspace.never_block(), self.workspace.settings.lifetimes
-        lost = Counter(wrap.stream for wrap in lost_wraps(self.catalog, self.store))
-        return read_condition(self.repository, self.catalog, self.custody, never, lifetimes, now, lost)
-
-    def verify(self) -> tuple[VerifiedStream, ...]:
-        """Check the whole repository against the root of trust and the catalog (``verify_repository``)."""
-        self.repository.tip()  # follows newer roots
-        root = self.repository.root_bytes
-        return verify_repository(self.store, root, self.catalog, self.custody, self.tell)
-
     def invite(self, streams: Sequence[str] = ()) -> bytes:
         """Write the invitation to ``streams`` (or lists, meaning all their editions; empty: to everything).
 
@@ -372,33 +289,6 @@ class Publisher(Course):
             ConfigError: there is no such stream, or the settings do not say where clients fetch from.
         """
         return invite(self.workspace.settings, self.repository, streams)
-
-    def gc(self, *, now: datetime, retention: timedelta = RUN_RETENTION) -> Collected:
-        """Delete runs, metadata and wraps that nobody can need any more (see ``collect``).
-
-        Raises:
-            StateError: catalog and store disagree on an encrypted list, and who reads it is not known here:
-                nothing is deleted.
-            TrustError, DataError: the repository does not verify: nothing is deleted.
-        """
-        with self.workspace.lock():
-            alone = self._check_readers()
-            collected = collect(self.repository, now, retention, tell=self.tell)
-            runs = (parse_run_key(item.key) for item in self.store.list("targets/"))
-            in_use = {(run.stream, run.generation, run.ref.epoch) for run in runs if run}
-            wraps = self.custody.collect(self.store, in_use, now - retention if alone else None, self.tell)
-            return replace(collected, wraps=wraps)
-
-    def _check_readers(self) -> bool:
-        """Require that this catalog knows who reads its lists; say whether there are no other lists."""
-        tip = self.repository.tip()
-        strangers = set(tip.streams())
-        for info in self.catalog.lists():
-            strangers.difference_update(streams_of(info))
-            if not info.public and set(streams_of(info)) <= set(tip.streams()):
-                pending = self.catalog.pending_version(info.name)
-                public_version(self.catalog, info, pending, public_heads(self.repository, tip, info))
-        return not strangers
 
     def _summary(
         self,

@@ -1,0 +1,131 @@
+"""What keeps a repository alive between versions: renewal, garbage collection, a look at how things stand.
+
+What must be signed again is :mod:`.renewal`'s to say, what may go :mod:`.collection`'s, what is wrong
+:mod:`.condition`'s and :mod:`.verification`'s. Versions are made by :mod:`.publisher`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from vallum.errors import VallumError
+from vallum_publisher.errors import ConflictError
+from vallum_publisher.recipients.inspection import lost_wraps
+from vallum_publisher.release.agreement import public_heads, public_version
+from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
+from vallum_publisher.release.condition import Condition, read_condition
+from vallum_publisher.release.course import Course
+from vallum_publisher.release.metadata import parse_run_key, role_keys
+from vallum_publisher.release.readback import lacking
+from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
+from vallum_publisher.release.verification import VerifiedStream, verify_repository
+from vallum_publisher.release.version import streams_of
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What one ``refresh`` signed again; ``refused``: why not, ``lacking``: which run is lost, by stream."""
+
+    streams: tuple[str, ...]
+    snapshot: bool
+    timestamp: bool
+    refused: Mapping[str, str]
+    lacking: Mapping[str, str]
+    wraps: int = 0
+
+
+class Upkeep(Course):
+    """The commands of a timer and of whoever looks after it."""
+
+    def refresh(self, *, now: datetime) -> Refreshed:
+        """Sign again what must say that it is still the newest; in one snapshot, nothing if nothing is due.
+
+        A list whose catalog and store disagree is left as it is and named in the answer, due or not; so is
+        one that is due and whose keys are not here. All else is renewed. Wraps that the store has lost are
+        put back.
+
+        Raises:
+            ConfigError: the online keys cannot be reached.
+            ConflictError, UnavailableError: as of ``Publisher.publish``.
+        """
+        with self.workspace.lock():
+            return replace(self._refresh(now), wraps=self.custody.restore(self.store, self.tell))
+
+    def _refresh(self, now: datetime) -> Refreshed:
+        lifetimes = self.workspace.settings.lifetimes
+        committer = self.committer()
+        for tip in self.tips():
+            lists = self.catalog.lists()
+            due, refused = due_heads(self.repository, self.catalog, lists, tip, lifetimes, now)
+            if refused and (self.catalog.lists() != lists or self.repository.tip().tag != tip.tag):
+                continue  # somebody published while we compared: no wonder that they disagree
+            for stream in list(due):
+                try:
+                    keys = role_keys(tip.required_targets(), stream)
+                    self.workspace.keyring.require(stream, *keys)
+                except VallumError as error:
+                    refused[stream] = f"{error} ({error.hint})"
+                    del due[stream]
+            snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
+            if not snapshot and not timestamp_is_due(tip, lifetimes, now):
+                return Refreshed((), False, False, refused, {})
+            self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
+            try:
+                if snapshot or tip.timestamp is None:
+                    committer.commit(tip, renewed(due, now), now)
+                else:
+                    committer.move(tip, tip.timestamp.snapshot_meta, now)
+            except ConflictError:
+                self.pause()
+                continue
+            # Few need a lost run; to let the list go stale for everybody were the worse fault.
+            lost = lacking(self.store, {name: held.listed.values() for name, held in due.items() if held})
+            return Refreshed(tuple(due), snapshot, True, refused, lost)
+        raise self.beaten()
+
+    def status(self, *, now: datetime) -> Condition:
+        """How everything stands; changes nothing.
+
+        Raises:
+            TrustError, DataError: the repository does not verify.
+            UnavailableError: store or catalog do not answer.
+        """
+        never, lifetimes = self.workspace.never_block(), self.workspace.settings.lifetimes
+        lost = Counter(wrap.stream for wrap in lost_wraps(self.catalog, self.store))
+        return read_condition(self.repository, self.catalog, self.custody, never, lifetimes, now, lost)
+
+    def verify(self) -> tuple[VerifiedStream, ...]:
+        """Check the whole repository against the root of trust and the catalog (``verify_repository``)."""
+        self.repository.tip()  # follows newer roots
+        root = self.repository.root_bytes
+        return verify_repository(self.store, root, self.catalog, self.custody, self.tell)
+
+    def gc(self, *, now: datetime, retention: timedelta = RUN_RETENTION) -> Collected:
+        """Delete runs, metadata and wraps that nobody can need any more (see ``collect``).
+
+        Raises:
+            StateError: catalog and store disagree on an encrypted list, and who reads it is not known here:
+                nothing is deleted.
+            TrustError, DataError: the repository does not verify: nothing is deleted.
+        """
+        with self.workspace.lock():
+            alone = self._check_readers()
+            collected = collect(self.repository, now, retention, tell=self.tell)
+            runs = (parse_run_key(item.key) for item in self.store.list("targets/"))
+            in_use = {(run.stream, run.generation, run.ref.epoch) for run in runs if run}
+            wraps = self.custody.collect(self.store, in_use, now - retention if alone else None, self.tell)
+            return replace(collected, wraps=wraps)
+
+    def _check_readers(self) -> bool:
+        """Require that this catalog knows who reads its lists; say whether there are no other lists."""
+        tip = self.repository.tip()
+        strangers = set(tip.streams())
+        for info in self.catalog.lists():
+            strangers.difference_update(streams_of(info))
+            if not info.public and set(streams_of(info)) <= set(tip.streams()):
+                pending = self.catalog.pending_version(info.name)
+                public_version(self.catalog, info, pending, public_heads(self.repository, tip, info))
+        return not strangers
