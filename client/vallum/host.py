@@ -13,10 +13,23 @@ from typing import Protocol
 
 from ada_url import URL
 
-from vallum.percent import escape, fit, unescape
+from vallum.errors import ConfigError
+from vallum.percent import escape, unescape
 
 MAX_HOST = 512
-"""Characters of a host's form; longer ones are cut (§6)."""
+"""Characters of a host's form. A name has 253; a URL with a longer form has no host (§6)."""
+
+MAX_HOST_BYTES = 1024
+"""Bytes of a host as it stands, escapes undone: the parser's time is quadratic in some names (§3.3)."""
+
+_CANARIES = (
+    ("a\u00c0\u0323b.example", "xn--ab-5tb504z.example"),
+    ("vi\u00ea\u0323t.example", "xn--vit-5kz.example"),
+    ("ex\u00ad\uff41mple\u3002com", "example.com"),
+    ("0300.0.02.07", "192.0.2.7"),
+    ("a%7fb.example", None),
+)
+"""Hosts, and how the URL Standard reads them: the first two come apart where a parser leaves NFC out."""
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4_TEXT = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
@@ -38,13 +51,36 @@ _IPV4 = re.compile(_IPV4_TEXT)
 
 
 def host_form(text: str) -> str:
-    """Return the one form of a host as it stands in a URL, without port; empty if nothing is left of it."""
+    """Return the one form of a host as it stands in a URL, without port.
+
+    Empty if nothing is left of it, or if it is too long to be read (:func:`is_too_long`).
+    """
+    return _whole_form(text) or ""
+
+
+def is_too_long(text: str) -> bool:
+    """Say whether a host as it stands in a URL is longer than what is read (§6)."""
+    return _whole_form(text) is None
+
+
+def exceeds_parser(text: str) -> bool:
+    """Say whether a host is longer than what the parser may be given (§6)."""
+    return len(text) > MAX_HOST_BYTES // 4 and len(unescape(_bytes(text))) > MAX_HOST_BYTES
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _whole_form(text: str) -> str | None:
     if len(text) <= MAX_HOST and _PLAIN.fullmatch(text) and "xn--" not in text:
         return text
     # Folding dots can make an address of what was none, hence again until it stands still. Three rounds do:
     # one for escapes and dots, one for what the parser maps, one to see that nothing moves.
     for _ in range(4):
-        data = unescape(text.encode("utf-8", "replace"))
+        data = unescape(_bytes(text))
+        if len(data) > MAX_HOST_BYTES:
+            return None
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
@@ -52,11 +88,11 @@ def host_form(text: str) -> str:
         text = _DOTS.sub(".", text.translate(_OTHER_DOTS)).strip(".")
         accepted = _parse(text)
         if accepted is None:
-            return _lexical(text.encode("utf-8"))
+            return _lexical(_bytes(text))
         if accepted == text:
             break
         text = accepted
-    return fit(text, text.encode("ascii"), MAX_HOST)
+    return _whole(text)
 
 
 def _parse(text: str) -> str | None:
@@ -74,9 +110,32 @@ def _parse(text: str) -> str | None:
     return name
 
 
-def _lexical(data: bytes) -> str:
+def _lexical(data: bytes) -> str | None:
     labels = [label for label in data.lower().split(b".") if label]
-    return escape(b".".join(labels), _UNSAFE, MAX_HOST)
+    return _whole(escape(b".".join(labels), _UNSAFE, len(data) * 3))
+
+
+def _whole(form: str) -> str | None:
+    return form if len(form) <= MAX_HOST else None
+
+
+def refuse_parser() -> None:
+    """Ask the installed parser for hosts whose reading is known; microseconds.
+
+    Raises:
+        ConfigError: it answers otherwise. What it read would be looked up under another name than it was
+            listed.
+    """
+    for host, right in _CANARIES:
+        try:
+            read: str | None = str(URL(f"http://{host}/").hostname)
+        except ValueError:
+            read = None
+        if read != right:
+            raise ConfigError(
+                "the installed ada-url does not read host names as the URL Standard does",
+                hint="versions 1.31 to 1.32 serve: pip install 'ada-url>=1.31,<4'",
+            )
 
 
 def is_address(host: str) -> bool:

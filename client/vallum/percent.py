@@ -46,10 +46,10 @@ def _unescape_deep(data: bytes) -> bytes:
 def escape(data: bytes, unsafe: re.Pattern[bytes], limit: int) -> str:
     """Write ``data`` as ASCII, what ``unsafe`` finds as ``%XX``, in at most ``limit`` characters."""
     text = unsafe.sub(lambda found: b"%%%02X" % found[0][0], data[: limit + 1]).decode("ascii")
-    return fit(text, data, limit)
+    return _fit(text, data, limit)
 
 
-def fit(text: str, whole: bytes, limit: int) -> str:
+def _fit(text: str, whole: bytes, limit: int) -> str:
     """Cut escaped text that is longer than ``limit``, and end it with ``~`` and a digest of the whole.
 
     The digest keeps two long texts apart that differ behind the cut; ``~`` keeps an escape before the cut

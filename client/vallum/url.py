@@ -14,7 +14,17 @@ from ada_url import URL
 
 from vallum.errors import InputError
 from vallum.expression import Scope
-from vallum.host import MAX_HOST, PLAIN_HOST, host_form, is_address, is_public_suffix, private_range
+from vallum.host import (
+    MAX_HOST,
+    MAX_HOST_BYTES,
+    PLAIN_HOST,
+    exceeds_parser,
+    host_form,
+    is_address,
+    is_public_suffix,
+    is_too_long,
+    private_range,
+)
 from vallum.percent import escape, shorten, unescape
 
 MAX_INPUT = 1 << 18
@@ -115,14 +125,17 @@ def parts(url: str | bytes) -> Parts:
 
 def _read(text: str) -> Parts:
     rest = _after_scheme(_cleaned(text))[1]
+    authority = _authority(rest)
+    written = _host_in(authority)
+    if exceeds_parser(written):
+        return _NO_HOST
     try:
         parsed = URL(f"http://{rest}")
         host = host_form(parsed.hostname)
     except ValueError:
-        authority = _authority(rest)
-        host = host_form(_host_in(authority))
+        host = host_form(written)
         parsed = URL(f"http://h{rest[len(authority) :]}")
-    if not host:
+    if not host or host in _HTTP:
         return _NO_HOST
     return host, _path_form(parsed.pathname), _query_form(parsed.search[1:])
 
@@ -134,6 +147,18 @@ def no_host(url: str | bytes) -> InputError:
         return InputError(
             f"the URL's host and path are longer than {MAX_INPUT:,} characters: not looked up",
             hint="no server takes such a URL; treat it as unchecked",
+        )
+    host = _host_in(_authority(_after_scheme(_cleaned(text))[1]))
+    if is_too_long(host):
+        return InputError(
+            f"the URL's host is longer than {MAX_HOST} characters, or {MAX_HOST_BYTES:,} bytes as it is "
+            "written: not looked up",
+            hint="no name has more than 253; treat it as unchecked",
+        )
+    if host_form(host) in _HTTP:
+        return InputError(
+            "the scheme is mistyped: it was read as host",
+            hint="write it as https://host/path; is there an invisible character before it?",
         )
     return InputError("the URL names no host", hint="write it as https://host/path")
 
@@ -227,11 +252,13 @@ def readings(url: str | bytes) -> tuple[tuple[str, str], ...]:
     cleaned = _cleaned(text)
     _, rest = _after_scheme(cleaned)
     steps = [("as given", text), ("blanks and line breaks dropped", cleaned), ("from the host on", rest)]
-    try:
-        steps.append(("as a browser reads it", str(URL(f"http://{rest}").href)))
-    except ValueError:
-        steps.append(("no browser reads it; host taken as written", _host_in(_authority(rest))))
-    steps.append(("canonical form", str(canonicalize(url))))
+    form = canonicalize(url)
+    if form.host:
+        try:
+            steps.append(("as a browser reads it", str(URL(f"http://{rest}").href)))
+        except ValueError:
+            steps.append(("no browser reads it; host taken as written", _host_in(_authority(rest))))
+    steps.append(("canonical form", str(form)))
     return tuple(steps)
 
 
@@ -289,8 +316,6 @@ def _refuse_slips(cleaned: str, host: str) -> None:
         )
     if is_address(host):
         return
-    if host in _HTTP:
-        raise InputError("the scheme is mistyped: it was read as host", hint="write it as https://host/path")
     if not (_NAME.fullmatch(host) and _is_kept(host)):
         raise InputError(
             "the host is no name and no address that a browser accepts",

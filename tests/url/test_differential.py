@@ -20,9 +20,10 @@ def independently(text: str) -> Canonical | None:
         parsed = Independent(text)
     except (ValueError, TypeError):
         return None
-    return Canonical(
-        host_form(parsed.hostname), _path_form(parsed.pathname), _query_form(parsed.search.removeprefix("?"))
-    )
+    host = host_form(parsed.hostname)
+    if host in ("http", "https"):
+        return None  # a scheme written twice: no host by our rules (canonicalization.md §3.4)
+    return Canonical(host, _path_form(parsed.pathname), _query_form(parsed.search.removeprefix("?")))
 
 
 _absolute = st.one_of(

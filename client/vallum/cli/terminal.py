@@ -18,6 +18,7 @@ import click
 
 from vallum.errors import ConfigError, DataError, NotEntitledError, UnavailableError, VallumError
 from vallum.format.fields import format_time
+from vallum.host import refuse_parser
 
 OK, NO, USAGE, DATA, UNAVAILABLE, NOT_ENTITLED = 0, 1, 2, 3, 4, 5
 BROKEN = 70  # as sysexits.h says of a fault within the program
@@ -135,6 +136,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     _HAS_RESULT.set(False)
     as_json = _asks_for_json(sys.argv[1:] if arguments is None else arguments)
     try:
+        refuse_parser()
         result = command.main(arguments, prog_name=command.name, standalone_mode=False)
     except VallumError as error:
         return fail(error, exit_code(error), as_json)

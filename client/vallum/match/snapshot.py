@@ -9,6 +9,7 @@ from typing import Self
 from vallum.allow import NOTHING, Allowances
 from vallum.errors import InputError
 from vallum.expression import DIGEST_TAGS, VECTOR_TABLES, parse_digest
+from vallum.host import refuse_parser
 from vallum.match.answer import Match
 from vallum.match.digests import COMPUTABLE, Hasher
 from vallum.match.exact import Matcher
@@ -24,6 +25,7 @@ class Snapshot:
         """``near``: signals that the lists hold, and that are not matched exactly."""
         self.matchers, self._near = tuple(matchers), near
         self.signals = frozenset[str]().union(*(matcher.signals for matcher in self.matchers))
+        refuse_parser()
         self._of_urls = tuple(matcher for matcher in self.matchers if matcher.scopes)
         self._allow(NOTHING)
 
