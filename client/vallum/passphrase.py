@@ -51,6 +51,7 @@ def unlock(locked: bytes, passphrase: str, context: bytes) -> bytes:
 
 
 def _key(passphrase: str, head: bytes) -> bytes:
-    # One spelling of accented letters: keyboards and terminals differ.
-    text = unicodedata.normalize("NFC", passphrase).encode()
+    # One spelling of accented letters: keyboards and terminals differ. What was no UTF-8 in the
+    # environment came as surrogates, and is the bytes again that stood there.
+    text = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogateescape")
     return Scrypt(salt=head[1:], length=32, n=1 << head[0], r=8, p=1).derive(text)

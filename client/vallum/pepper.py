@@ -1,6 +1,6 @@
-"""The pepper of an encrypted list, as readers find it on this machine.
+"""The pepper of an encrypted list, as readers find it on this machine, and where the keys for syncing lie.
 
-How it came there is :mod:`vallum.sync.keys`'s business.
+How they came there is :mod:`vallum.sync.keys`'s business.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from vallum.durable import os_errors
 from vallum.format.charter import Charter
 from vallum.format.epoch import Epoch, check_pepper
+from vallum.format.head import Head
 from vallum.regular import read_regular
 
 
@@ -17,6 +18,24 @@ def pepper_path(state_dir: Path, source: str, stream: str, charter: Charter) -> 
     """Where the pepper of a list's generation lies."""
     name = stream.rpartition(".")[0]
     return state_dir / source / "keys" / f"{name}.{charter.generation}.pepper"
+
+
+def epoch_path(state_dir: Path, source: str, stream: str, generation: int, number: int) -> Path:
+    """Where an epoch's key and this recipient's seed lie, one after the other."""
+    return state_dir / source / "keys" / f"{stream}.{generation}.{number}.epoch"
+
+
+def keys_lie(state_dir: Path, source: str, stream: str, charter: Charter, head: Head) -> bool:
+    """Whether files with the pepper and the newest epoch's key are there; not whether they are right.
+
+    Raises:
+        StorageError: the disk does not say.
+    """
+    if charter.pepper is None:
+        return True
+    epoch = epoch_path(state_dir, source, stream, head.generation, max(head.epochs))
+    with os_errors(epoch, "look at"):
+        return epoch.exists() and pepper_path(state_dir, source, stream, charter).exists()
 
 
 def read_pepper(state_dir: Path, source: str, stream: str, charter: Charter) -> bytes:

@@ -15,12 +15,8 @@ from vallum.format.epoch import Epoch, check_epoch_key
 from vallum.format.head import Head
 from vallum.format.seal import KEY_BYTES
 from vallum.format.wrap import SEED_BYTES
+from vallum.pepper import epoch_path
 from vallum.regular import read_regular
-
-
-def epoch_path(state_dir: Path, source: str, epoch: Epoch) -> Path:
-    """Where an epoch's key and this recipient's seed lie, one after the other."""
-    return state_dir / source / "keys" / f"{epoch.stream}.{epoch.generation}.{epoch.number}.epoch"
 
 
 def read_seed(state_dir: Path, source: str, stream: str, charter: Charter, head: Head) -> bytes | None:
@@ -33,7 +29,7 @@ def read_seed(state_dir: Path, source: str, stream: str, charter: Charter, head:
         return None
     for number in sorted(head.epochs, reverse=True):
         epoch = Epoch(charter.uid, stream, head.generation, number)
-        path = epoch_path(state_dir, source, epoch)
+        path = epoch_path(state_dir, source, stream, head.generation, number)
         with os_errors(path, "read"):
             data = read_regular(path) if path.exists() else b""
         try:

@@ -59,7 +59,9 @@ def test_a_backup_under_a_passphrase(folder: Path, monkeypatch: pytest.MonkeyPat
     assert (wrong.code, (folder / "next").exists()) == (2, False)
     assert "passphrase is wrong" in wrong.err
     monkeypatch.setenv("VALLUM_PASSPHRASE_BACKUP", "words")
-    assert json.loads(_done([*NEXT, "restore", "--passphrase", "a.backup", "--json"], folder).out)["created"]
+    said = json.loads(_done([*NEXT, "restore", "--passphrase", "a.backup", "--json"], folder).out)
+    assert said["created"]
+    assert any("recipients who were revoked since then can read again" in note for note in said["notes"])
 
 
 def test_what_cannot_be_meant(folder: Path) -> None:

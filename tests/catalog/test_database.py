@@ -92,3 +92,10 @@ def test_the_file_is_private_and_errors_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "junk.db").write_bytes(b"not a database, but long enough to be looked at" * 30)
     with pytest.raises(StorageError):
         open_catalog(tmp_path / "junk.db")
+
+
+def test_an_address_that_does_not_read_is_the_operators_mistake_and_its_password_not_shown() -> None:
+    for address in ("postgresql://ann:secret@db.example:notaport/x", "ann:secret://x"):
+        with pytest.raises(ConfigError, match="cannot be read") as caught:
+            open_catalog(address)
+        assert "secret" not in f"{caught.value}{caught.value.hint}"

@@ -217,3 +217,16 @@ def test_whatever_ends_a_command_leaves_no_list_and_no_keys(
         assert typed(list(words), folder).code == 0
         assert left() == [living.name]
     living.unlink()
+
+
+def test_an_open_umask_opens_nothing_to_writers(folder: Path) -> None:
+    """Under umask 000, as some service managers and containers have it, python-tuf's folders were 0777."""
+    (folder / "open").mkdir(exist_ok=True)
+    for name in ("vallum.toml", "hotline.root.json"):
+        (folder / "open" / name).write_bytes((folder / "provider" / name).read_bytes())
+    program = "import os, sys; os.umask(0); from vallum.cli import main; sys.argv = {words!r}; main()"
+    done = _run(program.format(words=["vallum", "-c", "open/vallum.toml", "sync"]), folder)
+    assert done.returncode == 0, done.stderr
+    made = [path for path in (folder / "open").rglob("*") if not path.is_symlink()]
+    assert any(path.name == "root_history" for path in made)
+    assert [path.name for path in made if path.stat().st_mode & 0o022] == []

@@ -91,6 +91,13 @@ def test_founding_twice_is_refused(founded: Founded, tmp_path: Path) -> None:
         )
 
 
+def test_settings_are_nobody_elses_in_a_folder_that_was_open(tmp_path: Path) -> None:
+    """The catalog's address may hold a database's password."""
+    (tmp_path / "publisher").mkdir(mode=0o755)
+    init_workspace(tmp_path / "publisher", Settings("x"), now=NOW, store=MemoryStore())
+    assert (tmp_path / "publisher" / "publisher.toml").stat().st_mode & 0o777 == 0o600
+
+
 def test_encrypted_keys_from_founding_to_publishing(tmp_path: Path) -> None:
     store = MemoryStore()
     folder = tmp_path / "publisher"

@@ -13,6 +13,7 @@ from tests.sealing.scenes import Hotline, Machine
 from vallum.errors import GuardError, NotEntitledError
 from vallum.expression import Scope
 from vallum.format.keypair import Suite
+from vallum.sync.fetch import TooLargeError
 from vallum.sync.levers import accept
 from vallum.sync.quarantine import Quarantine, name_of
 from vallum_publisher.catalog import Mode
@@ -165,3 +166,33 @@ def test_keys_on_the_clients_disk(hotline: Hotline, tmp_path: Path) -> None:
     hotline.publish(FORMS[1:])
     machine.synced()
     assert "hotline/keys/urls.match.1.2.epoch" in machine.files()
+
+
+def test_a_key_that_was_lost_is_fetched_though_nothing_is_new(hotline: Hotline, tmp_path: Path) -> None:
+    """Somebody removed it: exports need its seed, and the next version the key. A poll would see no news."""
+    machine = Machine(hotline, tmp_path / "machine", "urls.full")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    assert machine.synced() == 1
+    keys = machine.config.state / "hotline" / "keys"
+    for pattern in ("*.epoch", "*.pepper"):
+        [lost] = keys.glob(pattern)
+        data = lost.read_bytes()
+        lost.unlink()
+        [source] = machine.sync().sources
+        assert source.error is None
+        assert lost.read_bytes() == data
+
+
+def test_a_wrap_that_is_too_large_says_whom_to_call(hotline: Hotline, tmp_path: Path) -> None:
+    """The store puts a megabyte in its place; it is not read to its end."""
+    machine = Machine(hotline, tmp_path / "machine")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    for name in hotline.objects():
+        if name.startswith("wraps/"):
+            machine.swapped[name] = bytes(1 << 20)
+    error = machine.refused(TooLargeError)
+    assert "more than" in str(error)
+    assert "call the publisher" in error.hint
+    assert "the last good list stays in force" in error.hint

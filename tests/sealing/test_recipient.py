@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_a_passphrase_locks_it(tmp_path: Path, suite: Suite) -> None:
     with pytest.raises(InputError, match="passphrase is wrong") as caught:
         read_key(path, "wrong horse")
     assert "VALLUM_PASSPHRASE" in caught.value.hint
+
+
+def test_a_passphrase_that_is_no_utf8_is_the_bytes_that_it_is(tmp_path: Path) -> None:
+    """As the environment of a service hands it over, say from a Latin-1 file."""
+    key, path = generate(Suite.X25519), tmp_path / "recipient.key"
+    write_key(path, key, os.fsdecode("Größe".encode("latin-1")), CHEAP)
+    assert read_key(path, os.fsdecode("Größe".encode("latin-1"))) == key
+    with pytest.raises(InputError, match="passphrase is wrong"):
+        read_key(path, "Größe")
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ Both command lines, the client's and the publisher's, start here. What is said o
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import signal
 import sys
@@ -27,6 +28,7 @@ _ENDING = signal.SIGTERM, signal.SIGHUP
 def main(command: click.Command) -> NoReturn:
     """Run a command line as this process, to its end."""
     keep_memory_private()
+    os.umask(os.umask(0o077) | 0o022)  # libraries make folders, too: nobody else is to write into them
     # Python's own would print the error's text, and that quotes what it choked on: a URL, a key.
     threading.excepthook = lambda told: _tell(told.exc_value)
     sys.unraisablehook = lambda told: _tell(told.exc_value)

@@ -24,10 +24,9 @@ from vallum.format.epoch import Epoch, check_epoch_key
 from vallum.format.head import Head
 from vallum.format.seal import KEY_BYTES
 from vallum.format.wrap import SEED_BYTES, Secrets, open_wrap, wrap_name
-from vallum.pepper import pepper_path, read_pepper
+from vallum.pepper import epoch_path, pepper_path, read_pepper
 from vallum.recipient import PASSPHRASE_VARIABLE, read_key
 from vallum.regular import read_regular
-from vallum.seed import epoch_path
 from vallum.sync.fetch import AbsentError, Fetcher
 
 _EPOCH_FILE = re.compile(r"(.+)\.([0-9]+)\.([0-9]+)\.epoch")
@@ -97,7 +96,7 @@ class SourceKeys:
         return self.state_dir / self.source / "keys"
 
     def _file(self, epoch: Epoch) -> Path:
-        return epoch_path(self.state_dir, self.source, epoch)
+        return epoch_path(self.state_dir, self.source, epoch.stream, epoch.generation, epoch.number)
 
     def _held(self, epoch: Epoch, commitment: str) -> bytes | None:
         """The key on this disk; a damaged file counts as none."""
@@ -131,6 +130,7 @@ class SourceKeys:
         public = private.public()
         try:
             data = self.fetcher.read(wrap_name(commitment, public))
+            return open_wrap(data, private, epoch, commitment, charter.pepper)
         except AbsentError:
             name, edition = split_stream(epoch.stream)
             others = [f"{name}.{other}" for other in charter.editions if other != edition]
@@ -141,9 +141,7 @@ class SourceKeys:
                 f"`vallum keygen {self.recipient} --show` prints, and ask for {epoch.stream}"
                 + (f"; who was let into {' or '.join(others)} names that in `lists`" if others else ""),
             ) from None
-        try:
-            return open_wrap(data, private, epoch, commitment, charter.pepper)
-        except DataError as error:
+        except DataError as error:  # too large among it
             # What a wrap must be is said without names; here it is known whom to call.
             said = error.hint or "call the publisher: the wrap is damaged; the last good list stays in force"
             error.hint = f"{said} (the publisher is {charter.publisher})" if charter.publisher else said

@@ -13,6 +13,7 @@ from hashlib import sha256
 from vallum.access import FOLDER_MODE
 from vallum.config import HardExpiry
 from vallum.durable import is_folder, make_folder
+from vallum.pepper import keys_lie
 from vallum.state import StreamState
 from vallum.sync.errand import Errand, Staged, unsynced
 from vallum.sync.judge import REJECTED, absurd
@@ -61,6 +62,12 @@ class SourceSync:
             for stream, state in held.streams.items()
         ):
             return False
+        if not all(
+            state.pin is not None
+            or keys_lie(self._errand.place.state_dir, name, stream, state.charter, state.head)
+            for stream, state in held.streams.items()
+        ):
+            return False  # 4.6: a key that was lost is fetched again, for exports and the next version
         # A damaged floor is said at once, not within the hour; one that is gone, a full run writes again.
         floor = self._proven.floor(self._errand.place.folder)
         if floor != floor.raised(

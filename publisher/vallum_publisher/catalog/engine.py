@@ -198,8 +198,10 @@ def _parse_url(url: str | Path) -> URL:
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
-    except (ArgumentError, NoSuchModuleError):
-        raise ConfigError("the catalog's URL cannot be read") from None
+    except (ArgumentError, NoSuchModuleError, ValueError):  # the last of a port that is no number
+        raise ConfigError(
+            "the catalog's URL cannot be read", hint="as in postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+        ) from None
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(f"no catalog in {backend!r}", hint="sqlite:///FILE or postgresql://…")
     if backend == "postgresql":

@@ -70,7 +70,8 @@ def init_workspace(
             committer.commit(tip, {"targets": make_targets(now)}, now)
         workspace.open_catalog(create=True).close()
         # Last: a folder with settings is a founded one.
-        write_durable(folder / SETTINGS, [format_settings(settings)])
+        # It may hold a database's password, and the folder may have been there before, open to all.
+        write_durable(folder / SETTINGS, [format_settings(settings)], mode=0o600)
     return workspace
 
 
