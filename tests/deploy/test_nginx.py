@@ -126,6 +126,14 @@ def test_nobody_writes(site: Site, server: str, method: str) -> None:
     assert ask(getattr(site, server), "/metadata/1.root.json").body == b"{}"
 
 
+def test_a_mirror_keeps_no_wraps(site: Site, tmp_path: Path) -> None:
+    """Whoever gets at its cache would count those that were asked for, which covers never are."""
+    site.store.create("wraps/00ff", b"one wrap", WRAP)
+    assert ask(site.mirror, "/wraps/00ff").body == b"one wrap"
+    (tmp_path / "store/wraps/00ff").write_bytes(b"another")
+    assert ask(site.mirror, "/wraps/00ff").body == b"another"
+
+
 def test_a_damaged_copy_is_mended_by_asking_past_the_cache(site: Site, tmp_path: Path) -> None:
     site.store.create("targets/a.full/1.run", b"whole run", RUN)
     path = tmp_path / "store/targets/a.full/1.run"
