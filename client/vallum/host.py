@@ -178,12 +178,16 @@ _PRIVATE6 = tuple(
         "64:ff9b:1::/48",
         "100::/64",
         "2001::/32",
+        "2001:2::/48",
+        "2001:10::/28",
         "fc00::/7",
         "fe80::/10",
         "fec0::/10",
         "ff00::/8",
     )
 )
+_GLOBAL6 = IPv6Network("2000::/3")
+"""All that is given out for the public Internet (RFC 4291 §2.4, IANA's registry of IPv6 address space)."""
 _EMBEDDED4 = ((IPv6Network("64:ff9b::/96"), 0), (IPv6Network("2002::/16"), 80))
 """IPv6 networks with an IPv4 address inside, and how many bits stand to its right."""
 
@@ -207,7 +211,7 @@ def private_range(host: str) -> str:
             if address in outer:
                 inner = int(address) >> right & 0xFFFFFFFF
                 return private_range(f"{inner >> 24}.{inner >> 16 & 255}.{inner >> 8 & 255}.{inner & 255}")
-        return ""
+        return "" if address in _GLOBAL6 else f"outside {_GLOBAL6}"
     return next((str(network) for network in _PRIVATE4 if address in network), "")
 
 

@@ -33,8 +33,9 @@ MAX_INPUT = 1 << 18
 MAX_PATH = MAX_QUERY = 16_000
 """Characters of a form's path and of its query; longer ones are cut (§6). A form stays below 32 KiB."""
 
-_CUT_MARGIN = 3
-"""By how much a cut part may fall short of its limit, because no escape is cut in two."""
+_CUT_MARGIN = 36
+"""Characters of a cut part, counted from its limit, that are not its own: ``~``, 32 digits, up to two
+left out as no escape is cut in two; one more, so that a prefix keeps its border in all that lies below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +290,11 @@ def entry_form(text: str, scope: Scope) -> str:
     _refuse_shape(url, scope)
     _refuse_reach(url.host, scope)
     _refuse_slips(cleaned, url.host)
+    if not _is_accepted(rest):
+        raise InputError(
+            "no browser accepts the URL: what follows its host is no port",
+            hint="leave it out, look-ups ignore ports; a port is a number up to 65535 after a colon",
+        )
     return _stored(url, scope)
 
 
@@ -328,6 +334,14 @@ def _refuse_slips(cleaned: str, host: str) -> None:
         )
     if "." not in host:
         raise InputError("the host is a single label", hint="a listed host has a dot, as in host.example")
+
+
+def _is_accepted(rest: str) -> bool:
+    try:
+        URL(f"http://{rest}")
+    except ValueError:
+        return False
+    return True
 
 
 def _is_kept(host: str) -> bool:

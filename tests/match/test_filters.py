@@ -248,3 +248,13 @@ def test_few_hosts_are_soon_remembered(edition: str) -> None:
     for number in range(3000):
         assert snapshot.match_url(f"http://h{number % 5}.example/{number}") == []
     assert len(remembered(snapshot)) == 5
+
+
+def test_a_domain_row_on_an_address_leaves_the_filter_on() -> None:
+    """Attack: one `domain` row on an IPv6 address, which has no dot and no names below it, and all pass."""
+    rows = [(Scope.DOMAIN, "[2001:db8::1]", ()), (Scope.URL, "listed.example/", ())]
+    table = url_matcher(rows).table
+    names = NameFilter.of(table.rows)
+    assert names.has("[2001:db8::1]")
+    assert sum(names.has(f"host{number}.example") for number in range(1000)) < 100
+    assert len(Snapshot([url_matcher(rows)]).match_url("http://[2001:DB8:0::1]:80/x")) == 1

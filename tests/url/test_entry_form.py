@@ -6,9 +6,11 @@ import pytest
 from ada_url import URL
 from hypothesis import given, settings
 
+from tests.match.states import url_matcher
 from tests.url.urls import urls
 from vallum.errors import InputError
 from vallum.expression import Scope
+from vallum.match.snapshot import Snapshot
 from vallum.url import MAX_PATH, canonicalize, check_form, entry_form
 
 
@@ -86,6 +88,13 @@ def test_accepted(text: str, scope: Scope, form: str) -> None:
         ("nas.home.arpa", Scope.HOST, "private"),
         ("[::ffff:0:192.0.2.9]", Scope.HOST, "private"),
         ("[2001:0:1::1]", Scope.DOMAIN, "private"),
+        ("[5f00::1]", Scope.HOST, "reserved range .outside 2000::/3"),
+        ("[2001:2::1]", Scope.HOST, "reserved"),
+        ("[2001:10::1]", Scope.DOMAIN, "reserved"),
+        ("http://[4000::1]/x", Scope.URL, "reserved"),
+        ("http://[2001:db8::1]x/page", Scope.URL, "no browser accepts"),
+        ("http://example.com:99999/x", Scope.URL, "no port"),
+        ("http://example.com:page/x", Scope.PATH_PREFIX, "no port"),
         ("example.com/x", Scope.HOST, "path"),
         ("example.com/x", Scope.DOMAIN, "path"),
         ("example.com/?q", Scope.HOST, "query"),
@@ -94,6 +103,7 @@ def test_accepted(text: str, scope: Scope, form: str) -> None:
         ("example.com", Scope.PATH_PREFIX, "everything"),
         ("example.com/a/..", Scope.PATH_PREFIX, "everything"),
         ("example.com/" + "a" * 2 * MAX_PATH, Scope.URL, "too long"),
+        ("example.com/" + "a" * (MAX_PATH - 36), Scope.PATH_PREFIX, "too long"),
         ("example.com/?" + "\u00e4" * MAX_PATH, Scope.URL, "too long"),
     ],
 )
@@ -101,6 +111,16 @@ def test_refused_with_a_reason_and_a_hint(text: str, scope: Scope, reason: str) 
     with pytest.raises(InputError, match=reason) as raised:
         entry_form(text, scope)
     assert raised.value.hint
+
+
+@pytest.mark.parametrize("below", ["/", "/x", "/" + "x" * 50, "/%41%00" * 40])
+def test_the_longest_prefix_covers_what_lies_below_it(below: str) -> None:
+    """A path below it is cut, and must not lose the prefix, nor the border behind it."""
+    longest = "example.com/" + "a" * (MAX_PATH - 37)
+    assert entry_form(longest, Scope.PATH_PREFIX) == longest
+    lists = Snapshot([url_matcher([(Scope.PATH_PREFIX, longest, ())])])
+    assert lists.match_url(f"http://{longest}{below}")
+    assert not lists.match_url(f"http://{longest}x{below}")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +255,6 @@ def test_a_slip_in_a_host_is_no_domain(text: str) -> None:
         "https://x1.example.com/a,b;c",
         "https://x_1.example.com/save/http://x2.example.com/",
         "https://x1.example.com/?u=a,http%3A//x2.example.com/",
-        "https://x1.example.com:99999/a",
         "https://x1.example.com/a%3E",
         "https://x1.example.com/a/>/b",
         "https://x1.example.com/it's?q='",

@@ -102,7 +102,7 @@ class NameFilter:
             at, end = end, end + length  # a tag byte and a form
             cut = text.find("/", at, end)
             host = text[at + 1 : cut if cut >= 0 else end]
-            if "." not in host and text[at] == _DOMAIN_TAG:
+            if "." not in host and text[at] == _DOMAIN_TAG and not stands_alone(host):
                 return cls(array("I", [0]), _ALL)  # a whole top-level name: nothing can be ruled out
             if host == last:
                 continue
