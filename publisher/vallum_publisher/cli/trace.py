@@ -90,7 +90,7 @@ def _show(traced: Traced) -> None:
             ],
         )
     looked = f"{counted(traced.recipients, 'recipient')} looked for"
-    bound = max(false_accusation_bound(traced.seen, traced.recipients), 1e-99)
+    bound = max(false_accusation_bound(traced.seen, traced.recipients), 1e-30)  # less is nobody's concern
     if traced.accused:
         say(f"{looked}; by chance anybody would be named with p < {bound:.1g}")
     else:
