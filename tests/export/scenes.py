@@ -18,8 +18,7 @@ from vallum.expression import URL_TAGS, Keyer, Scope
 from vallum.format.decoys import Decoy, decoys_for
 from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
 from vallum.format.table import Table
-from vallum.pepper import pepper_path
-from vallum.seed import epoch_path
+from vallum.pepper import epoch_path, pepper_path
 from vallum.state import FILE, Current, format_current, read_current
 
 PEPPER, KEY, SEED = b"p" * 32, b"k" * 32, b"s" * 32
@@ -66,7 +65,7 @@ def write_sealed(
             runs=tuple(replace(run, epoch=3) for run in state.head.runs),
         )
         streams[stream] = replace(state, charter=charter, head=head)
-        path = epoch_path(state_dir, "hotline", epoch)
+        path = epoch_path(state_dir, "hotline", stream, epoch.generation, epoch.number)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(KEY + SEED)
         pepper_path(state_dir, "hotline", stream, charter).write_bytes(PEPPER)
