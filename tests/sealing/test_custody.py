@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fakes.faulty_store import Fault, FaultyStore
 from tests.release.scenes import NOW, Founded, publisher
 from tests.sealing.scenes import Hotline, Machine
-from vallum.errors import ConfigError
+from vallum.errors import ConfigError, NotEntitledError, UnavailableError
 from vallum.format.epoch import Epoch
 from vallum.format.keypair import PrivateKey, Suite, generate
 from vallum.format.wrap import open_wrap, wrap_name
@@ -82,6 +83,28 @@ def test_a_crash_between_catalog_and_store_is_mended_by_publishing(hotline: Hotl
     assert [name for name in machine.files() if name.endswith(".epoch")] == [
         "hotline/keys/urls.match.1.2.epoch"
     ]
+
+
+@pytest.mark.parametrize("command", ["publish", "refresh"])
+def test_an_admission_that_was_cut_short(hotline: Hotline, tmp_path: Path, command: str) -> None:
+    """The store did not answer when the newcomer's wrap was to be uploaded; nothing else is new since."""
+    hotline.roster.admit(STREAM, "first", KEYS[0].public(), now=NOW)
+    hotline.roster.admit(STREAM, "second", KEYS[1].public(), now=NOW)
+    hotline.roster.admit(STREAM, "third", KEYS[2].public(), now=NOW)  # and a cover
+    hotline.publish(FORMS)
+    machine = Machine(hotline, tmp_path / "a")
+    workspace, store = hotline.publisher.workspace, hotline.store
+    with (
+        publisher(workspace, FaultyStore(store, 0, Fault.NOT_STORED)) as cut,
+        pytest.raises(UnavailableError),
+    ):
+        Hotline(cut).roster.admit(STREAM, "newcomer", machine.key.public(), now=NOW)
+    machine.refused(NotEntitledError)
+    if command == "publish":
+        hotline.publisher.publish("urls", now=NOW)
+    else:
+        assert hotline.publisher.refresh(now=NOW).wraps == 1
+    assert machine.synced() == 1
 
 
 def test_the_same_key_or_name_twice(hotline: Hotline) -> None:

@@ -170,11 +170,17 @@ class Custody:
             if not any(one.generation == info.generation for one in self._catalog.epochs(stream)):
                 self.open_epoch(info, stream, actor=actor, now=now)
 
-    def prepare(self, info: ListInfo, streams: Iterable[str], *, actor: str, now: datetime) -> None:
-        """Before anything is published: an epoch for each stream, a wrap for each who may read it."""
+    def prepare(self, info: ListInfo, streams: Iterable[str], *, actor: str, now: datetime) -> list[str]:
+        """Before anything is published: an epoch for each stream, a wrap for each who may read it.
+
+        Returns:
+            As of :meth:`complete`.
+        """
+        gone: list[str] = []
         for stream in () if info.public else streams:
             self.ensure_epochs(info, [stream], actor=actor, now=now)
-            self.complete(info, stream)
+            gone += self.complete(info, stream)
+        return gone
 
     def open_epoch(
         self,

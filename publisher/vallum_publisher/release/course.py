@@ -25,7 +25,7 @@ from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.collection import closed_twins
 from vallum_publisher.release.commit import Committer
 from vallum_publisher.release.judgement import judged
-from vallum_publisher.release.metadata import list_role, parse_run_key, role_keys
+from vallum_publisher.release.metadata import list_role, role_keys
 from vallum_publisher.release.readback import check_listed, check_published
 from vallum_publisher.release.repository import TIMESTAMP_KEY, Repository, Tip
 from vallum_publisher.release.tables import TableCache
@@ -151,9 +151,10 @@ class Course:
         }
 
     def _is_superseded(self, release: Release) -> bool:
-        for run in map(parse_run_key, release.files):
-            newest = self.catalog.epochs(run.stream)[-1:] if run else ()
-            if run and newest and newest[0].generation == run.generation and newest[0].number > run.ref.epoch:
+        for stream, made in release.streams.items():
+            epoch = (made.head.generation, max(made.head.epochs, default=0))
+            newest = self.catalog.epochs(stream)[-1:]
+            if newest and newest[0].generation == epoch[0] and newest[0].number > epoch[1]:
                 return True
         return False
 

@@ -137,13 +137,14 @@ class Publisher(Upkeep):
         made: dict[tuple[int, ...], Release] = {}
         versions: list[int] = []
         stored: dict[str, int] = {}
+        gone: list[str] = []
         changes = 0
         never = self.workspace.never_block()  # read first: a broken file must not go unnoticed
         self.catalog.expire(name, actor=self.actor, now=now)
         rekeyed = False
         for info, pending, tip in self._looks(name):
             check_generation(info, tip.required_targets())
-            self.custody.prepare(info, streams_of(info), actor=self.actor, now=now)
+            gone += self.custody.prepare(info, streams_of(info), actor=self.actor, now=now)
             public = public_heads(self.repository, tip, info)
             at = public_version(self.catalog, info, pending, public)
             if pending is not None and at == pending.version:
@@ -159,6 +160,10 @@ class Publisher(Upkeep):
             version = pending or unannounced(self.catalog, info, public)
             if version is None:
                 check_in_force(self.catalog, info, self.custody, never)
+                # Of somebody whose admission was cut short, also if nothing else is new.
+                self.custody.upload(self.store, self.tell)
+                for cover in gone:
+                    self.store.delete(cover)
                 if rekeyed:
                     heads = {stream: held.head for stream, held in public.items() if held}
                     check_published(self.store, self.repository.root_bytes, heads)

@@ -45,14 +45,16 @@ class Upkeep(Course):
 
         A list whose catalog and store disagree is left as it is and named in the answer, due or not; so is
         one that is due and whose keys are not here. All else is renewed. Wraps that the store has lost are
-        put back.
+        put back, and those that never came there.
 
         Raises:
             ConfigError: the online keys cannot be reached.
             ConflictError, UnavailableError: as of ``Publisher.publish``.
         """
         with self.workspace.lock():
-            return replace(self._refresh(now), wraps=self.custody.restore(self.store, self.tell))
+            done = self._refresh(now)
+            wraps = self.custody.upload(self.store, self.tell) + self.custody.restore(self.store, self.tell)
+            return replace(done, wraps=wraps)
 
     def _refresh(self, now: datetime) -> Refreshed:
         lifetimes = self.workspace.settings.lifetimes
