@@ -84,7 +84,42 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _PORT = re.compile(r"[0-9]+(?:[/\\?#]|\Z)")
 _AUTHORITY = re.compile(r"[^/\\?#]*")
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_BESIDE_HOST = re.compile(r"[\s/\\?#@,;%]")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\]")
 _SECOND_URL = re.compile(r"[\s,;|]https?://", re.IGNORECASE)
+_NO_URL = (
+    (
+        re.compile(r"\x00|\A\xff\xfe|\A\xfe\xff|\ufeff").search,
+        "it holds NUL characters or a byte order mark",
+        "is it UTF-16 or UTF-32? convert it: iconv -f utf-16 -t utf-8",
+    ),
+    (re.compile(r"[\r\n]").search, "a line break stands in it", "one URL a line, ended by a line feed"),
+    (_SECOND_URL.search, "it holds two", "one URL a line"),
+    (
+        re.compile(r"\A\s*[\"'<(\[`\u201c\u00ab](?![0-9A-Fa-f:.]+\])|[\">`]\s*\Z").search,
+        "it is enclosed in quotation marks or brackets",
+        "leave out what encloses it",
+    ),
+    (
+        re.compile(
+            r"\A\s*h(?:xx|\*\*|\+\+|__)ps?\b|\[(?:\.|:|dot)\]|\(dot\)|\A[a-z]+\[:", re.IGNORECASE
+        ).search,
+        "it is made harmless (hxxp, [.])",
+        "write it as it was: https://host/path",
+    ),
+    (
+        re.compile(r"\S[ \t\v\f]").search,
+        "a blank or a tab stands in it",
+        "one URL a line; write %20 for a blank",
+    ),
+    (
+        re.compile(r"\A(?:[A-Za-z]+:)?/*[^/?#]*[,;|]").search,
+        "its host holds a comma, a semicolon or a bar",
+        "one URL a line, without other columns",
+    ),
+)
+"""Ways in which lines of tables, mails and reports are no URL, with reason and hint."""
+
 _CLOSERS = frozenset('">`')
 """What text puts behind a URL. Unescaped, no URL holds it."""
 
@@ -334,6 +369,44 @@ def _refuse_slips(cleaned: str, host: str) -> None:
         )
     if "." not in host:
         raise InputError("the host is a single label", hint="a listed host has a dot, as in host.example")
+
+
+def refuse_no_url(text: str) -> None:
+    """Refuse a line that is plainly not one URL, for those who looked it up and found nothing.
+
+    Look-ups read whatever they are given, but "not listed" would be no answer to the URL that was meant.
+
+    Raises:
+        InputError: it is in another encoding, quoted, defanged, or more than one URL. The message never
+            repeats the text.
+    """
+    for found, reason, hint in _NO_URL:
+        if found(text):
+            raise InputError(f"this is not one URL: {reason}", hint=hint)
+
+
+def bare_host(text: str) -> str:
+    """Return the form of a host that a person wrote alone: no scheme, no port, nothing beside it (§4).
+
+    Raises:
+        InputError: it is more, or less, than a host's name or address. The message never repeats the text.
+    """
+    if "*" in text:
+        raise InputError(
+            "a wildcard stands for no one host", hint="name the host itself, such as www.example.com"
+        )
+    if _BESIDE_HOST.search(text) or (":" in text and not _BRACKETED.fullmatch(text)):
+        raise InputError(
+            "this is more than the name of a host",
+            hint="one host alone, such as www.example or [2001:db8::7]: no scheme, port, path, comma",
+        )
+    host = host_form(text)
+    if not host or not (is_address(host) or (_NAME.fullmatch(host) and _is_kept(host))):
+        raise InputError(
+            "this is not the name of a host, nor an address",
+            hint="such as www.example, 192.0.2.7 or [2001:db8::7]",
+        )
+    return host
 
 
 def _is_accepted(rest: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from tests.url.urls import plain, raw_bytes, urls
 from vallum.allow import NOTHING
 from vallum.errors import InputError
 from vallum.expression import Scope
-from vallum.match.explain import explain
+from vallum.match.explain import SHOWN_PROBES, explain
 from vallum.match.snapshot import Snapshot
 from vallum.url import MAX_INPUT, NO_HOST, Canonical, canonicalize
 
@@ -178,3 +179,26 @@ def test_an_undecided_host_or_path_is_no_answer(padded: str | bytes) -> None:
         snapshot.match_url(padded)
     assert raised.value.hint
     assert "longer than" in explain(padded, [], NOTHING).lines()[0]
+
+
+def test_a_path_too_long_is_so_on_any_host() -> None:
+    """The filter alone could tell that nothing is listed there, and `explain` would say otherwise."""
+    snapshot = Snapshot([url_matcher([(Scope.URL, "example.com/page", ())])])
+    for _ in range(40):  # hosts found clean are remembered
+        assert snapshot.match_url("http://clean.example/") == []
+        with pytest.raises(InputError, match="not looked up"):
+            snapshot.match_url("http://clean.example/" + "a" * MAX_INPUT)
+
+
+def test_explaining_a_deep_path_stays_short() -> None:
+    """Attack: 7,900 segments, for each of which two expressions of up to 16,000 characters are tried."""
+    url = "http://example.com/" + "d/" * 7_900
+    rows = [(Scope.PATH_PREFIX, "example.com/" + "d/" * depth, ()) for depth in (1, 7_000)]
+    shown = explain(url, [url_matcher(rows)], NOTHING)
+    assert len(shown.matches) == 2
+    assert len(shown.lists[0].probes) == SHOWN_PROBES + 1
+    assert shown.lists[0].left_out == shown.to_dict()["lists"][0]["left_out"] > 15_000
+    said = "\n".join(shown.lines())
+    assert "more that hit nothing" in said
+    assert len(said) < 100_000
+    assert len(json.dumps(shown.to_dict())) < 200_000

@@ -12,16 +12,28 @@ from vallum.match.exact import Matcher, Probe
 from vallum.match.policy import most_severe_first
 from vallum.url import Canonical, canonicalize, no_host, readings
 
+SHOWN_PROBES = 100
+"""How many probes of a list are kept, beside those that hit: a long path has thousands of borders."""
+
+_SHOWN_TEXT = 400
+"""Characters of an expression, or of a step of reading, that are shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListProbes:
-    """What was tried in one list."""
+    """What was tried in one list.
+
+    Attributes:
+        probes: the first ``SHOWN_PROBES``, and all that hit.
+        left_out: how many more were tried and hit nothing.
+    """
 
     source: str
     list: str
     generation: int
     version: int
     probes: tuple[Probe, ...]
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +71,13 @@ class Explanation:
                     "probes": [
                         {
                             "scope": str(probe.scope),
-                            "expression": probe.expression,
+                            "expression": _cut(probe.expression),
                             "key": probe.key,
                             "hit": probe.match.id if probe.match else None,
                         }
                         for probe in tried.probes
                     ],
+                    "left_out": tried.left_out,
                 }
                 for tried in self.lists
             ],
@@ -91,7 +104,9 @@ class Explanation:
             ]
             for probe in tried.probes:
                 mark = f"HIT  id {probe.match.id}" if probe.match else "-"
-                lines.append(f"  {probe.key}  {mark:<24}  {probe.expression}")
+                lines.append(f"  {probe.key}  {mark:<24}  {_cut(probe.expression)}")
+            if tried.left_out:
+                lines.append(f"  … and {tried.left_out:,} more that hit nothing")
         return lines
 
     def _verdict(self) -> str:
@@ -109,17 +124,7 @@ class Explanation:
 def explain(url: str | bytes, matchers: Iterable[Matcher], allowed: Allowances) -> Explanation:
     """Read a URL and try everything that could list it; slower than a look-up, same matches."""
     form = canonicalize(url)
-    lists = tuple(
-        ListProbes(
-            matcher.source,
-            matcher.list,
-            matcher.table.generation,
-            matcher.table.version,
-            tuple(matcher.explain_url(form)),
-        )
-        for matcher in matchers
-        if form.host and matcher.scopes
-    )
+    lists = tuple(_probes(matcher, form) for matcher in matchers if form.host and matcher.scopes)
     found = most_severe_first([probe.match for tried in lists for probe in tried.probes if probe.match])
     covered = allowed.covers(form)
     spared = tuple(match for match in found if covered or match.id in allowed.ids)
@@ -127,7 +132,24 @@ def explain(url: str | bytes, matchers: Iterable[Matcher], allowed: Allowances) 
     return Explanation(readings(url), form, lists, left, spared)
 
 
+def _probes(matcher: Matcher, form: Canonical) -> ListProbes:
+    kept: list[Probe] = []
+    left_out = 0
+    for probe in matcher.explain_url(form):
+        if probe.match or len(kept) < SHOWN_PROBES:
+            kept.append(probe)
+        else:
+            left_out += 1
+    table = matcher.table
+    return ListProbes(matcher.source, matcher.list, table.generation, table.version, tuple(kept), left_out)
+
+
+def _cut(text: str) -> str:
+    """Keep long texts in bounds, and say how much is left out."""
+    over = len(text) - _SHOWN_TEXT
+    return text if over <= 0 else f"{text[:_SHOWN_TEXT]}… ({over:,} more characters)"
+
+
 def _printable(text: str) -> str:
     """Keep control characters of a hostile URL off the terminal, and long ones in bounds."""
-    shown = text if len(text) <= 400 else text[:400] + "…"
-    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in shown)
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in _cut(text))

@@ -19,7 +19,7 @@ from vallum.host import ADDRESS_ENDS, stands_alone, suffixes
 from vallum.match.answer import Match
 from vallum.match.host_index import TOP
 from vallum.match.policy import most_severe_first
-from vallum.url import PLAIN_LENGTH, PLAIN_TAIL
+from vallum.url import MAX_INPUT, PLAIN_LENGTH, PLAIN_TAIL
 
 MAX_BITMAP_BITS = 24
 """A bitmap has at most this many address bits: 2 MB per process and table."""
@@ -276,6 +276,8 @@ def filtered(read: LookUp, answer: MatchUrl, filters: Sequence[NameFilter | KeyF
     def look_up(url: Any) -> list[Match]:  # str, or bytes, which raise: cheaper than to ask
         nonlocal worth
         try:
+            if len(url) > MAX_INPUT:  # what is too long is so on any host
+                return read(url)
             if worth and url[: url.index("/", 8)] in clean:
                 return []
             found = glance(url)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vallum.config import read_names
-from vallum.errors import ConfigError, GuardError
+from vallum.errors import ConfigError, GuardError, InputError
 from vallum.expression import Keyer
 from vallum.format.table import Table
 from vallum.guard import (
@@ -26,8 +26,8 @@ from vallum.guard import (
     never_block,
     whole_weeks,
 )
-from vallum.host import host_form
 from vallum.state import StreamState
+from vallum.url import bare_host
 
 REJECTED = ("you have rejected it, and nothing else is in force",)
 """Why there is no list: where another version is in force, a rejection settles it (client.md §6.7)."""
@@ -118,8 +118,8 @@ def load_never_block(path: Path | None) -> NeverBlock:
     """
     names = []
     for number, text in read_names(path) if path else ():
-        name = host_form(text)
-        if not name or "/" in text or "*" in text:
-            raise ConfigError(f"{path}: line {number} is not the name of a host", hint="such as www.example")
-        names.append(name)
+        try:
+            names.append(bare_host(text))
+        except InputError as error:
+            raise ConfigError(f"{path}: line {number}: {error}", hint=error.hint) from None
     return never_block(names)
