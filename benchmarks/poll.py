@@ -5,9 +5,11 @@
 Both poll one repository of one list, and of five, that a process of its own serves as nginx would (ETags,
 connections kept). *No change*: nothing was published since. *Change*: one list of them got ten rows and lost
 ten. The peer refreshes, asks for every head, and downloads what it does not have; it looks into nothing,
-keeps no list and judges nothing. Processor time is the process's own, in milliseconds: the median over the
-rounds, in which one runs after the other. ``from cron`` is a whole new process, its imports included, in a
-Python that has no boto3, as on a client's machine (securesystemslib would load it).
+keeps no list and judges nothing. A second peer is served the same lists as one file each, targets of a TUF
+repository of their own, and downloads what has changed whole (``whole file``). Processor time is the
+process's own, in milliseconds: the median over the rounds, in which one runs after the other. ``from cron``
+is a whole new process, its imports included, in a Python that has no boto3, as on a client's machine
+(securesystemslib would load it).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import Process, Queue
 from pathlib import Path
 
+from tuf.api.metadata import TargetFile
 from tuf.ngclient import Updater as Tuf
 from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
@@ -79,16 +82,31 @@ class Peer:
             f"{self._url}/targets/", fetcher, bootstrap=self._root,
         )  # fmt: skip
         tuf.refresh()
+        self._fetch(tuf)
+        return Poll((time.process_time() - began) * 1000, fetcher.requests, fetcher.size)
+
+    def _fetch(self, tuf: Tuf) -> None:
         for stream in self._streams:
             head = tuf.get_targetinfo(f"{stream}/head")
             assert head is not None
             said = head.custom["vallum"]
             start, end, epoch = said["runs"][-1]
-            run = tuf.get_targetinfo(f"{stream}/{said['generation']}-{epoch}-{start}-{end}.run")
-            assert run is not None
-            if not tuf.find_cached_target(run):
-                tuf.download_target(run)
-        return Poll((time.process_time() - began) * 1000, fetcher.requests, fetcher.size)
+            _download(tuf, f"{stream}/{said['generation']}-{epoch}-{start}-{end}.run")
+
+
+class WholePeer(Peer):
+    """A bare TUF client of lists that are one file each."""
+
+    def _fetch(self, tuf: Tuf) -> None:
+        for stream in self._streams:
+            _download(tuf, stream)
+
+
+def _download(tuf: Tuf, name: str) -> None:
+    target = tuf.get_targetinfo(name)
+    assert target is not None
+    if not tuf.find_cached_target(target):
+        tuf.download_target(target)
 
 
 class Ours:
@@ -147,6 +165,7 @@ class Bench:
         for number in range(lists):
             made.create(f"urls{number}")
             made.release(f"urls{number}", listed(*self._content))
+        self._whole = Repository()
         self._publish()
         self._step = 0
         config = made.config(folder)
@@ -155,9 +174,22 @@ class Bench:
         self.url, self.root, self.streams = url, made.first_root, sources[0].streams
         self.ours = Ours(self.config)
         self.peer = Peer(folder / "peer", url, made.first_root, self.streams)
+        root = self._whole.first_root
+        self.whole = WholePeer(folder / "whole-peer", f"{url}/whole", root, self.streams)
 
     def _publish(self) -> None:
-        self._repository.write_to(self._folder / "store")
+        store, whole = self._folder / "store", self._whole
+        self._repository.write_to(store)
+        for name in self._repository.lists:
+            stream = self._repository.stream(name)
+            lines = self._content if name == "urls0" or stream not in whole.targets.signed.targets else None
+            if lines is not None:
+                data = "\n".join(lines).encode()
+                target = TargetFile.from_data(stream, data, ["sha256"])
+                whole.targets.signed.targets[stream] = target
+                whole.objects[f"targets/{target.hashes['sha256']}.{stream}"] = data
+        whole.publish()
+        whole.write_to(store / "whole")
 
     def change(self) -> None:
         self._step += 1
@@ -168,15 +200,15 @@ class Bench:
         self._repository.release("urls0", listed(*self._content))
         self._publish()
 
-    def compare(self, rounds: int, before: Callable[[], None]) -> tuple[list[Poll], list[Poll]]:
-        ours: list[Poll] = []
-        peer: list[Poll] = []
+    def compare(self, rounds: int, before: Callable[[], None]) -> tuple[list[Poll], list[Poll], list[Poll]]:
+        """Ours, and the two peers, each in its turn."""
+        found: tuple[list[Poll], list[Poll], list[Poll]] = ([], [], [])
+        sides = [*zip(found, (self.ours.poll, self.peer.poll, self.whole.poll), strict=True)]
         for number in range(rounds):
             before()
-            sides = [(ours, self.ours.poll), (peer, self.peer.poll)]
-            for found, poll in sides if number % 2 else reversed(sides):
-                found.append(poll())
-        return ours, peer
+            for polls, poll in sides if number % 2 else reversed(sides):
+                polls.append(poll())
+        return found
 
 
 def row(what: str, ours: list[Poll], peer: list[Poll]) -> str:
@@ -236,8 +268,13 @@ def main() -> None:
             bench = Bench(folder, url, lists, said.rows)
             bench.compare(2, lambda: None)
             several = f"{lists} list{'s' * (lists > 1)}"
-            print(row(f"no change, {several}", *bench.compare(said.rounds, lambda: None)), flush=True)
-            print(row(f"change, {several}", *bench.compare(said.rounds // 3, bench.change)), flush=True)
+            for what, rounds, before in (
+                ("no change", said.rounds, lambda: None),
+                ("change", said.rounds // 3, bench.change),
+            ):
+                ours, peer, whole = bench.compare(rounds, before)
+                print(row(f"{what}, {several}", ours, peer), flush=True)
+                print(row("  the same, whole file", ours, whole), flush=True)
             if lists == 1:
                 print(from_cron(bench, folder, max(3, said.rounds // 6)), flush=True)
 

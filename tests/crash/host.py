@@ -1,7 +1,7 @@
-"""The process in which acts are interrupted: it loads Python once and forks a child for each call.
+"""The process in which acts are interrupted: it loads Python once and forks, for each scene and each call.
 
-Run by test_crash.py as ``LD_PRELOAD=fault.so python -m tests.crash.host SCENE FOLDER``; prints one JSON line
-for each fault: how many calls met it, and what was wrong afterwards.
+Run by test_crash.py as ``LD_PRELOAD=fault.so python -m tests.crash.host FOLDER SCENE ...``; prints one JSON
+line for each scene and fault: how many calls met it, and what was wrong afterwards.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import re
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from signal import SIGKILL
+from stat import S_IMODE
 
 from tests.crash.scenes import SCENES, Scene, View
 from vallum.errors import VallumError
-from vallum.sync import fetch
+from vallum.sync import fetch, workflow  # noqa: F401 - the workflow is loaded here, once for all
 
 
 class Fault(IntEnum):
@@ -77,19 +78,45 @@ class Found:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What lies in a folder; ``data`` is ``None`` of a folder, and where it leads to of a link."""
+
+    data: bytes | None
+    mode: int
+    modified: int
+    link: bool = False
+
+
+def _tree(folder: Path, name: str = "") -> Iterator[tuple[str, Entry]]:
+    """Everything in a folder, itself included, by its path below; none if it is not there."""
+    if not folder.is_dir():
+        return
+    about = folder.stat()
+    yield name, Entry(None, S_IMODE(about.st_mode), about.st_mtime_ns)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path, below = folder / entry.name, f"{name}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _tree(path, below)
+            elif entry.is_symlink():
+                yield below, Entry(bytes(path.readlink()), 0, 0, link=True)
+            else:
+                about = entry.stat()
+                yield below, Entry(path.read_bytes(), S_IMODE(about.st_mode), about.st_mtime_ns)
+
+
 class Host:
     """One scene, and the state folder that is laid anew for each call."""
 
-    def __init__(self, name: str, scene: Scene, shim: ctypes.CDLL, template: Path) -> None:
+    def __init__(self, name: str, scene: Scene, shim: ctypes.CDLL, log: Path) -> None:
         self.name, self.scene = name, scene
         self._shim = shim
-        self._template = template
         self._state = scene.client.state
-        self._log = template.parent / "calls"
+        self._log = log
         self._seen: set[str] = set()
         self._calls: list[str] = []
-        if self._state.exists():
-            shutil.copytree(self._state, template, symlinks=True)
+        self._template = dict(_tree(self._state))
         self._before = scene.view()
         assert self._names(scene.act(scene)) == scene.errors
         self._after = scene.view()
@@ -196,26 +223,33 @@ class Host:
         return self.scene.view(), errors, frozenset(self._files())
 
     def _lay(self) -> None:
+        """Lay the state folder as it was: by hand, since that is done a thousand times."""
         shutil.rmtree(self._state, ignore_errors=True)
-        if self._template.exists():
-            shutil.copytree(self._template, self._state, symlinks=True)
+        for name, entry in self._template.items():
+            path = Path(f"{self._state}{name}")
+            if entry.link:
+                path.symlink_to(os.fsdecode(entry.data or b""))
+                continue
+            if entry.data is None:
+                path.mkdir()
+            else:
+                path.write_bytes(entry.data)
+                os.utime(path, ns=(entry.modified, entry.modified))
+            path.chmod(entry.mode)
 
     def _files(self) -> Iterator[str]:
-        for path in self._state.rglob("*"):
-            if not path.is_dir():
-                yield path.relative_to(self._state).as_posix()
+        for name, entry in _tree(self._state):
+            if entry.data is not None:
+                yield name.removeprefix("/")
 
     def _mark(self) -> str:
         """A digest of everything in the folder, but for the random part of temporary names."""
         state = hashlib.sha256()
-        for name in sorted(self._files()):
-            path = self._state / name
+        for name, entry in sorted(_tree(self._state)):
             plain = re.sub(r"\.[0-9a-f]{16}$|tmp[a-z0-9_]{8}$", "", name)
-            data = bytes(path.readlink()) if path.is_symlink() else path.read_bytes()
-            state.update(f"{plain}\0{path.lstat().st_mode}\0{len(data)}\0".encode() + data)
-        state.update(
-            str(sorted(p.relative_to(self._state) for p in self._state.rglob("*") if p.is_dir())).encode()
-        )
+            data = entry.data
+            said = "folder" if data is None else f"{entry.mode}\0{entry.link}\0{len(data)}"
+            state.update(f"{plain}\0{said}\0".encode() + (data or b""))
         return state.hexdigest()
 
     def _names(self, errors: list[VallumError], hint: str = "") -> tuple[str, ...]:
@@ -226,16 +260,39 @@ class Host:
         return f"{kind}: {error}; {error.hint}" if hint and kind not in self.scene.errors else kind
 
 
-def main(name: str, folder: Path, all_calls: bool) -> None:
-    """Run one scene's trials."""
+def main(folder: Path, names: Sequence[str]) -> None:
+    """Run the trials of scenes, one on each processor; of ``SCENE:every`` at calls that only look, too."""
     fetch.BACKOFF = 0.0
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
+    running: set[int] = set()
+    for name in names:
+        if len(running) == os.cpu_count():
+            running.discard(os.wait()[0])
+        worker = os.fork()  # a new interpreter would load for two seconds what is loaded here
+        if not worker:
+            try:
+                _run(folder / name, name, shim)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(0)  # a scene without its outcomes has failed
+        running.add(worker)
+    while running:
+        running.discard(os.wait()[0])
+
+
+def _run(folder: Path, name: str, shim: ctypes.CDLL) -> None:
     (folder / "client").mkdir(parents=True)
-    host = Host(name, SCENES[name](folder / "client"), shim, folder / "template")
-    gc.freeze()  # a collection in a child would copy what it shares with us
-    for trial in EVERY if all_calls else TRIALS:
+    scene, _, every = name.partition(":")
+    host = Host(name, SCENES[scene](folder / "client"), shim, folder / "calls")
+    # A collection in a child would copy what it shares with us.
+    gc.freeze()
+    gc.disable()
+    for trial in EVERY if every else TRIALS:
         print(json.dumps(asdict(host.run(trial))), flush=True)
+    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), len(sys.argv) > 3)
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.crash import sealed
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
 from vallum.allow import Allowance, Kind, add, remove
@@ -98,6 +97,8 @@ def first(folder: Path) -> Scene:
 
 def entitled(folder: Path) -> Scene:
     """The first sync of an encrypted list, which begins with writing its keys."""
+    from tests.crash import sealed  # the publisher, which the other scenes do without
+
     return Scene(sealed.entitled(folder, *PAGES), sync)
 
 
@@ -106,6 +107,22 @@ def change(folder: Path) -> Scene:
     scene = _scene(folder, sync, *PAGES)
     scene.client.synced()
     scene.client.repository.release("urls", listed(*PAGES[1:], _NEW[0]))
+    return scene
+
+
+def lived(folder: Path) -> Scene:
+    """A change in a process that has synced before: it sweeps only the folder of the list that changed."""
+    scene = _scene(folder, sync, *PAGES, lists=("pages", "urls"))
+    repository, client = scene.client.repository, scene.client
+    updater = Updater(client.config, client.connect)
+
+    def act(scene: Scene) -> list[VallumError]:
+        return [error for _, error in updater.sync(now=scene.now, wait_for_lock=0).errors()]
+
+    for page in _NEW:
+        assert act(scene) == []
+        repository.release("urls", listed(*PAGES, page))
+    scene.act = act
     return scene
 
 
@@ -223,6 +240,7 @@ SCENES: dict[str, Callable[[Path], Scene]] = {
         first,
         entitled,
         change,
+        lived,
         catch_up,
         generation,
         quarantine,

@@ -13,7 +13,8 @@ import pytest
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
 from tests.fuzz.run import Outcome, execute, fuzz
-from tests.fuzz.targets import MIB, TARGETS, Target
+from tests.fuzz.target import MIB, Target
+from tests.fuzz.targets import TARGETS
 from vallum.config import load_config
 from vallum.errors import FormatError, TrustError
 from vallum.format import limits

@@ -168,3 +168,28 @@ def test_two_people_release_a_list_together(folder: Path) -> None:
     assert typed([*HOTLINE, "recipients", "rotate", "sealed", *named], folder).code == 0
     assert typed([*HOTLINE, "refresh", *named], folder).code == 0
     assert typed([*HOTLINE, "verify"], folder).code == 0
+
+
+def test_an_invitation_of_yesterday_shows_a_fingerprint_that_status_knows(folder: Path) -> None:
+    """On the telephone two fingerprints look like an attack: the hotline must know each that it ever sent."""
+    sent = json.loads(typed([*HOTLINE, "invite", "--output", "old.json", "--json"], folder).out)
+    rotated = _keys(folder, "rotate", "online")
+    status = typed([*HOTLINE, "status"], folder).out.splitlines()
+    assert status[0] == f"root version 2, fingerprint {rotated.out.split('from now on: ')[1].strip()}"
+    assert status[1].startswith(
+        f"root version 1, fingerprint {sent['fingerprint']}: invitations sent before 20"
+    )
+    assert status[1].endswith("show it, and still work")
+    assert "former one" in rotated.err
+    follow = ["vallum"]
+    config = ["--invitation", "old.json", "--name", "hotline", "--json"]
+    shown = json.loads(typed([*follow, "init", *config], folder).out)
+    assert shown["root_fingerprint"] == sent["fingerprint"].replace(" ", "")
+    assert typed([*follow, "sync"], folder).code == 0
+    again = json.loads(typed([*HOTLINE, "invite", "--output", "new.json", "--json"], folder).out)
+    assert [root["fingerprint"] for root in again["roots"]] == [again["fingerprint"], sent["fingerprint"]]
+    lost = _said(folder, "replace-root", "--reason", "test")
+    roots = json.loads(typed([*HOTLINE, "status", "--json"], folder).out)["roots"]
+    assert [(root["version"], root["leads"]) for root in roots] == [(3, True), (2, False), (1, False)]
+    assert roots[0]["fingerprint"] == lost["fingerprint"]
+    assert _said(folder, "rotate", "urls")["fingerprint"] == "", "a list's keys do not stand in root"

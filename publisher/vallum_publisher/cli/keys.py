@@ -215,11 +215,19 @@ def _say(done: Changed, as_json: bool) -> None:
         return
     if done.finished:
         say(f"finished what an earlier command began: root version {done.root_version} is public")
+        _say_fingerprint(done)
         note("if more is to be changed, run the command once more")
         return
     say(f"{', '.join(done.roles)}: signed and public, root version {done.root_version}")
     for what, ids in (("new", done.added), ("gone", done.removed)):
         if ids:
             say(f"{what}: {', '.join(each[:16] for each in ids)}")
+    _say_fingerprint(done)
     if done.removed:
         note("destroy the files of keys that are gone, or keep them as evidence; nothing needs them any more")
+
+
+def _say_fingerprint(done: Changed) -> None:
+    if done.fingerprint:
+        say(f"root fingerprint from now on: {done.fingerprint}")
+        note("an invitation sent before shows the former one: `vallum-publisher status` lists all of them")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from vallum_publisher.cli.session import no_lists, open_publisher, sign_with_opt
 
 if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Published
+    from vallum_publisher.release.roots import RootCondition
 
 
 @click.command(
@@ -139,7 +141,8 @@ def status(home: Path, as_json: bool) -> int:
     if as_json:
         emit(asdict(found))
     else:
-        say(f"root version {found.root_version}, fingerprint {found.fingerprint}")
+        for root, sent in _roots(found.roots):
+            say(f"root version {root.version}, fingerprint {root.fingerprint}{sent}")
         if found.lists:
             say()
             table(
@@ -180,6 +183,19 @@ def status(home: Path, as_json: bool) -> int:
             note("root or targets expires soon: bring the offline keys and run `vallum-publisher keys renew`")
     good = not any(role.due or role.jumped for role in found.roles)
     return OK if good and not any(each.problem for each in found.lists) else NO
+
+
+def _roots(roots: Sequence[RootCondition]) -> Iterator[tuple[RootCondition, str]]:
+    """Each root, the newest first, and which invitations show it."""
+    after: datetime | None = None
+    for root in roots:
+        sent = ""
+        if root is not roots[0]:
+            when = f" before {format_time(after)}" if after else " earlier"
+            holds = "and still work" if root.leads else "and work no longer: invite anew"
+            sent = f": invitations sent{when} show it, {holds}"
+        yield root, sent
+        after = root.since
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher verify")
@@ -238,6 +254,7 @@ def invite(home: Path, names: tuple[str, ...], output: Path | None, as_json: boo
         raise ConfigError("--json and the invitation cannot both go to standard output", hint="--output FILE")
     with open_publisher(home, quiet=True) as publisher:
         data = publisher.invite(names)
+        roots = publisher.roots()
     invited = parse_invitation(data)
     fingerprint = root_fingerprint(invited.root)
     if output is None:
@@ -245,10 +262,19 @@ def invite(home: Path, names: tuple[str, ...], output: Path | None, as_json: boo
     else:
         write_durable(output, [data])
         if as_json:
-            emit({"file": str(output), "lists": invited.streams, "fingerprint": fingerprint})
+            emit(
+                {
+                    "file": str(output),
+                    "lists": invited.streams,
+                    "fingerprint": fingerprint,
+                    "roots": [asdict(root) for root in roots],
+                }
+            )
             return
         say(f"{output}: written; send it to the subscriber")
     note(f"root fingerprint to read out by telephone: {fingerprint}")
+    if len(roots) > 1:
+        note("who was invited earlier sees an older one: `vallum-publisher status` lists all of them")
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher gc\n  vallum-publisher gc --retention 72")

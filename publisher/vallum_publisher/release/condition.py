@@ -9,13 +9,13 @@ from datetime import datetime
 from vallum.errors import GuardError, StateError
 from vallum.format.head import Head, stale_after
 from vallum.guard import NeverBlock
-from vallum.invitation import root_fingerprint
 from vallum_publisher.catalog import Catalog, ListInfo
 from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.agreement import public_head, public_heads, public_version, unannounced
 from vallum_publisher.release.judgement import check_in_force
 from vallum_publisher.release.renewal import head_is_due, offline_is_due, snapshot_is_due, timestamp_is_due
 from vallum_publisher.release.repository import LARGEST_NUMBER, Repository, Tip
+from vallum_publisher.release.roots import RootCondition, read_roots
 from vallum_publisher.release.version import streams_of
 from vallum_publisher.workspace import Lifetimes
 
@@ -70,10 +70,13 @@ class ListCondition:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A repository. ``fingerprint`` is the root's, to compare by telephone."""
+    """A repository. ``fingerprint`` is the newest root's, to compare by telephone; ``roots`` are all so far,
+    the newest first.
+    """
 
     root_version: int
     fingerprint: str
+    roots: tuple[RootCondition, ...]
     roles: tuple[RoleCondition, ...]
     lists: tuple[ListCondition, ...]
 
@@ -129,7 +132,8 @@ def read_condition(
         )
         for info in catalog.lists()
     )
-    return Condition(tip.root.version, root_fingerprint(repository.root_bytes), tuple(roles), lists)
+    roots = read_roots(repository)
+    return Condition(tip.root.version, roots[0].fingerprint, roots, tuple(roles), lists)
 
 
 def _read_list(

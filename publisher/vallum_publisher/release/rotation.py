@@ -18,6 +18,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from vallum.errors import BusyError, ConfigError, DataError
 from vallum.format.charter import split_stream
+from vallum.invitation import root_fingerprint
 from vallum.sync.roles import check_roles
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import FILE_SCHEME, make_key, shown
@@ -40,6 +41,7 @@ class Changed:
         roles: whose keys were changed, or that were signed anew.
         added, removed: ids of keys.
         finished: only what an earlier command had begun was done.
+        fingerprint: of the newest root, if there was no such root before; else empty.
     """
 
     root_version: int
@@ -47,6 +49,7 @@ class Changed:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     finished: bool = False
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,10 @@ class Rotation:
             self._commit([], {}, now)
             self.forget()
             self._record(GROUPS["offline"], added, gone, root.version, now, reason=reason)
-            return Changed(root.version, GROUPS["offline"], tuple(added), tuple(gone))
+            fingerprint = root_fingerprint(data)
+            return Changed(
+                root.version, GROUPS["offline"], tuple(added), tuple(gone), fingerprint=fingerprint
+            )
 
     def renew(self, names: Sequence[str], *, now: datetime) -> Changed:
         """Sign root, targets or both again before they expire; raises as :meth:`rotate`."""
@@ -203,7 +209,10 @@ class Rotation:
             gone = {key.keyid for keys in before.values() for key in keys} - kept if holders else set()
             version = publisher.repository.tip().root.version
             self._record(roles, added, sorted(gone | set(removed)), version, now)
-            return Changed(version, tuple(roles), tuple(added), tuple(sorted(gone)))
+            fingerprint = (
+                root_fingerprint(publisher.repository.root_bytes) if version > tip.root.version else ""
+            )
+            return Changed(version, tuple(roles), tuple(added), tuple(sorted(gone)), fingerprint=fingerprint)
 
     def _plan(
         self,
@@ -317,7 +326,7 @@ class Rotation:
         self._commit([], {}, now)
         removed = self.forget()
         self._record([], [], list(removed), version, now)
-        return Changed(version, (), (), removed, finished=True)
+        return Changed(version, (), (), removed, finished=True, fingerprint=root_fingerprint(begun))
 
     def _commit(self, roles: Sequence[str], holders: Holders, now: datetime) -> None:
         """Sign the rest under the newest root and commit it, like any publication."""

@@ -21,6 +21,7 @@ from vallum_publisher.release.course import Course
 from vallum_publisher.release.metadata import parse_run_key, role_keys
 from vallum_publisher.release.readback import lacking
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
+from vallum_publisher.release.roots import RootCondition, read_roots
 from vallum_publisher.release.verification import VerifiedStream, verify_repository
 from vallum_publisher.release.version import streams_of
 
@@ -98,6 +99,10 @@ class Upkeep(Course):
         never, lifetimes = self.workspace.never_block(), self.workspace.settings.lifetimes
         lost = Counter(wrap.stream for wrap in lost_wraps(self.catalog, self.store))
         return read_condition(self.repository, self.catalog, self.custody, never, lifetimes, now, lost)
+
+    def roots(self) -> tuple[RootCondition, ...]:
+        """All roots of trust so far, the newest first; raises as :meth:`status`."""
+        return read_roots(self.repository)
 
     def verify(self) -> tuple[VerifiedStream, ...]:
         """Check the whole repository against the root of trust and the catalog (``verify_repository``)."""
