@@ -41,11 +41,12 @@ class NewerStateError(FormatError):
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The operator holds a list at a version until a moment."""
+    """The operator holds a list at a version until a moment; ``up`` is the uptime when he said so."""
 
     since: datetime
     until: datetime
     reason: str
+    up: Uptime = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,8 @@ def format_stream(state: StreamState) -> dict[str, Any]:
         raw["window"] = format_window(state.window)
     if state.pin is not None:
         since, until = format_time(state.pin.since), format_time(state.pin.until)
-        raw["pin"] = {"since": since, "until": until, "reason": state.pin.reason}
+        up = [state.pin.up.boot, state.pin.up.seconds]
+        raw["pin"] = {"since": since, "until": until, "reason": state.pin.reason, "up": up}
     return raw
 
 
@@ -265,7 +267,7 @@ def _pin(raw: object) -> Pin:
     if not isinstance(raw, dict):
         raise FormatError(_LAYER, "a pin is not an object")
     since, until = (parse_time(_LAYER, raw.get(name)) for name in ("since", "until"))
-    return Pin(since, until, _string(raw.get("reason")))
+    return Pin(since, until, _string(raw.get("reason")), _uptime(raw.get("up", ["", 0])))
 
 
 def _uptime(raw: object) -> Uptime:

@@ -118,6 +118,18 @@ def test_a_pin_is_not_ended_by_a_clock_that_the_store_contradicts(
         assert client.synced(now + 49 * HOUR).after == 2
 
 
+def test_a_pin_is_not_ended_by_a_clock_that_the_machine_contradicts(
+    blocked_shop: Client, repository: Repository
+) -> None:
+    """The store says no time, the clock jumps ahead by 60 hours: the machine was on for a minute."""
+    client, now = blocked_shop, repository.now
+    up = [Uptime("one", seconds) for seconds in (1000, 1060, 1000 + 48 * 3600)]
+    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "it blocks our shop", now, uptime=up[0])
+    assert client.sync(now + 60 * HOUR, up[1]).sources[0].streams[0].outcome == "pinned"
+    assert client.sync(now + HOUR, up[1]).sources[0].streams[0].outcome == "pinned"
+    assert client.sync(now + 48 * HOUR, up[2]).sources[0].streams[0].after == 2
+
+
 def test_the_operator_ends_a_pin_whatever_clocks_say(blocked_shop: Client, repository: Repository) -> None:
     """His machine's clock is ahead of the store's for good: `pin --end` is no matter of time."""
     client, now = blocked_shop, repository.now

@@ -231,6 +231,7 @@ def pin(
     """
     from vallum.config import load_config
     from vallum.sync import levers
+    from vallum.uptime import read_uptime
 
     loaded, now = load_config(config), clock()
     if version is None and not end:
@@ -251,7 +252,7 @@ def pin(
         raise ConfigError("a pin needs --until", hint="such as --until 2d")
     else:
         moment = parse_until(until, now)
-        head = levers.pin(loaded, name, version, moment, reason, now)
+        head = levers.pin(loaded, name, version, moment, reason, now, uptime=read_uptime())
         said = f"{name}: version {head.number} is in force until {format_time(moment)}"
     if as_json:
         emit({"generation": head.generation, "version": head.version, "state": head.state})

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vallum.durable import sync_folder
-from vallum.errors import ConfigError, GuardError, TrustError, UnavailableError, VallumError
+from vallum.errors import ConfigError, GuardError, StorageError, TrustError, UnavailableError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter, check_unchanged, split_stream
 from vallum.format.head import Head, RunRef
@@ -25,7 +25,7 @@ from vallum.sync.apply import check_head_fits
 from vallum.sync.errand import NEVER
 from vallum.sync.fetch import AbsentError
 from vallum.sync.floor import EquivocationError, Floor
-from vallum.sync.freshness import is_ahead
+from vallum.sync.freshness import CLOCK_APART, is_ahead
 from vallum.sync.judge import REJECTED, Judge, absurd
 from vallum.sync.keys import SourceKeys
 from vallum.sync.lead import Guide
@@ -35,6 +35,7 @@ from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, mark
 from vallum.sync.roles import TopLevel
 from vallum.sync.tables import Proven, write_version
 from vallum.sync.trust import Repository
+from vallum.uptime import Uptime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Follower:
 
     Attributes:
         proven: what this process has hashed of this disk's files.
+        uptime: how long this machine has been on.
         rejudge: whether versions in force are judged again, since the operator may have changed his mind.
         tell: told what is done next.
     """
@@ -75,6 +77,7 @@ class Follower:
     judge: Judge
     keys: SourceKeys
     proven: Proven
+    uptime: Uptime
     rejudge: bool = False
     tell: Tell = silent
 
@@ -101,7 +104,11 @@ class Follower:
             ):
                 self._mend(stream, held)
             raise
-        if held is not None and followed is not None and followed.state is held:
+        if (
+            held is not None
+            and followed is not None
+            and (followed.state is held or followed.rejected is not None)
+        ):
             self._mend(stream, held)
         return followed
 
@@ -127,23 +134,32 @@ class Follower:
         try:
             self.floor.check_head(stream, head)  # 4.5
             aside = self.quarantine.offered_again(stream, head)  # 6.7
-        except EquivocationError:
-            self._keep_evidence(stream, head, role)
+        except EquivocationError as error:
+            try:
+                self._keep_evidence(stream, head, role)
+            except StorageError as lost:  # of the two the disk is the lesser trouble
+                error.add_note(f"not all of the evidence could be kept: {lost}")
+                error.hint = f"call the publisher; not all of the evidence could be kept: {lost}"
             raise
         if held is not None and held.pin is not None and not self._has_ended(held.pin):
             return Followed(held, expires)  # 6.8
         if held is not None and aside is not None and aside.rejected:
-            return Followed(held, expires, rejected=aside)  # 6.7
+            # 6.7; what an ended pin held stays, but as the version in force, no longer as a pinned one.
+            return Followed(replace(held, pin=None), expires, rejected=aside)
         followed = self._bring(stream, state, held, role, aside)
         self.place.write_role(stream, head, role)
-        self.keys.forget(stream, head)
         return replace(followed, expires=expires)
 
     def _has_ended(self, pin: Pin) -> bool:
         if pin.until <= pin.since:
             return True  # ended by the operator
+        if self.judge.now < pin.until:
+            return False
         # 9.5: a pin that a clock's jump has ended would not come back with the clock.
-        return pin.until <= self.judge.now and not is_ahead(self.judge.now, self.repository.fetcher.date)
+        store, passed = self.repository.fetcher.date, self.uptime.since(pin.up)
+        if store is None and passed is not None:
+            return passed >= (pin.until - pin.since - CLOCK_APART).total_seconds()
+        return not is_ahead(self.judge.now, store)
 
     def _keep_evidence(self, stream: str, head: Head, role: bytes) -> None:
         """Keep both roles: of what was in force under this number, or of what is kept aside."""

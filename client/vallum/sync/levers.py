@@ -35,6 +35,7 @@ from vallum.sync.place import role_file
 from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, name_of
 from vallum.sync.report import SourceReport
 from vallum.sync.tables import open_tables, write_version
+from vallum.uptime import UNKNOWN, Uptime
 
 
 def find_stream(config: Config, name: str) -> tuple[Source, str]:
@@ -121,7 +122,14 @@ def reject(config: Config, name: str, version: str, reason: str, now: datetime, 
 
 
 def pin(
-    config: Config, name: str, version: str, until: datetime, reason: str, now: datetime, wait: float = WAIT
+    config: Config,
+    name: str,
+    version: str,
+    until: datetime,
+    reason: str,
+    now: datetime,
+    wait: float = WAIT,
+    uptime: Uptime = UNKNOWN,
 ) -> Head:
     """Go back to a kept version and stay there until a moment.
 
@@ -132,6 +140,7 @@ def pin(
         reason: for the journal and the status.
         now: this machine's clock.
         wait: seconds to wait for a sync that is under way.
+        uptime: how long this machine has been on now; a clock that jumps then ends no pin.
 
     Raises:
         ConfigError: that version is not kept here, or is ambiguous, or ``until`` is not in the future.
@@ -153,7 +162,7 @@ def pin(
             raise StateError(f"{stream}: the tables of version {version} are damaged", hint="pin another one")
         details = {"until": until.isoformat(), "reason": reason}
         _journal(config, source, stream, head, now, PINNED, details)
-        state = replace(kept.state, window=Window(_rows(tables)), pin=Pin(now, until, reason))
+        state = replace(kept.state, window=Window(_rows(tables)), pin=Pin(now, until, reason, uptime))
         _put(config, current, source, _with(held, stream, state), now)
     return head
 

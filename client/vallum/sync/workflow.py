@@ -56,7 +56,9 @@ def _sync(errand: Errand, proven: Proven) -> Staged:
     keys = SourceKeys(place.state_dir, source.name, source.recipient, errand.fetcher)
     # 6.9: the configuration is another one, or the last sync was not content.
     rejudge = held.config != errand.config or not held.timestamp_sha256
-    follower = Follower(place, repository, top, floor, judge, keys, proven, rejudge, errand.tell)
+    follower = Follower(
+        place, repository, top, floor, judge, keys, proven, errand.uptime, rejudge, errand.tell
+    )
     streams = errand.streams
     expires = [top.expires]
     reports = [_follow(errand, follower, stream, streams, expires) for stream in source.streams]
