@@ -116,7 +116,7 @@ def test_a_file_that_was_asked_as_a_url(both: Path, client: Type) -> None:
     assert result.code == 1
     assert "hint: this is a file here" in result.err
     assert "hint: URL 2: is a file here" in client("check", LISTED, "urls.txt").err
-    assert "hint" not in client("check", "clean.example", "a" * 5000).err
+    assert "is a file" not in client("check", "clean.example", "a" * 5000).err
 
 
 @pytest.mark.parametrize(("words", "code", "kind"), [
@@ -142,6 +142,47 @@ def test_utf_16_is_no_answer(client: Type) -> None:
     assert result.code == 2
     assert "UTF-16" in result.err
     assert "not listed" not in result.out
+
+
+@pytest.mark.parametrize(
+    "stdin",
+    [
+        LISTED.encode("utf-16-le"),
+        LISTED.encode("utf-16-be"),
+        LISTED.encode("utf-32-le"),
+        f"https://clean.example/\r{LISTED}\r".encode(),
+        f'"{LISTED}"'.encode(),
+        f"'{LISTED}'".encode(),
+        f"<{LISTED}>".encode(),
+        f'"{LISTED}",123'.encode(),
+        f"https://clean.example/x {LISTED}".encode(),
+        f"https://clean.example/x,{LISTED}".encode(),
+        f"{LISTED}\t123".encode(),
+        LISTED.replace(".", "[.]").replace("http", "hxxp").encode(),
+        LISTED.replace("://", "[:]//").encode(),
+        b"www.lantern.example,123",
+        f"\u2060{LISTED}".encode(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("words", [[], ["--explain"]])
+def test_a_line_that_is_not_one_url_is_no_answer(client: Type, stdin: bytes, words: list[str]) -> None:
+    """Out of a table, a mail or a report: what was meant is listed, and "not listed" would clear it."""
+    result = client("check", *words, "-", stdin=stdin)
+    assert result.code == 2, result.mixed
+    assert "hint:" in result.err
+    assert "not listed" not in result.out
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://clean.example/a,b;c|d?x=[1]&y=(z)", "https://clean.example/(x)", "[2001:db8::7]/x"),
+        *("clean.example:8080/a", "https://clean.example/?u=https://b.example/", "http://clean.example/x'"),
+    ],
+)
+def test_odd_urls_that_are_urls_have_an_answer(client: Type, url: str) -> None:
+    assert client("check", "-", stdin=url.encode()).code == 1
 
 
 def test_explain_in_json_holds_every_probe(client: Type) -> None:

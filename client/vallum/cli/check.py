@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,8 +111,8 @@ class _Question:
     """``where`` names it without repeating it; a file is named by its path."""
 
     where: str
-    look_up: Callable[[Lists | Snapshot], Sequence[Match]]
-    url: str = ""
+    look_up: Callable[[Lists | Snapshot], Sequence[Match]] = field(repr=False)
+    url: str = field(default="", repr=False)
 
 
 class _Answers:
@@ -131,8 +131,12 @@ class _Answers:
 
     def give(self, question: _Question) -> bool:
         """Answer; say whether something is listed and not allowed."""
+        from vallum.url import refuse_no_url
+
         matches = question.look_up(self._lists)
         spared = self._spared(question, matches)
+        if question.url and not (matches or spared):
+            refuse_no_url(question.url)
         if self._json:
             emit_line(
                 {
@@ -231,7 +235,7 @@ def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match]:
-    from vallum.url import no_host
+    from vallum.url import no_host, refuse_no_url
 
     explanation = lists.explain_url(question.url)
     if as_json:
@@ -240,6 +244,8 @@ def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match
         say("\n".join(explanation.lines()))
     if not explanation.url.host:
         raise no_host(question.url)
+    if not (explanation.matches or explanation.allowed):
+        refuse_no_url(question.url)
     return explanation.matches
 
 
