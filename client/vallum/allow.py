@@ -102,9 +102,9 @@ class Allowances:
         ends: when the first of them ends, if any does.
     """
 
-    urls: frozenset[str] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
+    urls: frozenset[str] = field(default=frozenset(), repr=False)
+    hosts: frozenset[str] = field(default=frozenset(), repr=False)
+    names: frozenset[str] = field(default=frozenset(), repr=False)
     ids: frozenset[str] = frozenset()
     ends: datetime | None = None
 

@@ -164,6 +164,15 @@ def remove_all(paths: Iterable[Path]) -> None:
                 path.unlink(missing_ok=True)
 
 
+def clear_way(path: Path) -> None:
+    """Remove a folder that stands where a file is about to be written: no file is renamed over one.
+
+    Raises ``StorageError``.
+    """
+    if is_folder(path):
+        remove_all([path])
+
+
 def make_folder(path: Path, mode: int = 0o755) -> None:
     """Create ``path`` and its missing parents, durably, with ``mode`` whatever the umask says.
 

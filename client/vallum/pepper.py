@@ -5,13 +5,16 @@ How they came there is :mod:`vallum.sync.keys`'s business.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from vallum.durable import os_errors
+from vallum.durable import is_folder, os_errors, remove_all
 from vallum.format.charter import Charter
 from vallum.format.epoch import Epoch, check_pepper
 from vallum.format.head import Head
 from vallum.regular import read_regular
+
+_EPOCH_FILE = re.compile(r"(.+)\.([0-9]+)\.([0-9]+)\.epoch")
 
 
 def pepper_path(state_dir: Path, source: str, stream: str, charter: Charter) -> Path:
@@ -23,6 +26,29 @@ def pepper_path(state_dir: Path, source: str, stream: str, charter: Charter) -> 
 def epoch_path(state_dir: Path, source: str, stream: str, generation: int, number: int) -> Path:
     """Where an epoch's key and this recipient's seed lie, one after the other."""
     return state_dir / source / "keys" / f"{stream}.{generation}.{number}.epoch"
+
+
+def forget_epochs(state_dir: Path, source: str, stream: str, head: Head) -> None:
+    """Remove the epoch keys that a head which is in force has left behind (client.md §4.6).
+
+    Newer ones than it names stay: of what is in quarantine, or newer than a pin. Peppers stay, for versions
+    that are kept.
+
+    Raises:
+        StorageError: a file cannot be removed.
+    """
+    folder, newest = state_dir / source / "keys", (head.generation, max(head.epochs, default=0))
+    if not is_folder(folder):
+        return
+    with os_errors(folder, "clear"):
+        found = [(path, _EPOCH_FILE.fullmatch(path.name)) for path in folder.iterdir()]
+    for path, match in found:
+        if match is None or match[1] != stream:
+            continue
+        epoch = int(match[2]), int(match[3])
+        named = epoch[0] == head.generation and epoch[1] in head.epochs
+        if epoch < newest and not named:
+            remove_all([path])
 
 
 def keys_lie(state_dir: Path, source: str, stream: str, charter: Charter, head: Head) -> bool:

@@ -177,6 +177,23 @@ def test_reject(repository: Repository, client: Client) -> None:
     assert client.synced().after == 4
 
 
+def test_a_pin_ends_over_a_rejected_version(repository: Repository, client: Client) -> None:
+    """What was pinned stays in force, pinned no longer: that is said once, and polls are cheap again."""
+    hour, now = timedelta(hours=1), repository.now
+    repository.release("urls", {**listed(*PAGES), **listed("new.example/")})
+    client.synced(now)
+    repository.release("urls", listed(*PAGES[:9]))
+    client.refused(GuardError, now)
+    levers.pin(client.config, "urls", "1", now + hour, "it blocks our shop", now)
+    levers.reject(client.config, "urls", aside(client), "most is gone", now)
+    assert client.synced(now).outcome == "pinned"
+    report = client.synced(now + 2 * hour)
+    assert (report.outcome, report.after) == ("rejected", 1)
+    assert client.held().pin is None
+    assert [line["what"] for line in read_journal(client.state)].count("pin ended") == 1
+    assert client.sync(now + 2 * hour).sources[0].outcome == "unchanged"
+
+
 def test_a_rejection_can_be_taken_back(repository: Repository, client: Client) -> None:
     """It was the wrong list on the telephone: the version stayed whole, and needs no network."""
     repository.release("urls", HALF)

@@ -78,6 +78,31 @@ def test_equivocation(repository: Repository, client: Client) -> None:
     assert all(any(state.encode() in role and b'"sig"' in role for role in evidence) for state in states)
 
 
+@pytest.mark.parametrize("lies", ["our role is a folder", "the evidence is a file"])
+def test_equivocation_whose_evidence_cannot_be_kept(
+    repository: Repository, client: Client, lies: str
+) -> None:
+    """This disk is broken as well: the alarm is the same, and what was offered is kept if anything can be."""
+    [ours] = (client.state / "hotline/lists/urls.full").glob("1-1-*.role.json")
+    evidence = client.state / "hotline/evidence"
+    if lies == "the evidence is a file":
+        evidence.write_bytes(b"x")
+    else:
+        ours.unlink()
+        ours.mkdir()
+    history = repository.lists["urls"]
+    history.versions[-1] = listed("bad.example/for-you-only")
+    history.runs.clear()
+    head = repository.renew("urls")
+    error = client.refused(EquivocationError)
+    if lies == "the evidence is a file":
+        assert "evidence could be kept" in error.__notes__[0]
+        assert "evidence could be kept" in error.hint
+    else:
+        [kept] = evidence.iterdir()
+        assert head.state.encode() in kept.read_bytes()
+
+
 def test_a_re_signed_head_is_no_equivocation(repository: Repository, client: Client) -> None:
     """The same state in other bytes of metadata is the same state."""
     repository.roles["urls.full"].signed.unrecognized_fields["note"] = "re-signed"

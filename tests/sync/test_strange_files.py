@@ -22,6 +22,7 @@ from vallum.errors import FetchError, FormatError, StorageError, VallumError
 from vallum.journal import read_journal, record
 from vallum.lock import exclusive
 from vallum.state import read_current
+from vallum.sync.activate import read_held
 from vallum.sync.kept import read_kept
 from vallum.sync.quarantine import Quarantine
 from vallum.sync.transport import open_transport
@@ -58,7 +59,7 @@ def sync(client: Client) -> list[str]:
 FILES = [
     "current.json", "hotline/floor.json", "allow.json", "hotline/trust/timestamp.json",
     "hotline/trust/root_history/1.root.json", "hotline/trust/urls.full.json",
-    "*.exact", "*.state.json", "*.role.json",
+    "*.exact", "*.state.json", "*.role.json", "hotline/quarantine/urls.full/record.json",
 ]  # fmt: skip
 
 
@@ -67,6 +68,7 @@ def test_a_pipe_in_place_of_a_file(repository: Repository, client: Client, name:
     """Nobody will ever write into it: no command waits there, and a sync holds no lock when it is over."""
     folder = client.state / "hotline/lists/urls.full" if name.startswith("*") else client.state
     path = next(iter(folder.glob(name)), folder / name)
+    path.parent.mkdir(exist_ok=True, parents=True)
     pipe(path)
     repository.release("urls", listed("bad.example/c"))
     within(20, lambda: sync(client))
@@ -100,6 +102,8 @@ def test_a_pipe_in_a_folder_that_is_a_store(repository: Repository, client: Clie
 
 
 def a_folder(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
     path.unlink(missing_ok=True)
     (path / "deep").mkdir(parents=True)
 
@@ -134,6 +138,8 @@ LEFT = [
     ("hotline/lists/urls.full/old", a_folder),
     ("hotline/lists/urls.full/1-9-0123456789abcdef.state.json", a_dangling_link),
     ("hotline/lists/urls.full/1-9-0123456789abcdef.state.json", a_folder),
+    ("hotline/quarantine/urls.full/record.json", a_folder),
+    ("hotline/quarantine/urls.full/role.json", a_folder),
     ("hotline/quarantine/urls.full", a_file), ("hotline/quarantine/urls.full", a_link_out),
     ("hotline/trust/snapshot.json", a_folder), ("hotline/trust", a_dangling_link), ("hotline/trust", a_file),
 ]  # fmt: skip
@@ -196,3 +202,14 @@ def test_a_folder_that_is_no_source_of_ours(repository: Repository, client: Clie
     client.synced()
     assert theirs.read_text() == "mine"
     assert ours.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["hotline.bak", "older"])
+def test_a_copy_beside_ours_is_not_recovered(client: Client, name: str) -> None:
+    """An operator copied a source's folder, or its lists: a torn `current.json` makes no source of it."""
+    if name == "older":
+        shutil.copytree(client.state / "hotline/lists", client.state / name / "lists")
+    else:
+        shutil.copytree(client.state / "hotline", client.state / name)
+    (client.state / "current.json").write_bytes(b"torn")
+    assert [*read_held(client.state).sources] == ["hotline"]

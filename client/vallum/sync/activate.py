@@ -14,15 +14,14 @@ from pathlib import Path
 
 from vallum.access import FILE_MODE
 from vallum.allow import clear_leftovers
-from vallum.durable import is_folder, os_errors, remove_all, remove_files, temporaries, write_durable
+from vallum.durable import clear_way, os_errors, remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
-from vallum.format.charter import is_stream
 from vallum.journal import record
+from vallum.pepper import forget_epochs
 from vallum.state import FILE, Current, NewerStateError, StreamState, format_current, read_current
 from vallum.sync.errand import Staged
-from vallum.sync.floor import FILE as FLOOR
 from vallum.sync.floor import write_floor
-from vallum.sync.kept import keep, read_kept, recover, state_file, worth_keeping
+from vallum.sync.kept import keep, list_folders, read_kept, recover, state_file, worth_keeping
 from vallum.sync.place import TRUST, role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
 from vallum.sync.quarantine import mark
@@ -69,8 +68,7 @@ def activate(
     after = Current(sources)
     if after != before:
         _account(state_dir, before, after, now)
-        if is_folder(state_dir / FILE):
-            remove_all([state_dir / FILE])  # whatever it is, nothing can be put in its place
+        clear_way(state_dir / FILE)
         write_durable(state_dir / FILE, [format_current(after)], mode=FILE_MODE)  # 7.4
         # Not before: nobody shall go back to what never came into force. If it fails, `tidy` does it.
         with suppress(StorageError):
@@ -113,6 +111,10 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
     about = {(source, stream) for source, stream, _ in streams}
     named = [item for item in before.streams() if whole or item[:2] in about] + streams
     keep(state_dir, named, now)
+    # Not before `current.json` is written: if it cannot be, the version before still needs its keys.
+    for source, stream, state in after.streams():
+        if state.charter.pepper is not None:
+            forget_epochs(state_dir, source, stream, state.head)
     for source, stream, _ in streams:
         kept = worth_keeping(read_kept(state_dir, source, stream), now)
         named += [(source, stream, version.state) for version in kept]
@@ -123,14 +125,7 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
     if not whole:
         sweep(state_dir, [Path(source, "lists", stream) for source, stream in about], wanted)
         return
-    with os_errors(state_dir, "sweep"):
-        ours = {*before.sources, *after.sources, *(path.parent.name for path in state_dir.glob(f"*/{FLOOR}"))}
-        folders = [
-            folder.relative_to(state_dir)
-            for folder in state_dir.glob("*/lists/*")
-            if folder.parent.parent.name in ours and is_stream(folder.name) and folder.is_dir()
-        ]
-    sweep(state_dir, folders, wanted)
+    sweep(state_dir, [Path(source, "lists", stream) for source, stream in list_folders(state_dir)], wanted)
     remove_files(temporaries(state_dir, FILE))
     clear_leftovers(state_dir)
     for source in after.sources:

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
-from vallum.durable import make_folder, os_errors, write_durable
+from vallum.durable import clear_way, make_folder, os_errors, write_durable
 from vallum.errors import FormatError
-from vallum.format.charter import is_stream
+from vallum.format.charter import is_list_name, is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.journal import read_journal
 from vallum.regular import parse_json, read_regular
 from vallum.state import Current, Pin, StreamState, format_stream, parse_stream
 from vallum.sync.errand import NOTHING
+from vallum.sync.floor import FILE as FLOOR
 from vallum.sync.tables import open_tables
 
 NEWEST = 3
@@ -55,11 +56,12 @@ def keep(state_dir: Path, streams: Iterable[tuple[str, str, StreamState]], now: 
     for source, stream, state in streams:
         path = state_dir / state_file(source, stream, state.head)
         with os_errors(path, "read"):
-            if path.exists():
+            if path.is_file():
                 continue
         signed = StreamState(state.charter, state.head)
         raw = {"activated": format_time(now), "stream": format_stream(signed)}
         make_folder(path.parent, FOLDER_MODE)
+        clear_way(path)
         write_durable(path, [json.dumps(raw, sort_keys=True).encode() + b"\n"], mode=FILE_MODE)
 
 
@@ -88,6 +90,22 @@ def _parse(data: bytes) -> Kept | None:
     return None
 
 
+def list_folders(state_dir: Path) -> list[tuple[str, str]]:
+    """Source and list of each folder of versions that is ours.
+
+    Others may keep folders of the same shape beside them, such as a copy (client.md §1.3): a source has a
+    source's name, and a floor. Raises ``StorageError``.
+    """
+    with os_errors(state_dir, "read"):
+        return [
+            (floor.parent.name, folder.name)
+            for floor in state_dir.glob(f"*/{FLOOR}")
+            if is_list_name(floor.parent.name)
+            for folder in (floor.parent / "lists").glob("*")
+            if is_stream(folder.name) and folder.is_dir()
+        ]
+
+
 def recover(state_dir: Path) -> Current:
     """What was last in force, as far as whole versions are on this disk, pins included (client.md §1.3).
 
@@ -96,10 +114,7 @@ def recover(state_dir: Path) -> Current:
     """
     found: dict[str, dict[str, Kept]] = {}
     pins = pinned(read_journal(state_dir))
-    for folder in state_dir.glob("*/lists/*"):
-        source, stream = folder.parent.parent.name, folder.name
-        if not is_stream(stream):
-            continue
+    for source, stream in list_folders(state_dir):
         versions = read_kept(state_dir, source, stream)
         version, pin = pins.get((source, stream), ("", None))
         held = [

@@ -12,12 +12,11 @@ before both commitments, which TUF has verified, match.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from vallum.access import FOLDER_MODE, table_mode
-from vallum.durable import make_folder, os_errors, write_durable
+from vallum.durable import clear_way, make_folder, write_durable
 from vallum.errors import ConfigError, DataError, NotEntitledError, StorageError
 from vallum.format.charter import Charter, split_stream
 from vallum.format.epoch import Epoch, check_epoch_key
@@ -26,10 +25,8 @@ from vallum.format.seal import KEY_BYTES
 from vallum.format.wrap import SEED_BYTES, Secrets, open_wrap, wrap_name
 from vallum.pepper import epoch_path, pepper_path, read_pepper
 from vallum.recipient import PASSPHRASE_VARIABLE, read_key
-from vallum.regular import read_regular
+from vallum.regular import NotRegularError, read_regular
 from vallum.sync.fetch import AbsentError, Fetcher
-
-_EPOCH_FILE = re.compile(r"(.+)\.([0-9]+)\.([0-9]+)\.epoch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +67,12 @@ class SourceKeys:
             return held
         secrets = self._fetch(epoch, charter, commitment)
         make_folder(self._folder, FOLDER_MODE)
-        path = pepper_path(self.state_dir, self.source, stream, charter)
-        write_durable(path, [secrets.pepper], mode=table_mode(self.state_dir))
-        write_durable(self._file(epoch), [secrets.key + secrets.seed], mode=0o600)
+        pepper, key = pepper_path(self.state_dir, self.source, stream, charter), self._file(epoch)
+        for path in (pepper, key):
+            clear_way(path)
+        write_durable(pepper, [secrets.pepper], mode=table_mode(self.state_dir))
+        write_durable(key, [secrets.key + secrets.seed], mode=0o600)
         return secrets.key
-
-    def forget(self, stream: str, head: Head) -> None:
-        """Remove epoch keys that no listed run of this stream needs. Peppers stay: versions of them may too.
-
-        Raises:
-            StorageError: a file cannot be removed.
-        """
-        with os_errors(self._folder, "clear"):
-            if not self._folder.is_dir():
-                return
-            for path in self._folder.iterdir():
-                match = _EPOCH_FILE.fullmatch(path.name)
-                if match is None or match[1] != stream:
-                    continue
-                if int(match[2]) != head.generation or int(match[3]) not in head.epochs:
-                    path.unlink()
 
     @property
     def _folder(self) -> Path:
@@ -101,10 +84,12 @@ class SourceKeys:
     def _held(self, epoch: Epoch, commitment: str) -> bytes | None:
         """The key on this disk; a damaged file counts as none."""
         path = self._file(epoch)
-        with os_errors(path, "read"):
-            if not path.exists():
-                return None
+        try:
             data = read_regular(path)
+        except (FileNotFoundError, NotRegularError):
+            return None
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from None
         try:
             check_epoch_key(epoch, data[:KEY_BYTES], commitment)
         except DataError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vallum.access import FILE_MODE, FOLDER_MODE
-from vallum.durable import make_folder, os_errors, remove_all, write_durable
+from vallum.durable import clear_way, make_folder, os_errors, remove_all, write_durable
 from vallum.errors import StorageError
 from vallum.format.head import Head
 from vallum.regular import read_regular
@@ -75,8 +75,9 @@ class Place:
         """Keep the signed role of a version beside its tables (client.md §7.2). Raises ``StorageError``."""
         path = self.state_dir / role_file(self.name, stream, head)
         with os_errors(path, "read"):
-            there = path.exists()
+            there = path.is_file()
         if not there:
+            clear_way(path)
             write_durable(path, [role], mode=FILE_MODE)
 
     def keep_evidence(self, stream: str, held: Head | Mark, where: Path, offered: Head, role: bytes) -> None:
@@ -84,21 +85,24 @@ class Place:
 
         Args:
             stream: the list.
-            held, where: the state that came first, and where its role lies, relative to the state folder.
+            held, where: the state that came first, and where its role lies, relative to the state folder;
+                one that cannot be read is left out.
             offered, role: the other one.
 
         Raises:
             StorageError: they cannot be kept.
         """
-        folder = self.folder / EVIDENCE
-        make_folder(folder, FOLDER_MODE)
-        ours, name = self.state_dir / where, role_file(self.name, stream, held).name
-        pieces = [(role_file(self.name, stream, offered).name, role)]
-        with os_errors(ours, "read"):
-            if ours.exists():
-                pieces.append((name, read_regular(ours)))
-        for piece, data in pieces:
-            write_durable(folder / f"{stream}-{piece}", [data], mode=FILE_MODE, exclusive=True)
+        make_folder(self.folder / EVIDENCE, FOLDER_MODE)
+        self._keep_piece(stream, offered, role)  # first: it is not to be had again
+        try:
+            ours = read_regular(self.state_dir / where)
+        except OSError:
+            return
+        self._keep_piece(stream, held, ours)
+
+    def _keep_piece(self, stream: str, state: Head | Mark, role: bytes) -> None:
+        path = self.folder / EVIDENCE / f"{stream}-{role_file(self.name, stream, state).name}"
+        write_durable(path, [role], mode=FILE_MODE, exclusive=True)
 
 
 def role_file(source: str, stream: str, mark: Head | Mark) -> Path:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
-from vallum.durable import make_folder, os_errors, remove_all, write_durable
+from vallum.durable import clear_way, make_folder, os_errors, remove_all, write_durable
 from vallum.errors import FormatError, StorageError
 from vallum.format.charter import is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.format.table import Table
-from vallum.regular import parse_json, read_regular
+from vallum.regular import NotRegularError, parse_json, read_regular
 from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.floor import equivocation
 from vallum.sync.tables import open_tables, write_version
@@ -95,7 +95,7 @@ class Quarantine:
                 str(raw.get("rejected", "")),
                 parse_time(_LAYER, raw["rejected_at"]) if raw.get("rejected_at") else None,
             )
-        except (FileNotFoundError, NotADirectoryError, FormatError):
+        except (FileNotFoundError, NotADirectoryError, NotRegularError, FormatError):
             return None
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
@@ -137,6 +137,7 @@ class Quarantine:
         make_folder(folder, FOLDER_MODE)
         if not self.tables(stream, about.state):
             write_version(self.state_dir, files, tables, {})
+        clear_way(folder / ROLE)
         write_durable(folder / ROLE, [role], mode=FILE_MODE)
         self._write(stream, about)
         wanted = {*(path.name for path in files.values()), ROLE, _RECORD}
@@ -161,7 +162,9 @@ class Quarantine:
             "rejected_at": format_time(about.rejected_at) if about.rejected_at else None,
         }
         data = json.dumps(raw, indent=1, sort_keys=True).encode() + b"\n"
-        write_durable(self._folder(stream) / _RECORD, [data], mode=FILE_MODE)
+        path = self._folder(stream) / _RECORD
+        clear_way(path)
+        write_durable(path, [data], mode=FILE_MODE)
 
     def _folder(self, stream: str) -> Path:
         return self.state_dir / self.source / FOLDER / stream

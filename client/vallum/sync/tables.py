@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from vallum.access import FILE_MODE, FOLDER_MODE, table_mode
-from vallum.durable import make_folder, os_errors, remove_all, sync_folder, write_durable
+from vallum.durable import clear_way, make_folder, os_errors, remove_all, sync_folder, write_durable
 from vallum.errors import DataError, StorageError
 from vallum.format.table import Table
 from vallum.sync.floor import FILE as FLOOR
@@ -112,8 +112,10 @@ def write_version(
     [folder] = {(state_dir / path).parent for path in files.values()}
     make_folder(folder, FOLDER_MODE)
     for path, data in signed.items():
+        clear_way(state_dir / path)
         write_durable(state_dir / path, [data], mode=FILE_MODE, sync=False)
     for name, path in files.items():
+        clear_way(state_dir / path)
         write_durable(state_dir / path, tables[name].chunks(), mode=mode, sync=False)
     sync_folder(folder)
 
