@@ -18,6 +18,26 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 WHY = ("--reason", "a mistake")
 
 
+def test_a_damaged_file_of_allowances_is_said(client: Type, both: Path) -> None:
+    """The page is blocked again: whoever looks it up learns why, and `status` still shows the lists."""
+    assert client("allow", "add", LISTED, "--until", "2h", *WHY).code == 0
+    file = both / "provider" / "state" / "allow.json"
+    for damage in (lambda: file.write_bytes(b'{"format": 1, "allow": [{'), lambda: file.write_bytes(b"[]")):
+        damage()
+        for words in (("check", LISTED), ("check", "--json", LISTED), ("check", "--explain", LISTED)):
+            answer = client(*words)
+            assert (answer.code, "listed" in answer.out.lower()) == (0, True)
+            assert "warning: what the operator allowed cannot be read" in answer.err
+            assert "state/allow.json: damaged" in answer.err
+            assert "hint: restore it from your backup, or remove it and allow anew" in answer.err
+        stands = client("status")
+        assert (stands.code, "hotline/urls.full" in stands.out) == (1, True)
+        assert "warning: what the operator allowed cannot be read" in stands.err
+        assert "allow.json" in json.loads(client("status", "--json").out)["allow_error"]
+    file.unlink()
+    assert client("status").code == 0
+
+
 @pytest.fixture
 def absurd(client: Type, publisher: Type, both: Path) -> Type:
     """Version 2 is in quarantine, since the operator's own list forbids it."""
@@ -248,3 +268,19 @@ def test_ends(text: str, until: datetime) -> None:
 def test_no_ends(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_until(text, NOW)
+
+
+def test_a_file_allow_that_cannot_be_meant(both: Path, client: Type) -> None:
+    """What it said before goes on, and that is what a sync says, for people and in JSON."""
+    config, file = both / "provider/vallum.toml", both / "provider/allow.txt"
+    config.write_text(f'allow = "allow.txt"\n{config.read_text()}')
+    file.write_text("www.lantern.example\n")
+    assert json.loads(client("sync", "--json").out)["allow_error"] is None
+    file.write_text("*\n")
+    result = client("sync")
+    assert "allow failed; what was allowed before stays allowed" in result.err
+    assert "nothing of it is in force" not in result.err
+    told = json.loads(client("sync", "--json").out)
+    assert told["allow_error"]["kind"] == "ConfigError"
+    assert not told["ok"]
+    assert "allowed" in client("check", LISTED).out

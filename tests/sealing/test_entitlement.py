@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import vallum
 from tests.release.scenes import NOW, url
 from tests.sealing.scenes import Hotline, Machine
-from vallum.errors import GuardError, NotEntitledError
+from vallum.errors import GuardError, NotEntitledError, StorageError
 from vallum.expression import Scope
 from vallum.format.keypair import Suite
 from vallum.sync.fetch import TooLargeError
@@ -65,6 +66,50 @@ def test_a_revoked_recipient_keeps_what_it_had_and_gets_no_more(hotline: Hotline
     assert stays.synced() == 2
     with vallum.open(goes.config.state) as lists:
         assert lists.match_url("https://site0.example/page"), "the last good list stays in force"
+
+
+def test_a_generation_that_does_not_come_into_force_takes_no_key(hotline: Hotline, tmp_path: Path) -> None:
+    """This disk takes all of generation 2 but the journal's line: what stays in force can still be synced."""
+    machine = Machine(hotline, tmp_path / "a")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    machine.synced()
+    state = machine.config.state
+    hotline.publisher.new_generation("urls", reason="leaked", now=NOW)
+    journal = state / "journal.jsonl"
+    text = journal.read_bytes()
+    journal.unlink()
+    journal.mkdir()
+    with pytest.raises(StorageError):
+        machine.sync()
+    first, second = "urls.match.1.1.epoch", "urls.match.2.2.epoch"
+    assert {first, second} <= {path.name for path in (state / "hotline/keys").iterdir()}
+    journal.rmdir()
+    journal.write_bytes(text)
+    assert machine.synced() == 1
+    assert {path.name for path in (state / "hotline/keys").glob("*.epoch")} == {second}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+@pytest.mark.parametrize("pattern", ["*.epoch", "*.pepper", "*.exact"])
+def test_what_lies_in_the_place_of_a_key_is_put_right(
+    hotline: Hotline, tmp_path: Path, kind: str, pattern: str
+) -> None:
+    """No sync waits for a pipe, or fails at a folder: the key, or the table, is fetched again."""
+    machine = Machine(hotline, tmp_path / "a")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    machine.synced()
+    [path] = machine.config.state.rglob(pattern)
+    path.unlink()
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    if pattern != "*.exact":
+        hotline.publish(FORMS[1:])
+    (machine.config.state / "current.json").unlink()  # a full sync, whatever the clock says
+    assert machine.synced() == (1 if pattern == "*.exact" else 2)
+    assert path.is_file()
+    with vallum.open(machine.config.state) as lists:
+        assert lists.match_url("https://site7.example/page")
 
 
 def test_rotation_costs_who_lags_no_base(hotline: Hotline, tmp_path: Path) -> None:

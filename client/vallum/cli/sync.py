@@ -22,6 +22,7 @@ from vallum.cli.terminal import (
     exit_code,
     json_option,
     note,
+    plain,
     say,
     show_error,
     show_hint,
@@ -125,9 +126,12 @@ def _complain(report: SyncReport, config: Config) -> None:
     errors = report.errors()
     held = _in_force(config) if errors else set()
     for where, error in errors:
-        stays = (
-            "what was in force before stays in force" if where in held else "nothing of it is in force yet"
-        )
+        if error is report.unsettled:  # client.md §8.8
+            stays = "what was allowed before stays allowed"
+        elif where in held:
+            stays = "what was in force before stays in force"
+        else:
+            stays = "nothing of it is in force yet"
         note(f"{where} failed; {stays}")
         show_error(error)
     if report.warning is not None:
@@ -160,6 +164,7 @@ def _in_force(config: Config) -> set[str]:
 @click.pass_obj
 def status(config: Path, metrics: Path | None, as_json: bool) -> int:
     """Show which version of each list is in force, whether it is fresh, and what the operator decided."""
+    from vallum.allow import UNREAD
     from vallum.config import load_config
     from vallum.sync.standing import read_standing
 
@@ -204,6 +209,9 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
         if standing.unsettled is not None:
             note(f"warning: what is allowed stays as it was: {standing.unsettled}")
             show_hint(standing.unsettled.hint)
+        if standing.unread is not None:
+            note(f"warning: {UNREAD}: {plain(str(standing.unread))}")
+            show_hint(standing.unread.hint)
     return _exit_code(standing)
 
 
@@ -227,7 +235,8 @@ def _exit_code(standing: Standing) -> int:
         return UNAVAILABLE
     if any(stream.aside is not None and not stream.aside.rejected for stream in standing.streams):
         return DATA
-    doubtful = standing.missing or standing.unsettled is not None or states - {Freshness.FRESH}
+    allowing = standing.unsettled or standing.unread
+    doubtful = standing.missing or allowing is not None or states - {Freshness.FRESH}
     return NO if doubtful else OK
 
 

@@ -163,6 +163,7 @@ class SyncReport:
         """Plain values for JSON."""
         return {
             "ok": self.ok,
+            "allow_error": _error(self.unsettled),
             "sources": [source.to_dict() for source in self.sources],
             "requests": self.requests,
             "bytes": self.bytes,
