@@ -24,14 +24,17 @@ from vallum.format.fields import format_time, parse_time
 from vallum.host import host_form, is_public_suffix, suffixes
 from vallum.journal import record
 from vallum.lock import exclusive
-from vallum.regular import parse_json, read_regular
+from vallum.regular import NotRegularError, parse_json, read_regular
 from vallum.url import Canonical, canonicalize, no_host
 
 FILE = "allow.json"
 LOCK = "allow.lock"
 FORMAT = 1
 _LAYER = "allow.json"
-_ANEW = "remove it, and allow anew"
+_ANEW = "restore it from your backup, or remove it and allow anew"
+UNREAD = "what the operator allowed cannot be read, and lists apply to it again"
+"""What is to be said of an error of :func:`read_allowances`."""
+
 _MAX_BYTES = 64 << 20
 _ID = re.compile(r"(?:[a-z0-9-]+/[a-z0-9.-]+[ :]+)?(?:id )?([0-9A-Fa-f]{16})")
 _LIKE_ID = re.compile(r"(?=.*[0-9])[0-9A-Fa-f]{12,20}")
@@ -203,14 +206,17 @@ def read_allowances(state_dir: Path) -> tuple[Allowance, ...]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise FormatError(_LAYER, f"larger than {_MAX_BYTES} bytes")
-        raw = parse_json(_LAYER, read_regular(path), hint=_ANEW)
+        return _parse_all(read_regular(path))
     except FileNotFoundError:
         return ()
+    except FormatError as error:
+        # Whoever reads this has to find the file: the layer's name gives way to its path.
+        reason = str(error).removeprefix(f"{_LAYER}: ")
+        raise FormatError(str(path), reason, hint=_ANEW) from None
+    except NotRegularError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", hint=_ANEW) from None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("allow"), list):
-        raise FormatError(_LAYER, "damaged, or of another release", hint=_ANEW)
-    return tuple(map(_parse, raw["allow"]))
 
 
 def refuse_reach(kind: Kind, text: str) -> None:
@@ -343,6 +349,13 @@ def _record(state_dir: Path, now: datetime, what: str, about: Allowance, reason:
 def _write(state_dir: Path, entries: Sequence[Allowance]) -> None:
     raw = {"format": FORMAT, "allow": [entry.to_dict() for entry in entries]}
     write_durable(state_dir / FILE, [json.dumps(raw, indent=1).encode() + b"\n"], mode=0o640)
+
+
+def _parse_all(data: bytes) -> tuple[Allowance, ...]:
+    raw = parse_json(_LAYER, data)
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("allow"), list):
+        raise FormatError(_LAYER, "damaged, or of another release")
+    return tuple(map(_parse, raw["allow"]))
 
 
 def _parse(raw: object) -> Allowance:

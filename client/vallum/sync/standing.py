@@ -113,6 +113,7 @@ class Standing:
         missing: those that are followed and are not in force, as ``source/stream``.
         allowed: what the operator allows.
         unsettled: why what his file allows now cannot be taken over, if so.
+        unread: why what was allowed cannot be read, so that nothing is allowed, if so.
         pending: lines of the operator's file of allowances that no sync has taken over yet.
     """
 
@@ -122,6 +123,7 @@ class Standing:
     allowed: tuple[Allowance, ...]
     unsettled: VallumError | None = None
     pending: int = 0
+    unread: VallumError | None = None
 
     def failing(self) -> Iterator[tuple[str, Failure]]:
         """What the last syncs failed with, by ``source`` or ``source/stream``."""
@@ -131,6 +133,7 @@ class Standing:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what is allowed is told by handles."""
+        wrong = self.unread or self.unsettled
         return {
             "lists": [stream.to_dict() for stream in self.streams],
             "missing": list(self.missing),
@@ -140,7 +143,7 @@ class Standing:
                 for failure in about.failures
             ],
             "allowed": [entry.brief() for entry in self.allowed],
-            "allow_error": str(self.unsettled) if self.unsettled is not None else None,
+            "allow_error": str(wrong) if wrong is not None else None,
             "allow_pending": self.pending,
         }
 
@@ -150,7 +153,8 @@ def read_standing(config: Config, now: datetime) -> Standing:
 
     Raises:
         UnavailableError: nothing was ever verified here.
-        StateError, StorageError, FormatError: the state folder is damaged or cannot be read.
+        StateError, StorageError, FormatError: the state folder is damaged or cannot be read; not of what is
+            allowed, which keeps nobody from seeing how lists stand.
     """
     current = read_current(config.state)
     streams = []
@@ -179,10 +183,18 @@ def read_standing(config: Config, now: datetime) -> Standing:
     # By the configuration of today: a source that was added and never synced has no state at all.
     followed = [f"{source.name}/{stream}" for source in config.sources for stream in source.streams]
     missing = dict.fromkeys(name for name in (*current.missing(), *followed) if name not in held)
-    allowed = [entry for entry in read_allowances(config.state) if entry.until is None or now < entry.until]
-    unsettled = _unsettled(config.allow, now)
-    coming = [] if unsettled else pending(config.state, config.allow, now)
-    return Standing(current.sources, tuple(streams), tuple(missing), tuple(allowed), unsettled, len(coming))
+    unsettled, unread = _unsettled(config.allow, now), None
+    allowed: list[Allowance] = []
+    coming: list[Allowance] = []
+    try:
+        entries = read_allowances(config.state)
+        allowed = [entry for entry in entries if entry.until is None or now < entry.until]
+        coming = [] if unsettled else pending(config.state, config.allow, now)
+    except VallumError as error:
+        unread = error
+    return Standing(
+        current.sources, tuple(streams), tuple(missing), tuple(allowed), unsettled, len(coming), unread
+    )
 
 
 def _unsettled(file: Path | None, now: datetime) -> VallumError | None:
