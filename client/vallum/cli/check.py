@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import NO, OK, USAGE, clock, emit_line, fail, note, say, show_error, show_hint
+from vallum.cli.terminal import NO, OK, USAGE, clock, emit_line, fail, note, plain, say, show_error, show_hint
 from vallum.errors import DataError, InputError, StorageError, VallumError
 from vallum.format.fields import format_time
 
@@ -119,14 +119,16 @@ class _Answers:
     """Looks questions up and prints what came of them."""
 
     def __init__(self, lists: Lists, state: Path, as_json: bool, *, several: bool) -> None:
-        from vallum.allow import read_allowances
+        from vallum.allow import UNREAD, read_allowances
 
         self._lists, self._json, self._several = lists, as_json, several
         self._generations = {(one.source, one.list): one.generation for one in lists.status()}
         try:
             self._allowances = read_allowances(state)
-        except DataError:
-            self._allowances = ()  # nothing is heeded of it either
+        except (DataError, StorageError) as error:
+            self._allowances = ()  # nothing is heeded of it either: what was allowed is blocked again
+            note(f"warning: {UNREAD}: {plain(str(error))}")
+            show_hint(error.hint)
         self._regardless = lists.regardless()
 
     def give(self, question: _Question) -> bool:
