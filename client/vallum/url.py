@@ -20,12 +20,12 @@ from vallum.host import (
     PLAIN_HOST,
     exceeds_parser,
     host_form,
-    is_address,
     is_public_suffix,
     is_too_long,
     private_range,
 )
 from vallum.percent import escape, shorten, unescape
+from vallum.slips import refuse_slips
 
 MAX_INPUT = 1 << 18
 """Characters that are read of a URL, once cleaned. Host and path must end within them (§3.1)."""
@@ -83,49 +83,6 @@ _PLAIN_FORMS = {
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _PORT = re.compile(r"[0-9]+(?:[/\\?#]|\Z)")
 _AUTHORITY = re.compile(r"[^/\\?#]*")
-_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_BESIDE_HOST = re.compile(r"[\s/\\?#@,;%]")
-_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\]")
-_SECOND_URL = re.compile(r"[\s,;|]https?://", re.IGNORECASE)
-_NO_URL = (
-    (
-        re.compile(r"\x00|\A\xff\xfe|\A\xfe\xff|\ufeff").search,
-        "it holds NUL characters or a byte order mark",
-        "is it UTF-16 or UTF-32? convert it: iconv -f utf-16 -t utf-8",
-    ),
-    (re.compile(r"[\r\n]").search, "a line break stands in it", "one URL a line, ended by a line feed"),
-    (_SECOND_URL.search, "it holds two", "one URL a line"),
-    (
-        re.compile(r"\A\s*[\"'<(\[`\u201c\u00ab](?![0-9A-Fa-f:.]+\])|[\">`]\s*\Z").search,
-        "it is enclosed in quotation marks or brackets",
-        "leave out what encloses it",
-    ),
-    (
-        re.compile(
-            r"\A\s*h(?:xx|\*\*|\+\+|__)ps?\b|\[(?:\.|:|dot)\]|\(dot\)|\A[a-z]+\[:", re.IGNORECASE
-        ).search,
-        "it is made harmless (hxxp, [.])",
-        "write it as it was: https://host/path",
-    ),
-    (
-        re.compile(r"\S[ \t\v\f]").search,
-        "a blank or a tab stands in it",
-        "one URL a line; write %20 for a blank",
-    ),
-    (
-        re.compile(r"\A(?:[A-Za-z]+:)?/*[^/?#]*[,;|]").search,
-        "its host holds a comma, a semicolon or a bar",
-        "one URL a line, without other columns",
-    ),
-)
-"""Ways in which lines of tables, mails and reports are no URL, with reason and hint."""
-
-_CLOSERS = frozenset('">`')
-"""What text puts behind a URL. Unescaped, no URL holds it."""
-
-_MAX_LABEL, _MAX_NAME = 63, 253
-"""What the DNS can carry (RFC 1035 §2.3.4)."""
-
 _HTTP = frozenset({"http", "https"})
 _LIKE_HTTP = _HTTP | {"ws", "wss", "ftp"}
 _BLANK = "".join(map(chr, range(0x21)))
@@ -324,12 +281,7 @@ def entry_form(text: str, scope: Scope) -> str:
     _refuse_length(url)
     _refuse_shape(url, scope)
     _refuse_reach(url.host, scope)
-    _refuse_slips(cleaned, url.host)
-    if not _is_accepted(rest):
-        raise InputError(
-            "no browser accepts the URL: what follows its host is no port",
-            hint="leave it out, look-ups ignore ports; a port is a number up to 65535 after a colon",
-        )
+    refuse_slips(cleaned, rest, url.host)
     return _stored(url, scope)
 
 
@@ -341,87 +293,6 @@ def _stored(url: Canonical, scope: Scope) -> str:
             return url.host + url.path
         case Scope.HOST | Scope.DOMAIN:
             return url.host
-
-
-def _refuse_slips(cleaned: str, host: str) -> None:
-    """Refuse what was mistyped: a look-up reads anything, but an entry that no URL equals blocks nothing."""
-    if _SECOND_URL.search(cleaned):
-        raise InputError(
-            "the text holds two URLs",
-            hint="one URL each; percent-encode the separator if it belongs to the URL",
-        )
-    if cleaned[-1:] in _CLOSERS:
-        raise InputError(
-            "the URL ends with a quotation mark or an angle bracket",
-            hint="leave out what enclosed it; percent-encode the character if it belongs to the URL",
-        )
-    if is_address(host):
-        return
-    if not (_NAME.fullmatch(host) and _is_kept(host)):
-        raise InputError(
-            "the host is no name and no address that a browser accepts",
-            hint="is it mistyped? letters, digits, hyphens and dots only, as in https://host.example/path",
-        )
-    if len(host) > _MAX_NAME or any(len(label) > _MAX_LABEL for label in host.split(".")):
-        raise InputError(
-            f"the host is longer than a name can be ({_MAX_LABEL} characters a label, {_MAX_NAME} in all)",
-            hint="no browser can ask for it; is it cut short, or is a dot missing?",
-        )
-    if "." not in host:
-        raise InputError("the host is a single label", hint="a listed host has a dot, as in host.example")
-
-
-def refuse_no_url(text: str) -> None:
-    """Refuse a line that is plainly not one URL, for those who looked it up and found nothing.
-
-    Look-ups read whatever they are given, but "not listed" would be no answer to the URL that was meant.
-
-    Raises:
-        InputError: it is in another encoding, quoted, defanged, or more than one URL. The message never
-            repeats the text.
-    """
-    for found, reason, hint in _NO_URL:
-        if found(text):
-            raise InputError(f"this is not one URL: {reason}", hint=hint)
-
-
-def bare_host(text: str) -> str:
-    """Return the form of a host that a person wrote alone: no scheme, no port, nothing beside it (§4).
-
-    Raises:
-        InputError: it is more, or less, than a host's name or address. The message never repeats the text.
-    """
-    if "*" in text:
-        raise InputError(
-            "a wildcard stands for no one host", hint="name the host itself, such as www.example.com"
-        )
-    if _BESIDE_HOST.search(text) or (":" in text and not _BRACKETED.fullmatch(text)):
-        raise InputError(
-            "this is more than the name of a host",
-            hint="one host alone, such as www.example or [2001:db8::7]: no scheme, port, path, comma",
-        )
-    host = host_form(text)
-    if not host or not (is_address(host) or (_NAME.fullmatch(host) and _is_kept(host))):
-        raise InputError(
-            "this is not the name of a host, nor an address",
-            hint="such as www.example, 192.0.2.7 or [2001:db8::7]",
-        )
-    return host
-
-
-def _is_accepted(rest: str) -> bool:
-    try:
-        URL(f"http://{rest}")
-    except ValueError:
-        return False
-    return True
-
-
-def _is_kept(host: str) -> bool:
-    try:
-        return str(URL(f"http://{host}/").hostname) == host
-    except ValueError:
-        return False
 
 
 def _refuse_length(url: Canonical) -> None:

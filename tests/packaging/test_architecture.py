@@ -12,7 +12,19 @@ ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "client" / "vallum"
 PUBLISHER = ROOT / "publisher" / "vallum_publisher"
 
-PURE = ("errors", "labels", "expression", "host", "percent", "url", "path", "format", "guard", "suffix_names")
+PURE = (
+    "errors",
+    "labels",
+    "expression",
+    "host",
+    "percent",
+    "slips",
+    "url",
+    "path",
+    "format",
+    "guard",
+    "suffix_names",
+)
 """The sans-IO core: bytes and values in, values or an error out."""
 
 PURE_MAY_IMPORT = {

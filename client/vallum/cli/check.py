@@ -133,7 +133,7 @@ class _Answers:
 
     def give(self, question: _Question) -> bool:
         """Answer; say whether something is listed and not allowed."""
-        from vallum.url import refuse_no_url
+        from vallum.slips import refuse_no_url
 
         matches = question.look_up(self._lists)
         spared = self._spared(question, matches)
@@ -237,7 +237,8 @@ def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match]:
-    from vallum.url import no_host, refuse_no_url
+    from vallum.slips import refuse_no_url
+    from vallum.url import no_host
 
     explanation = lists.explain_url(question.url)
     if as_json:

@@ -26,8 +26,8 @@ from vallum.guard import (
     never_block,
     whole_weeks,
 )
+from vallum.slips import bare_host
 from vallum.state import StreamState
-from vallum.url import bare_host
 
 REJECTED = ("you have rejected it, and nothing else is in force",)
 """Why there is no list: where another version is in force, a rejection settles it (client.md §6.7)."""
