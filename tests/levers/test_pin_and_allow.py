@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.fakes.repository import Repository, listed
 from tests.levers.conftest import PAGES
 from vallum import allow
 from vallum.allow import Allowance, Allowances, Kind, parse_subject
+from vallum.cli.check import _Question
 from vallum.errors import ConfigError, FormatError, InputError, StateError
 from vallum.expression import Scope
 from vallum.journal import FILE, read_journal, record
@@ -278,6 +280,18 @@ def test_an_allowance_by_id_and_its_end(repository: Repository, blocked_shop: Cl
     client.sync()
     assert said(client)[-1] == "allowance ended"
     assert json.loads((client.state / "allow.json").read_text())["allow"] == []
+
+
+def test_what_is_asked_or_allowed_is_in_no_repr() -> None:
+    """A traceback that shows its values, or a log line of one, is read by others than the operator."""
+    url, host, names = (frozenset({text}) for text in ("shop.example/x", "shop.example", "*.shop.example"))
+
+    def look_up(_text: str, _lists: object) -> tuple[()]:
+        return ()
+
+    allowed = Allowances(url, host, names)
+    asked = _Question("URL 1", partial(look_up, "shop.example/x"), "shop.example/x")
+    assert "shop" not in repr(allowed) + repr(asked)
 
 
 def test_the_journal_never_holds_what_is_allowed(blocked_shop: Client) -> None:

@@ -213,3 +213,17 @@ def test_a_copy_beside_ours_is_not_recovered(client: Client, name: str) -> None:
         shutil.copytree(client.state / "hotline", client.state / name)
     (client.state / "current.json").write_bytes(b"torn")
     assert [*read_held(client.state).sources] == ["hotline"]
+
+
+@pytest.mark.parametrize("lay", [a_folder, pipe, a_dangling_link])
+@pytest.mark.parametrize("pattern", ["*.state.json", "*.role.json", "*.exact"])
+def test_what_lies_in_place_of_a_file_of_the_version_in_force(
+    repository: Repository, client: Client, pattern: str, lay: Callable[[Path], None]
+) -> None:
+    """Nothing newer comes that would make it old: the next full sync writes the file again."""
+    [path] = (client.state / "hotline/lists/urls.full").glob(pattern)
+    lay(path)
+    repository.renew("urls")
+    assert sync(client) == []
+    assert path.is_file()
+    assert client.in_force()["hotline/urls.full"][1] == 1
