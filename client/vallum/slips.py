@@ -23,7 +23,11 @@ _NO_URL = (
         "it holds NUL characters or a byte order mark",
         "is it UTF-16 or UTF-32? convert it: iconv -f utf-16 -t utf-8",
     ),
-    (re.compile(r"[\r\n]").search, "a line break stands in it", "one URL a line, ended by a line feed"),
+    (
+        re.compile(r"[\r\n\x85\u2028\u2029]").search,
+        "a line break stands in it",
+        "one URL a line, ended by a line feed",
+    ),
     (_SECOND_URL.search, "it holds two", "one URL a line"),
     (
         re.compile(r"\A\s*[\"'<(\[`\u201c\u00ab](?![0-9A-Fa-f:.]+\])|[\">`]\s*\Z").search,

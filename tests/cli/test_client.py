@@ -162,6 +162,7 @@ def test_utf_16_is_no_answer(client: Type) -> None:
         LISTED.replace("://", "[:]//").encode(),
         b"www.lantern.example,123",
         f"\u2060{LISTED}".encode(),
+        f"{LISTED}\u2028{LISTED}".encode(),
     ],
     ids=repr,
 )
