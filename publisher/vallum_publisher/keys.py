@@ -43,8 +43,8 @@ _EXTRAS = {"hsm": "hsm", "awskms": "awskms", "gcpkms": "gcpkms", "azurekms": "az
 """What of securesystemslib must be installed for a scheme: ``pip install 'securesystemslib[hsm]'``."""
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 
-_NAME_KEYS = "bring it here for this command, and say where: --sign-with file:/media/stick/root-1.pem"
-"""Every command that signs has that option, as often as keys are elsewhere."""
+_BRING = "bring it here for this command, and say where: --sign-with file:/media/stick/"
+"""Every command that signs has that option, as often as keys are elsewhere; the file's name follows."""
 
 AskPassphrase = Callable[[str], str]
 """Given a key's name, returns its passphrase; asks a person, or a vault."""
@@ -109,7 +109,7 @@ def _load(path: Path, ask: AskPassphrase | None) -> Any:
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
-            raise ConfigError(f"there is no key file {path}", hint=_NAME_KEYS) from None
+            raise ConfigError(f"there is no key file {path}", hint=_BRING + path.name) from None
         if mode & 0o077:
             raise ConfigError(f"{path}: others can read this key", hint=f"chmod 600 {path}")
         pem = path.read_bytes()
@@ -189,6 +189,18 @@ def reach(folder: Path, uri: str) -> str:
     if scheme == FILE_SCHEME:
         return "here" if _path_of(folder, uri).exists() else "away"
     return "token" if scheme == HSMSigner.SCHEME else "service"
+
+
+def belongs_here(folder: Path, uri: str) -> bool:
+    """Whether a key is a file below the folder, so no medium that comes and goes."""
+    return uri.startswith(f"{FILE_SCHEME}:") and _path_of(folder, uri).is_relative_to(folder)
+
+
+def _usual_file(role: str) -> str:
+    """The name that a role's first key file gets from `init` and `list create`."""
+    if role in ("timestamp", "snapshot"):
+        return "online.pem"
+    return "root-1.pem" if role in ("root", "targets") else f"{role}-1.pem"
 
 
 def _asking(uri: str, ask: AskPassphrase) -> AskPassphrase:
@@ -301,15 +313,14 @@ class Keyring:
         if known < threshold:
             raise ConfigError(
                 f"{role}: {threshold} keys must sign, {known} of them can be reached from here",
-                hint="name them, once for each: --sign-with file:/media/stick/root-1.pem; or run this where "
-                "they are",
+                hint=f"name them, once for each: --sign-with file:/media/stick/{_usual_file(role)}; or run "
+                "this where they are",
             )
         if able < threshold:
             first = failures[0]
-            if first.hint in ("", _NAME_KEYS):
-                first.hint = (
-                    f"{threshold} keys must sign {role}, {able} can be reached from here; {_NAME_KEYS}"
-                )
+            if not first.hint or first.hint.startswith(_BRING):
+                bring = first.hint or _BRING + _usual_file(role)
+                first.hint = f"{threshold} keys must sign {role}, {able} can be reached from here; {bring}"
             raise first
 
     def _signer(self, key: Key) -> Signer:

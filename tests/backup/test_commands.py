@@ -38,6 +38,8 @@ def test_a_backup_to_a_key(folder: Path) -> None:
     restored = _done([*NEXT, "restore", "--key", "backup.key", "a.backup"], folder)
     assert "root fingerprint:" in restored.out
     assert "revoked" in restored.err
+    assert "let them in again" in restored.err
+    assert "the store store is not there: set `store` in next/publisher.toml" in restored.out
     (folder / "store").rename(folder / "next" / "store")
     _done([*NEXT, "publish"], folder)
     _done([*NEXT, "verify"], folder)
@@ -62,6 +64,45 @@ def test_a_backup_under_a_passphrase(folder: Path, monkeypatch: pytest.MonkeyPat
     said = json.loads(_done([*NEXT, "restore", "--passphrase", "a.backup", "--json"], folder).out)
     assert said["created"]
     assert any("recipients who were revoked since then can read again" in note for note in said["notes"])
+    assert any("recipients who were let in since then are not in it" in note for note in said["notes"])
+
+
+def test_status_names_the_keys_that_are_not_here(folder: Path) -> None:
+    """A backup without keys was restored, or one from before they were changed: nothing here can sign."""
+    keys, away = folder / "hotline" / "keys", folder / "away"
+    away.mkdir()
+    assert typed([*DESK, "status"], folder).code == 0
+    for name in ("root-1.pem", "root-2.pem", "root-3.pem"):
+        (keys / name).rename(away / name)
+    assert typed([*DESK, "status"], folder).code == 0, "those belong offline"
+    for name, told in (
+        ("online.pem", "timestamp cannot be signed from here: file:keys/online.pem is not there"),
+        ("urls.full-1.pem", "urls.full cannot be signed from here"),
+        ("vault.key", "vault.key is not there"),
+        ("signers.toml", "snapshot cannot be signed from here: keys/signers.toml names no key of it"),
+    ):
+        (keys / name).rename(away / name)
+        said = typed([*DESK, "status"], folder)
+        assert (said.code, told in said.err) == (1, True), said.mixed
+        if name == "online.pem":
+            (folder / "list.txt").write_text("https://hidden.example/a\n")
+            _done([*DESK, "ingest", "urls", "list.txt"], folder)
+            assert "--sign-with file:/media/stick/online.pem" in typed([*DESK, "publish"], folder).err
+        (away / name).rename(keys / name)
+    assert typed([*DESK, "status"], folder).code == 0
+
+
+def test_verify_shows_its_table_before_it_tells_of_wraps_that_are_nobodys(folder: Path) -> None:
+    wrap = folder / "hotline" / "store" / "wraps" / ("ab" * 20)
+    wrap.parent.mkdir(parents=True, exist_ok=True)
+    wrap.write_bytes(b"x" * 2048)
+    for words in (["verify"], ["verify", "--json"]):
+        said = typed([*DESK, *words], folder)
+        assert said.code == 1
+        assert "urls.full" in said.out
+        assert "nobody's (1)" in said.err
+        assert "`gc` removes them after a day" in said.err
+    assert "let in again" in typed([*DESK, "status"], folder).err
 
 
 def test_what_cannot_be_meant(folder: Path) -> None:

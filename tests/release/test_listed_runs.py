@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import HASHES, NOW, digest, fill, publisher
-from vallum.errors import StateError
+from vallum.errors import FetchError, StateError
 from vallum.format.head import RunRef
 from vallum.path import shortest_path
 from vallum_publisher.release.agreement import public_head
@@ -72,8 +72,15 @@ def test_a_refresh_says_that_a_listed_run_is_lost_and_signs_all_the_same(scene: 
     assert "is missing from the store" in done.lacking[STREAM]
     assert "copy of the store" in done.lacking[STREAM]
     assert _head(scene).head.as_of == later
+    again = scene.refresh(now=later)
+    assert (again.timestamp, again.lacking) == (False, done.lacking), "also when nothing is due"
+    assert scene.status(now=later).warnings == (done.lacking[STREAM],)
+    with pytest.raises(FetchError) as missing:
+        scene.verify()
+    assert "copy of the store" in missing.value.hint
     _memory(scene)._objects[run_key(file)] = lost
     assert scene.refresh(now=later + timedelta(hours=25)).lacking == {}
+    assert scene.status(now=later).warnings == ()
 
 
 def test_collecting_leaves_a_way_between_any_two_versions(scene: Publisher) -> None:

@@ -15,6 +15,7 @@ from vallum_publisher.cli.session import ask_passphrase, new_passphrase, open_ho
 
 _COMPARE = "compare it: anybody can seal a file to a public key"
 _REVOKE = "recipients who were revoked since then can read again: see `recipients list`, revoke them first"
+_ADMIT = "recipients who were let in since then are not in it, and read nothing new: let them in again"
 _WHICH_KEY = "name the key file that `vallum keygen` wrote for backups, or the copy that you keep of it"
 
 
@@ -84,6 +85,7 @@ def restore(
     """
     from vallum.recipient import is_key_locked, read_key
     from vallum_publisher.backup import restore_backup
+    from vallum_publisher.workspace import open_workspace
 
     if (key is None) != passphrase:
         raise InputError("one thing opens a backup", hint="--key FILE, or --passphrase")
@@ -105,7 +107,7 @@ def restore(
                 "created": format_time(done.created),
                 "files": done.files,
                 "root_fingerprint": done.root_fingerprint.replace(" ", ""),
-                "notes": [_COMPARE, _REVOKE],
+                "notes": [_COMPARE, _REVOKE, _ADMIT],
             }
         )
         return
@@ -113,4 +115,10 @@ def restore(
     say(f"root fingerprint: {done.root_fingerprint}")
     note(_COMPARE)
     note(_REVOKE)
-    say(f"Next: vallum-publisher -C {home} status")
+    note(_ADMIT)
+    settings = open_workspace(home).settings
+    if "://" not in settings.store and not (home / settings.store).is_dir():
+        say(f"Next: the store {settings.store} is not there: set `store` in {home / 'publisher.toml'}, then")
+        say(f"vallum-publisher -C {home} status")
+    else:
+        say(f"Next: vallum-publisher -C {home} status")

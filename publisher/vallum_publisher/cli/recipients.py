@@ -181,10 +181,18 @@ def read_line(path: Path) -> PublicKey:
 
 def _say_published(done: Published, as_json: bool) -> None:
     if as_json:
-        emit({"list": done.list, "version": done.version, "uploaded": done.uploaded})
+        emit(
+            {
+                "list": done.list,
+                "generation": done.generation,
+                "version": done.version,
+                "uploaded": done.uploaded,
+            }
+        )
     elif done.uploaded:
         say(
-            f"{done.list}: version {done.version} is public under a new key, {counted(done.uploaded, 'byte')}"
+            f"{done.list}: version {done.generation}.{done.version} is public under a new key, "
+            f"{counted(done.uploaded, 'byte')}"
         )
     else:
         say(f"{done.list}: nothing had to be published")

@@ -31,6 +31,7 @@ from vallum_publisher.cli.session import no_lists, open_publisher, sign_with_opt
 if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Published
     from vallum_publisher.release.roots import RootCondition
+    from vallum_publisher.release.verification import VerifiedStream
 
 
 @click.command(
@@ -123,13 +124,17 @@ def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
         for stream, reason in refused.items():
             note(f"warning: {stream} is not signed again: {reason}")
         for stream, reason in done.lacking.items():
-            note(f"warning: {stream} was signed again, but {reason}")
+            note(
+                f"warning: {stream} was signed again, but {reason}"
+                if stream in signed
+                else f"warning: {reason}"
+            )
     return NO if refused or done.lacking else OK
 
 
 @click.command(
     epilog="\b\nExamples:\n  vallum-publisher status\n  vallum-publisher status --json\n\n"
-    "Exit codes: 0 nothing is due, 1 something is."
+    "Exit codes: 0 nothing is due, 1 something is, or a warning is shown."
 )
 @json_option
 @click.pass_obj
@@ -173,6 +178,8 @@ def status(home: Path, as_json: bool) -> int:
                     f"warning: {each.name}: version {each.generation}.{each.under_way} is under way; "
                     "run publish again"
                 )
+        for warning in found.warnings:
+            note(f"warning: {warning}")
         for role in found.roles:
             if role.jumped:
                 note(f"warning: {role.role}: no honest number; a key was stolen (deploy/runbooks)")
@@ -181,7 +188,7 @@ def status(home: Path, as_json: bool) -> int:
             note("something is due to be signed again: run `vallum-publisher refresh`")
         if due & {"root", "targets"}:
             note("root or targets expires soon: bring the offline keys and run `vallum-publisher keys renew`")
-    good = not any(role.due or role.jumped for role in found.roles)
+    good = not found.warnings and not any(role.due or role.jumped for role in found.roles)
     return OK if good and not any(each.problem for each in found.lists) else NO
 
 
@@ -198,16 +205,27 @@ def _roots(roots: Sequence[RootCondition]) -> Iterator[tuple[RootCondition, str]
         after = root.since
 
 
-@click.command(epilog="\b\nExamples:\n  vallum-publisher verify")
+@click.command(
+    epilog="\b\nExamples:\n  vallum-publisher verify\n\n"
+    "Exit codes: 0 all is as it must be, 1 so it is, but wraps in the store are nobody's; else the error's."
+)
 @json_option
 @click.pass_obj
-def verify(home: Path, as_json: bool) -> None:
+def verify(home: Path, as_json: bool) -> int:
     """Check the whole repository: metadata, every run, every way to the head, the catalog's rows."""
     with open_publisher(home, quiet=as_json) as publisher:
         found = publisher.verify()
+        strays = publisher.strays()
     if as_json:
         emit([{**asdict(each), "rows": dict(each.rows)} for each in found])
-        return
+    else:
+        _show_verified(found)
+    if strays:
+        note(f"warning: {strays}")
+    return NO if strays else OK
+
+
+def _show_verified(found: Sequence[VerifiedStream]) -> None:
     table(
         ("stream", "version", "rows", "runs", "ways", "state"),
         [

@@ -72,19 +72,18 @@ def lost_wraps(catalog: Catalog, store: ObjectStore) -> list[Wrap]:
     return [wrap for wrap in catalog.wraps() if wrap.stored and wrap.name not in present]
 
 
-def check_no_strays(catalog: Catalog, store: ObjectStore) -> None:
-    """Require that the store holds no wrap that the catalog does not know.
+def stray_wraps(catalog: Catalog, store: ObjectStore) -> list[str]:
+    """Wraps in the store that the catalog does not know, sorted by name.
+
+    A restored catalog and a stopped command leave such; ``gc`` removes them.
 
     Raises:
-        StateError: it does.
+        UnavailableError: store or catalog do not answer.
     """
+    # The store first: the catalog knows a wrap before it is uploaded.
+    present = sorted(item.key for item in store.list("wraps/"))
     known = {wrap.name for wrap in catalog.wraps()}
-    strays = sorted(item.key for item in store.list("wraps/") if item.key not in known)
-    if strays:
-        raise StateError(
-            f"{len(strays)} wraps in the store are nobody's, such as {strays[0]}",
-            hint="`gc` removes what a stopped command left, after a day; if more come, it is somebody else's",
-        )
+    return [name for name in present if name not in known]
 
 
 def _not_as_made(stream: str, name: str, *, gone: bool) -> StateError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,7 +71,7 @@ class ListCondition:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A repository. ``fingerprint`` is the newest root's, to compare by telephone; ``roots`` are all so far,
-    the newest first.
+    the newest first. ``warnings``: what is missing here or in the store, whichever list needs it.
     """
 
     root_version: int
@@ -79,6 +79,7 @@ class Condition:
     roots: tuple[RootCondition, ...]
     roles: tuple[RoleCondition, ...]
     lists: tuple[ListCondition, ...]
+    warnings: tuple[str, ...]
 
 
 def read_condition(
@@ -89,6 +90,7 @@ def read_condition(
     lifetimes: Lifetimes,
     now: datetime,
     lost: Mapping[str, int],
+    warnings: Iterable[str],
 ) -> Condition:
     """Read how everything stands.
 
@@ -96,6 +98,7 @@ def read_condition(
         repository, catalog, custody, never, lifetimes: of the workspace.
         now: the time.
         lost: how many wraps the store has lost, by stream.
+        warnings: what else is missing (:func:`.absence.absent`).
 
     Raises:
         TrustError, DataError: the repository does not verify.
@@ -133,7 +136,7 @@ def read_condition(
         for info in catalog.lists()
     )
     roots = read_roots(repository)
-    return Condition(tip.root.version, roots[0].fingerprint, roots, tuple(roles), lists)
+    return Condition(tip.root.version, roots[0].fingerprint, roots, tuple(roles), lists, tuple(warnings))
 
 
 def _read_list(

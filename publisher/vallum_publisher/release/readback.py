@@ -16,7 +16,7 @@ from tuf.api.metadata import TargetFile
 from vallum.errors import DataError, StateError
 from vallum.format.columns import decompress
 from vallum.format.head import Head, RunRef
-from vallum.sync.fetch import PACKED, Fetcher, limit_of
+from vallum.sync.fetch import PACKED, AbsentError, Fetcher, limit_of
 from vallum.sync.transport import Answer
 from vallum.sync.trust import Repository as ClientRepository
 from vallum_publisher.release.metadata import run_key
@@ -25,6 +25,7 @@ from vallum_publisher.store import ObjectStore
 _DEADLINE = 600.0
 """Seconds for one reading; the largest base over a slow line."""
 _CHUNK = 1 << 20
+_RESTORE = "restore it from a copy of the store; without one, open a new generation"
 
 
 class StoreTransport:
@@ -97,10 +98,14 @@ def reading(store: ObjectStore, root: bytes) -> Iterator[Reading]:
     """Read a repository like a new client that was given ``root``.
 
     Raises:
-        VallumError: as a client would.
+        VallumError: as a client would; of a missing object with a publisher's hint.
     """
     with TemporaryDirectory(prefix="vallum-") as folder:
-        yield Reading(store, root, Path(folder))
+        try:
+            yield Reading(store, root, Path(folder))
+        except AbsentError as error:
+            error.hint = _RESTORE
+            raise
 
 
 def check_listed(store: ObjectStore, stream: str, listed: Iterable[TargetFile]) -> None:
@@ -112,23 +117,30 @@ def check_listed(store: ObjectStore, stream: str, listed: Iterable[TargetFile]) 
     Raises:
         StateError: one is missing, or has another length. Nothing that lists it may be signed.
     """
-    sizes = {item.key: item.size for item in store.list(f"targets/{stream}/")}
+    _check_sizes({item.key: item.size for item in store.list(f"targets/{stream}/")}, listed)
+
+
+def _check_sizes(sizes: Mapping[str, int], listed: Iterable[TargetFile]) -> None:
     for file in listed:
         size = sizes.get(run_key(file))
         if size != file.length:
             what = "is missing from the store" if size is None else f"has {size:,} bytes in the store"
             raise StateError(
                 f"{run_key(file)}, of {file.length:,} bytes, {what}",
-                hint="restore it from a copy of the store; without one, open a new generation",
+                hint=_RESTORE,
             )
 
 
 def lacking(store: ObjectStore, listed: Mapping[str, Iterable[TargetFile]]) -> dict[str, str]:
-    """Say which streams list a run that the store has not whole, and what :func:`check_listed` says of it."""
+    """Say which streams list a run that the store has not whole, and what :func:`check_listed` says of it.
+
+    It takes one listing of all runs.
+    """
+    sizes = {item.key: item.size for item in store.list("targets/")}
     found = {}
     for stream, files in listed.items():
         try:
-            check_listed(store, stream, files)
+            _check_sizes(sizes, files)
         except StateError as error:
             found[stream] = f"{error}: {error.hint}"
     return found

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from vallum.errors import VallumError
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.recipients.inspection import lost_wraps
+from vallum_publisher.release.absence import absent, lost_runs, stray_warning
 from vallum_publisher.release.agreement import public_heads, public_version
 from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
 from vallum_publisher.release.condition import Condition, read_condition
 from vallum_publisher.release.course import Course
 from vallum_publisher.release.metadata import parse_run_key, role_keys
-from vallum_publisher.release.readback import lacking
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
 from vallum_publisher.release.roots import RootCondition, read_roots
 from vallum_publisher.release.verification import VerifiedStream, verify_repository
@@ -28,7 +28,10 @@ from vallum_publisher.release.version import streams_of
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What one ``refresh`` signed again; ``refused``: why not, ``lacking``: which run is lost, by stream."""
+    """What one ``refresh`` signed again; ``refused``: why not, by stream.
+
+    ``lacking``: which listed run the store has lost, by stream, signed again or not.
+    """
 
     streams: tuple[str, ...]
     snapshot: bool
@@ -74,7 +77,7 @@ class Upkeep(Course):
                     del due[stream]
             snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
             if not snapshot and not timestamp_is_due(tip, lifetimes, now):
-                return Refreshed((), False, False, refused, {})
+                return Refreshed((), False, False, refused, lost_runs(self.repository, self.store, tip))
             self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
             try:
                 if snapshot or tip.timestamp is None:
@@ -85,7 +88,7 @@ class Upkeep(Course):
                 self.pause()
                 continue
             # Few need a lost run; to let the list go stale for everybody were the worse fault.
-            lost = lacking(self.store, {name: held.listed.values() for name, held in due.items() if held})
+            lost = lost_runs(self.repository, self.store, tip)
             return Refreshed(tuple(due), snapshot, True, refused, lost)
         raise self.beaten()
 
@@ -98,7 +101,10 @@ class Upkeep(Course):
         """
         never, lifetimes = self.workspace.never_block(), self.workspace.settings.lifetimes
         lost = Counter(wrap.stream for wrap in lost_wraps(self.catalog, self.store))
-        return read_condition(self.repository, self.catalog, self.custody, never, lifetimes, now, lost)
+        warnings = absent(self.workspace, self.catalog, self.repository, self.store)
+        return read_condition(
+            self.repository, self.catalog, self.custody, never, lifetimes, now, lost, warnings
+        )
 
     def roots(self) -> tuple[RootCondition, ...]:
         """All roots of trust so far, the newest first; raises as :meth:`status`."""
@@ -109,6 +115,10 @@ class Upkeep(Course):
         self.repository.tip()  # follows newer roots
         root = self.repository.root_bytes
         return verify_repository(self.store, root, self.catalog, self.custody, self.tell)
+
+    def strays(self) -> str:
+        """Say that wraps in the store are nobody's (``stray_warning``); empty if none are."""
+        return stray_warning(self.catalog, self.store)
 
     def gc(self, *, now: datetime, retention: timedelta = RUN_RETENTION) -> Collected:
         """Delete runs, metadata and wraps that nobody can need any more (see ``collect``).

@@ -18,7 +18,7 @@ from vallum.progress import Tell, silent
 from vallum.sync.apply import apply_listed, check_head_fits, check_tables
 from vallum_publisher.catalog import Catalog
 from vallum_publisher.recipients.custody import Custody
-from vallum_publisher.recipients.inspection import check_no_strays, check_wraps
+from vallum_publisher.recipients.inspection import check_wraps
 from vallum_publisher.release.readback import Reading, reading
 from vallum_publisher.release.runs import Sealed, read_run
 from vallum_publisher.release.tables import FULL, build, edition_of
@@ -53,7 +53,8 @@ def verify_repository(
 ) -> tuple[VerifiedStream, ...]:
     """Check metadata, every listed run, every way to the head, and the catalog's rows where there is one.
 
-    The wraps of an encrypted list must be those of its recipients (:mod:`.recipients.inspection`).
+    The wraps of an encrypted list must be those of its recipients (:mod:`.recipients.inspection`); those that
+    are nobody's are :mod:`.absence`'s to name.
     Ways begin at nothing, and at each version that some listed run begins or ends at, as far as its tables
     can be made from what is listed. Of a list in two editions, ``match`` must be what follows from ``full``.
 
@@ -96,8 +97,6 @@ def verify_repository(
             if (match := heads.get(f"{name}.match")) is not None:
                 tell(f"{name}: comparing its editions")
                 _check_editions(name, tables, match)
-    if catalog is not None:
-        check_no_strays(catalog, store)
     return tuple(verified)
 
 
