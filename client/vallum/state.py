@@ -32,6 +32,12 @@ MAX_STRING = 1024
 """Characters of a string in it, such as the reason of a pin."""
 _MAX_BYTES = 16 << 20
 _DIGEST = re.compile(rb', "sha256": "([0-9a-f]{64})"}\s*\Z')
+NEVER_SYNCED = (
+    "a new machine: run `vallum sync`; one that had lists: restore floor.json first, see "
+    "docs/how-to/bad-night.md"
+)
+"""The way out where nothing was verified yet: to sync without the floor of before would take any old list."""
+
 _MEND = "run `vallum sync`: it recovers from a damaged state"
 
 
@@ -196,7 +202,7 @@ def read_current(state_dir: Path) -> Current:
         data = read_regular(path)
     except FileNotFoundError:
         raise UnavailableError(
-            f"{state_dir}: no list has been verified here yet", hint="run `vallum sync` first"
+            f"{state_dir}: no list has been verified here yet", hint=NEVER_SYNCED
         ) from None
     except NotRegularError:
         raise FormatError(_LAYER, "damaged, not a regular file", hint=_MEND) from None

@@ -75,6 +75,23 @@ def test_quarantine(absurd: Type) -> None:
     assert absurd("check", "https://www.shop.example/").code == 1
 
 
+def test_a_pin_that_ends_over_a_rejected_version(absurd: Type) -> None:
+    """What was pinned stays, pinned no longer; the sync says so, and where to look for what else is kept."""
+    [held] = json.loads(absurd("quarantine", "list", "--json").out)
+    assert absurd("quarantine", "reject", "urls", held["name"], *WHY).code == 0
+    assert absurd("pin", "1", "--list", "urls", "--until", "2h", *WHY).code == 0
+    assert "pinned" in absurd("sync").out
+    assert absurd("pin", "--end", "--list", "urls", *WHY).code == 0
+    for _ in range(2):
+        ended = absurd("sync")
+        assert ended.code == 0
+        assert "version 1.2 was rejected by you on " in ended.err
+        assert "; 1.1 stays in force; `vallum pin` shows what else is kept" in ended.err
+        streams = json.loads(absurd("sync", "--json").out)["sources"][0]["streams"]
+        assert [one["outcome"] for one in streams if one["stream"] == "urls.full"] == ["rejected"]
+        assert "pinned" not in absurd("status").err
+
+
 def test_pin(client: Type, publisher: Type) -> None:
     assert publisher("ingest", "urls", "-", "--add", stdin=b"https://b.example/\n").code == 0
     assert publisher("publish", "urls").code == 0

@@ -146,7 +146,9 @@ def test_a_damaged_floor_is_said_by_the_next_poll(state: State) -> None:
     (state.folder / "hotline/floor.json").write_bytes(b"{")
     [error] = state.sync(timedelta(minutes=1))
     assert isinstance(error, FormatError)
-    assert "restore it" in error.hint
+    assert str(state.folder / "hotline/floor.json") in str(error)
+    assert "restore it from your backup" in error.hint
+    assert "without one" in error.hint
 
 
 def test_a_floor_that_is_gone_is_written_again(state: State) -> None:

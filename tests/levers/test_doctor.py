@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,6 +172,45 @@ def test_what_is_wrong_is_named(
     """One broken thing is found, and hides nothing else."""
     spoil(closed, repository)
     assert level in levels(findings(closed, repository)[check])
+
+
+@pytest.mark.parametrize(("status", "hint"), [
+    (403, "access has ended or was never given: check `headers` and `query`"),
+    (404, "is the source's url that of a repository?"),
+    (500, "the store is in trouble: it passes, or call the publisher"),
+])  # fmt: skip
+def test_what_the_store_answers_has_its_way_out(
+    repository: Repository, closed: Client, status: int, hint: str
+) -> None:
+    """In the words of a sync."""
+    repository.answers["metadata/timestamp.json"] = lambda: Answer(status)
+    [(_, error)] = closed.sync().errors()
+    assert error.hint.startswith(hint)
+    [found] = findings(closed, repository)["store"]
+    assert (found.says, found.hint) == (str(error), error.hint)
+
+
+def test_a_version_in_quarantine_is_no_good_sync(repository: Repository, closed: Client) -> None:
+    _in_quarantine(closed, repository)
+    [found] = findings(closed, repository)["sync"]
+    assert (found.level, found.about) == (BAD, "hotline/urls.full")
+
+
+@pytest.mark.parametrize(("free", "level"), [(0, BAD), (64 << 20, WARN), (1 << 40, GOOD)])
+def test_room_on_the_disk(
+    repository: Repository, closed: Client, monkeypatch: pytest.MonkeyPatch, free: int, level: str
+) -> None:
+    usage = shutil.disk_usage(closed.state)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    assert findings(closed, repository)["disk"][0].level == level
+
+
+def test_a_machine_without_lists_may_have_had_some(repository: Repository, closed: Client) -> None:
+    """A sync before the floor is put back would take any old list."""
+    _never_synced(closed, repository)
+    [found] = findings(closed, repository)["lists"]
+    assert "`vallum sync`" in found.hint
+    assert "restore floor.json first" in found.hint
 
 
 def test_a_name_that_is_covered_is_told_by_the_entrys_id(repository: Repository, closed: Client) -> None:

@@ -117,6 +117,7 @@ def _show(report: SyncReport) -> None:
             if stream.rejected:
                 note(
                     f"{source.source}/{stream.stream}: {stream.rejected}; {stream.numbers[1]} stays in force"
+                    "; `vallum pin` shows what else is kept"
                 )
             if stream.warning is not None:
                 note(f"warning: {source.source}/{stream.stream}: {stream.warning}")
@@ -152,8 +153,9 @@ def _in_force(config: Config) -> set[str]:
 @click.command(
     epilog="\b\nExamples:\n  vallum status\n  vallum status --json\n"
     "  vallum status --metrics /var/lib/node-exporter/vallum.prom\n\n"
-    "Exit codes: 0 all fresh (there may be warnings), 1 a list is missing or not fresh, or the "
-    "file `allow` cannot be meant, 3 a version is in quarantine, 4 a list is hard-expired."
+    "Exit codes: 0 all fresh (there may be warnings), 1 a list is missing or not fresh, or what is allowed "
+    "cannot be meant or read, 3 a version is in quarantine, or a file of the state is damaged, 4 a list is "
+    "hard-expired, or none was ever verified here."
 )
 @click.option(
     "--metrics",

@@ -18,14 +18,19 @@ from vallum.format.fields import format_time
 from vallum.guard import broken_absolutes
 from vallum.lock import FILE as LOCK
 from vallum.pepper import read_pepper
-from vallum.state import read_current
+from vallum.state import NEVER_SYNCED, read_current
 from vallum.sync.freshness import Freshness
 from vallum.sync.judge import load_never_block
+from vallum.sync.quarantine import Quarantine
 from vallum.sync.standing import read_standing
 from vallum.tablefile import open_table
 
 LOW_DISK = 256 << 20
 """Bytes below which a sync is in danger, whatever the lists' size."""
+FULL_DISK = 1 << 20
+"""Bytes below which no sync can do its work."""
+LOW_NAMES = 1000
+"""File names below which a sync is in danger; with none left it cannot do its work."""
 
 
 def clock(config: Config, now: datetime) -> Iterator[Finding]:
@@ -66,21 +71,23 @@ def disk(config: Config) -> Iterator[Finding]:
     held = sum(status.st_size for status in statuses if stat.S_ISREG(status.st_mode))
     says = f"{free:,} bytes free, {held:,} in use here"
     if free < max(LOW_DISK, held // 2):
+        level = BAD if free < FULL_DISK else WARN
         yield Finding(
-            "disk", str(folder), WARN, says, "free some space: a sync writes each new version beside the old"
+            "disk", str(folder), level, says, "free some space: a sync writes each new version beside the old"
         )
     else:
         yield Finding("disk", str(folder), GOOD, says)
     inodes = os.statvfs(folder)
-    if inodes.f_files and inodes.f_favail < 1000:
-        yield Finding("disk", str(folder), WARN, f"{inodes.f_favail} file names left", "remove files there")
+    if inodes.f_files and inodes.f_favail < LOW_NAMES:
+        level = WARN if inodes.f_favail else BAD
+        yield Finding("disk", str(folder), level, f"{inodes.f_favail} file names left", "remove files there")
 
 
 def permissions(config: Config) -> Iterator[Finding]:
     """Whether this user may write, and nobody else read."""
     folder = config.state
     if not folder.exists():
-        yield Finding("permissions", str(folder), WARN, "there is no state folder yet", "run `vallum sync`")
+        yield Finding("permissions", str(folder), WARN, "there is no state folder yet", NEVER_SYNCED)
         return
     if not os.access(folder, os.W_OK | os.X_OK):
         yield Finding(
@@ -170,7 +177,18 @@ def lists(config: Config, now: datetime) -> Iterator[Finding]:
     for name, failure in failing.items():
         hint = failure.hint or "mend it and run `vallum sync`; if it stays so, call the publisher"
         yield Finding("sync", name, BAD, str(failure), hint)
-    if standing.sources and not failing:
+    aside = [
+        f"{source.name}/{stream}"
+        for source in config.sources
+        for stream in source.streams
+        if (found := Quarantine(config.state, source.name).find(stream)) and not found.rejected
+    ]
+    for name in aside:
+        yield Finding(
+            "sync", name, BAD, "the last sync left a version in quarantine",
+            "call the publisher; then `vallum quarantine show`, and `accept` or `reject`",
+        )  # fmt: skip
+    if standing.sources and not failing and not aside:
         yield Finding("sync", "", GOOD, "the last sync of each source did not fail")
     for name in standing.missing:
         yield Finding(

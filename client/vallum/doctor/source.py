@@ -19,7 +19,7 @@ from vallum.invitation import root_fingerprint
 from vallum.recipient import PASSPHRASE_VARIABLE, is_key_locked, read_key
 from vallum.state import read_current
 from vallum.sync.connections import authorities, proxy_of
-from vallum.sync.fetch import TIMESTAMP
+from vallum.sync.fetch import TIMESTAMP, refusal
 from vallum.sync.floor import read_floor
 from vallum.sync.rehearsal import rehearse
 from vallum.sync.transport import Answer, Transport
@@ -127,10 +127,8 @@ def _reached(source: Source, transport: Transport) -> Generator[Finding, None, A
         yield Finding("store", source.name, BAD, str(error), hint)
         return None
     if answer.status != 200:
-        yield Finding(
-            "store", source.name, BAD, f"{TIMESTAMP}: the store answered {answer.status}",
-            "check `url`, and that headers or the bucket's policy let this machine read",
-        )  # fmt: skip
+        refused = refusal(TIMESTAMP, answer.status)
+        yield Finding("store", source.name, BAD, str(refused), refused.hint)
         return None
     return answer
 

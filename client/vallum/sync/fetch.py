@@ -50,10 +50,25 @@ class AbsentError(FetchError):
     """The store answered that there is no such object."""
 
     def __init__(self, name: str, status: int) -> None:
-        super().__init__(
-            f"{name}: the store answers {status}",
-            hint="is the source's url that of a repository? If so, tell the publisher",
+        super().__init__(f"{name}: the store answers {status}", hint=_way_out(status))
+
+
+def refusal(name: str, status: int) -> FetchError:
+    """What an answer that is neither 200 nor a 304 that was asked for means, and what to do about it."""
+    if status in _ABSENT:
+        return AbsentError(name, status)
+    return FetchError(f"{name}: the store answers {status}", hint=_way_out(status))
+
+
+def _way_out(status: int) -> str:
+    if status in {401, 403}:
+        return (
+            "access has ended or was never given: check `headers` and `query` of the source, and ask the "
+            "publisher"
         )
+    if status >= 500 or status in _TRANSIENT:
+        return "the store is in trouble: it passes, or call the publisher; the lists in force stay in force"
+    return "is the source's url that of a repository? If so, tell the publisher"
 
 
 class TooLargeError(DataError):
@@ -226,7 +241,7 @@ class Fetcher:
                     raise AbsentError(name, answer.status)
                 fresh = True
             elif answer.status not in _TRANSIENT or last:
-                raise FetchError(f"{name}: the store answers {answer.status}")
+                raise refusal(name, answer.status)
             else:
                 self._pause(attempt, answer.retry_after)
         raise AbsentError(name, 404)

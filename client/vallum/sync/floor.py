@@ -23,7 +23,10 @@ FILE = "floor.json"
 FORMAT = 1
 ROOT = "root"
 _LAYER = "floor.json"
-_RESTORE = "restore it; it guards roll-back"
+_RESTORE = (
+    "restore it from your backup: it guards roll-back; without one, note what `vallum status` shows, remove "
+    "the file, sync, and compare version and state with the publisher"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +124,9 @@ def parse_floor(data: bytes) -> Floor:
     Raises:
         FormatError: anything else.
     """
-    raw = parse_json(_LAYER, data, hint=_RESTORE)
+    raw = parse_json(_LAYER, data)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("streams"), dict):
-        raise FormatError(_LAYER, "damaged, or of another release", hint=_RESTORE)
+        raise FormatError(_LAYER, "damaged, or of another release")
     return Floor(
         integer(_LAYER, raw, "root", 0, limits.MAX_VERSION),
         {stream: _parse_mark(stream, mark) for stream, mark in raw["streams"].items()},
@@ -145,7 +148,11 @@ def read_floor(folder: Path) -> Floor:
         return Floor()
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from None
-    return parse_floor(data)
+    try:
+        return parse_floor(data)
+    except FormatError as error:
+        # Whoever reads this has to find the file, which lies in its source's folder.
+        raise FormatError(str(path), str(error).removeprefix(f"{_LAYER}: "), hint=_RESTORE) from None
 
 
 def write_floor(folder: Path, floor: Floor) -> None:
