@@ -22,8 +22,8 @@ def test_a_damaged_file_of_allowances_is_said(client: Type, both: Path) -> None:
     """The page is blocked again: whoever looks it up learns why, and `status` still shows the lists."""
     assert client("allow", "add", LISTED, "--until", "2h", *WHY).code == 0
     file = both / "provider" / "state" / "allow.json"
-    for damage in (lambda: file.write_bytes(b'{"format": 1, "allow": [{'), lambda: file.write_bytes(b"[]")):
-        damage()
+    for damage in (b'{"format": 1, "allow": [{', b"[]"):
+        file.write_bytes(damage)
         for words in (("check", LISTED), ("check", "--json", LISTED), ("check", "--explain", LISTED)):
             answer = client(*words)
             assert (answer.code, "listed" in answer.out.lower()) == (0, True)

@@ -26,7 +26,7 @@ MAX_BITMAP_BITS = 24
 
 _SLOTS = (1 << MAX_BITMAP_BITS) - 1
 
-CACHED_HOSTS = 12_000
+CACHED_HOSTS = 10_500
 """How many clean hosts are remembered, as most traffic goes to few: at most 2 MB, as none longer than
 ``_LONGEST`` is."""
 
