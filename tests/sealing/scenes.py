@@ -107,7 +107,7 @@ class Machine:
 
     def sync(self) -> SyncReport:
         connect = _Tampering(self.store, self.swapped)
-        return Updater(self.config, lambda _source: connect).sync(wait_for_lock=0)
+        return Updater(self.config, lambda _source: connect).sync(now=NOW, wait_for_lock=0)
 
     def synced(self) -> int:
         """Sync, which must succeed; the version that is in force now."""
