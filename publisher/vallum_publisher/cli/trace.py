@@ -15,7 +15,7 @@ from vallum_publisher.cli.session import actor, open_home, open_input
 
 if TYPE_CHECKING:
     from vallum_publisher.catalog import Recipient
-    from vallum_publisher.recipients.tracing import Listed, Suspicion, Traced
+    from vallum_publisher.recipients.tracing import HadListed, Suspicion, Traced
 
 _MIB = 20
 
@@ -110,7 +110,7 @@ def _show(traced: Traced) -> None:
         note("a reason to ask, no proof: whoever got hold of an export can have passed it on")
 
 
-def _listed(one: Listed) -> str:
+def _listed(one: HadListed) -> str:
     who, which = f"{one.recipient.name} ({one.recipient.stream})", counted(one.count, "decoy")
     since = f" since {format_time(one.since)}" if one.since else ""
     said = f"{who}: {which} passed over: the list itself holds them{since}"

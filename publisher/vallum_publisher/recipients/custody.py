@@ -133,17 +133,22 @@ class Custody:
         """What a recipient's decoys come of; drawn when it is first asked for."""
         return self.seeds([recipient])[recipient.id]
 
-    def seeds(self, recipients: Iterable[Recipient]) -> dict[int, bytes]:
-        """The seeds of many recipients, by their ids."""
+    def held_seeds(self, recipients: Iterable[Recipient]) -> dict[int, bytes]:
+        """The seeds that were drawn, by their recipients' ids; errors as of :meth:`pepper`."""
         names = {one.id: _seed_name(one) for one in recipients}
         held = self._catalog.get_secrets(list(names.values()))
-        opened = {name: self._vault.open(name, sealed) for name, sealed in held.items()}
-        missing = [name for name in names.values() if name not in held]
+        return {at: self._vault.open(name, held[name]) for at, name in names.items() if name in held}
+
+    def seeds(self, recipients: Iterable[Recipient]) -> dict[int, bytes]:
+        """The seeds of many recipients, by their ids; those that are missing are drawn."""
+        asked = list(recipients)
+        seeds = self.held_seeds(asked)
+        missing = [one for one in asked if one.id not in seeds]
         if missing:
-            drawn = {name: self._vault.seal(name, secrets.token_bytes(SEED_BYTES)) for name in missing}
-            kept = self._catalog.put_secrets(drawn)
-            opened |= {name: self._vault.open(name, sealed) for name, sealed in kept.items()}
-        return {at: opened[name] for at, name in names.items()}
+            drawn = {name: secrets.token_bytes(SEED_BYTES) for name in map(_seed_name, missing)}
+            self._catalog.put_secrets({name: self._vault.seal(name, seed) for name, seed in drawn.items()})
+            seeds |= self.held_seeds(missing)  # which another publisher may have drawn just now
+        return seeds
 
     def key(self, epoch: Epoch) -> bytes:
         """The key of one epoch; errors as of :meth:`pepper`."""

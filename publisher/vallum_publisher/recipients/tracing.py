@@ -16,7 +16,7 @@ from math import comb
 from vallum.errors import ConfigError, InputError
 from vallum.expression import TAGS
 from vallum.format.decoys import DECOYS, markers
-from vallum_publisher.catalog import Catalog, ListInfo, Recipient
+from vallum_publisher.catalog import Catalog, ListInfo, ListRow, Recipient
 from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.recipients.leak import possible_markers
 
@@ -48,7 +48,7 @@ class Suspicion:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class HadListed:
     """How many of one recipient's decoys the list itself holds by now: somebody had them listed.
 
     Everybody's exports hold them, so that they do not tell whose export the file was. They tell that
@@ -58,7 +58,8 @@ class Listed:
         recipient: whose they are.
         count: those of them that the file holds.
         since: when the first one was added.
-        after: how many were added after the recipient was.
+        after: how many were added after the recipient was. Of one that stands in several entries the first
+            counts: before, it was in nobody's export.
     """
 
     recipient: Recipient
@@ -86,7 +87,7 @@ class Traced:
     suspicions: tuple[Suspicion, ...]
     recipients: int
     seen: int
-    listed: tuple[Listed, ...] = ()
+    listed: tuple[HadListed, ...] = ()
 
     @property
     def accused(self) -> tuple[Suspicion, ...]:
@@ -94,7 +95,7 @@ class Traced:
         return tuple(one for one in self.suspicions if one.accused)
 
     @property
-    def had_listed(self) -> tuple[Listed, ...]:
+    def had_listed(self) -> tuple[HadListed, ...]:
         """Those of whose decoys more were listed than chance explains."""
         return tuple(one for one in self.listed if one.suspicious)
 
@@ -116,16 +117,17 @@ def trace(catalog: Catalog, custody: Custody, lists: Sequence[str], text: Iterab
         for info in _sealed(catalog, lists)
         for recipient in catalog.recipients(f"{info.name}.full")
     ]
+    # Who has no seed yet was never sent one: no export of his holds decoys.
+    seeds = custody.held_seeds(recipient for _, recipient in suspects)
     owners = {
         marker: at
         for at, (info, recipient) in enumerate(suspects)
-        for marker in sought(custody.seed(recipient), info.uid, info.kind)
+        if recipient.id in seeds
+        for marker in sought(seeds[recipient.id], info.uid, info.kind)
     }
     seen, found = tally(text, owners)
     lists_found = {suspects[at][0].name: suspects[at][0] for at in found.values()}.values()
-    listed: dict[str, datetime | None] = {}
-    for info in lists_found:
-        listed |= _listed(catalog, info, found)
+    listed = _listed(catalog, lists_found, found)
     counts = Counter(at for marker, at in found.items() if marker not in listed)
     suspicions = [Suspicion(suspects[at][1], count) for at, count in counts.items()]
     suspicions.sort(key=lambda one: (-one.found, one.recipient.stream, one.recipient.name))
@@ -191,9 +193,19 @@ def _sealed(catalog: Catalog, names: Sequence[str]) -> list[ListInfo]:
     return [info for info in found if not info.public]
 
 
-def _listed(catalog: Catalog, info: ListInfo, found: Mapping[str, int]) -> dict[str, datetime | None]:
-    """Those of the markers found that the list holds, anywhere in a value, and since when."""
-    held: dict[str, datetime | None] = {}
+def _listed(
+    catalog: Catalog, lists: Iterable[ListInfo], found: Mapping[str, int]
+) -> dict[str, datetime | None]:
+    """Those of the markers found that the lists hold, anywhere in a value, and when each came first."""
+    added: dict[str, list[datetime]] = {}
+    for info in lists:
+        for marker, row in _rows_with(catalog, info, found):
+            entries = catalog.entries(info.name, row.key)
+            added.setdefault(marker, []).extend(entry.added_at for entry in entries)
+    return {marker: min(times, default=None) for marker, times in added.items()}
+
+
+def _rows_with(catalog: Catalog, info: ListInfo, found: Mapping[str, int]) -> Iterator[tuple[str, ListRow]]:
     for table in {tag.table for tag in TAGS.values()} if info.kind == "hash" else {"exact"}:
         rows = catalog.listed_rows(info.name, table)
         while some := list(islice(rows, _ROWS)):
@@ -202,13 +214,10 @@ def _listed(catalog: Catalog, info: ListInfo, found: Mapping[str, int]) -> dict[
                 continue
             for row, text in zip(some, texts, strict=True):
                 for marker in found.keys() & set(possible_markers([text])):
-                    held[marker] = min(
-                        (entry.added_at for entry in catalog.entries(info.name, row.key)), default=None
-                    )
-    return held
+                    yield marker, row
 
 
-def _fed(recipient: Recipient, times: Sequence[datetime | None]) -> Listed:
+def _fed(recipient: Recipient, times: Sequence[datetime | None]) -> HadListed:
     known = [when for when in times if when is not None]
     after = sum(when >= recipient.added_at for when in known)
-    return Listed(recipient, len(times), min(known, default=None), after)
+    return HadListed(recipient, len(times), min(known, default=None), after)

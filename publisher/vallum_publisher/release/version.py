@@ -20,7 +20,7 @@ from vallum_publisher.release.metadata import run_file, run_key
 from vallum_publisher.release.runs import check_run, make_run
 from vallum_publisher.release.tables import FULL, HeldTables, TableCache, current_tables, edition_of
 
-Listed = Mapping[RunRef, TargetFile]
+ListedRuns = Mapping[RunRef, TargetFile]
 """The runs that a stream lists, and how its role names their files."""
 
 
@@ -29,7 +29,7 @@ class StreamHead:
     """What a list role says: the head, and the files of the runs that it lists."""
 
     head: Head
-    listed: Listed
+    listed: ListedRuns
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _new_runs(
     codec: Codec,
     version: Version,
     tables: Mapping[str, Table],
-    listed: Listed,
+    listed: ListedRuns,
     keyed: Keyed | None,
     tell: Callable[[str], None],
 ) -> Iterator[tuple[RunRef, bytes]]:
