@@ -95,16 +95,20 @@ def _whole_form(text: str) -> str | None:
     return _whole(text)
 
 
+def parsed_host(text: str) -> str | None:
+    """Return what the parser makes of a host alone; ``None`` if it rejects it."""
+    try:
+        return str(URL(f"http://{text}/").hostname)
+    except ValueError:
+        return None
+
+
 def _parse(text: str) -> str | None:
     in_brackets = text.startswith("[") and text.endswith("]")
     if not text or (_NOT_IN_BRACKETS if in_brackets else _NOT_A_NAME).search(text):
         return None
-    try:
-        name = str(URL(f"http://{text}/").hostname)
-    except ValueError:
-        return None
-    mapped = _MAPPED.fullmatch(name)
-    if mapped:
+    name = parsed_host(text)
+    if name and (mapped := _MAPPED.fullmatch(name)):
         high, low = int(mapped[1], 16), int(mapped[2], 16)
         return f"{high >> 8}.{high & 255}.{low >> 8}.{low & 255}"
     return name
@@ -127,11 +131,7 @@ def refuse_parser() -> None:
             listed.
     """
     for host, right in _CANARIES:
-        try:
-            read: str | None = str(URL(f"http://{host}/").hostname)
-        except ValueError:
-            read = None
-        if read != right:
+        if parsed_host(host) != right:
             raise ConfigError(
                 "the installed ada-url does not read host names as the URL Standard does",
                 hint="versions 1.31 to 1.32 serve: pip install 'ada-url>=1.31,<4'",

@@ -8,49 +8,46 @@ from __future__ import annotations
 
 import re
 
-from ada_url import URL
+from ada_url import check_url
 
 from vallum.errors import InputError
-from vallum.host import host_form, is_address
+from vallum.host import host_form, is_address, parsed_host
 
 _NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _BESIDE_HOST = re.compile(r"[\s/\\?#@,;%]")
 _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\]")
-_SECOND_URL = re.compile(r"[\s,;|]https?://", re.IGNORECASE)
-_NO_URL = (
-    (
-        re.compile(r"\x00|\A\xff\xfe|\A\xfe\xff|\ufeff").search,
-        "it holds NUL characters or a byte order mark",
-        "is it UTF-16 or UTF-32? convert it: iconv -f utf-16 -t utf-8",
-    ),
-    (
-        re.compile(r"[\r\n\x85\u2028\u2029]").search,
-        "a line break stands in it",
-        "one URL a line, ended by a line feed",
-    ),
-    (_SECOND_URL.search, "it holds two", "one URL a line"),
-    (
-        re.compile(r"\A\s*[\"'<(\[`\u201c\u00ab](?![0-9A-Fa-f:.]+\])|[\">`]\s*\Z").search,
-        "it is enclosed in quotation marks or brackets",
-        "leave out what encloses it",
-    ),
-    (
-        re.compile(
-            r"\A\s*h(?:xx|\*\*|\+\+|__)ps?\b|\[(?:\.|:|dot)\]|\(dot\)|\A[a-z]+\[:", re.IGNORECASE
-        ).search,
-        "it is made harmless (hxxp, [.])",
-        "write it as it was: https://host/path",
-    ),
-    (
-        re.compile(r"\S[ \t\v\f]").search,
-        "a blank or a tab stands in it",
-        "one URL a line; write %20 for a blank",
-    ),
-    (
-        re.compile(r"\A(?:[A-Za-z]+:)?/*[^/?#]*[,;|]").search,
-        "its host holds a comma, a semicolon or a bar",
-        "one URL a line, without other columns",
-    ),
+_SECOND_URL = r"(?i)[\s,;|]https?://"
+_NO_URL = tuple(
+    (re.compile(pattern), reason, hint)
+    for pattern, reason, hint in (
+        (
+            r"\x00|\A\xff\xfe|\A\xfe\xff|\ufeff",
+            "it holds NUL characters or a byte order mark",
+            "is it UTF-16 or UTF-32? convert it: iconv -f utf-16 -t utf-8",
+        ),
+        (
+            r"[\r\n\x85\u2028\u2029]",
+            "a line break stands in it",
+            "one URL a line, ended by a line feed",
+        ),
+        (_SECOND_URL, "it holds two", "one URL a line"),
+        (
+            r"\A\s*[\"'<(\[`\u201c\u00ab](?![0-9A-Fa-f:.]+\])|[\">`]\s*\Z",
+            "it is enclosed in quotation marks or brackets",
+            "leave out what encloses it",
+        ),
+        (
+            r"(?i)\A\s*h(?:xx|\*\*|\+\+|__)ps?\b|\[(?:\.|:|dot)\]|\(dot\)|\A[a-z]+\[:",
+            "it is made harmless (hxxp, [.])",
+            "write it as it was: https://host/path",
+        ),
+        (r"\S[ \t\v\f]", "a blank or a tab stands in it", "one URL a line; write %20 for a blank"),
+        (
+            r"\A(?:[A-Za-z]+:)?/*[^/?#]*[,;|]",
+            "its host holds a comma, a semicolon or a bar",
+            "one URL a line, without other columns",
+        ),
+    )
 )
 """Ways in which lines of tables, mails and reports are no URL, with reason and hint."""
 
@@ -72,7 +69,7 @@ def refuse_slips(cleaned: str, rest: str, host: str) -> None:
     Raises:
         InputError: with the slip. The message never repeats the text.
     """
-    if _SECOND_URL.search(cleaned):
+    if re.search(_SECOND_URL, cleaned):
         raise InputError(
             "the text holds two URLs",
             hint="one URL each; percent-encode the separator if it belongs to the URL",
@@ -84,7 +81,7 @@ def refuse_slips(cleaned: str, rest: str, host: str) -> None:
         )
     if not is_address(host):
         _refuse_name(host)
-    if not _is_accepted(rest):
+    if not check_url(f"http://{rest}"):
         raise InputError(
             "no browser accepts the URL: what follows its host is no port",
             hint="leave it out, look-ups ignore ports; a port is a number up to 65535 after a colon",
@@ -92,7 +89,7 @@ def refuse_slips(cleaned: str, rest: str, host: str) -> None:
 
 
 def _refuse_name(host: str) -> None:
-    if not (_NAME.fullmatch(host) and _is_kept(host)):
+    if not _is_name(host):
         raise InputError(
             "the host is no name and no address that a browser accepts",
             hint="is it mistyped? letters, digits, hyphens and dots only, as in https://host.example/path",
@@ -115,8 +112,8 @@ def refuse_no_url(text: str) -> None:
         InputError: it is in another encoding, quoted, defanged, or more than one URL. The message never
             repeats the text.
     """
-    for found, reason, hint in _NO_URL:
-        if found(text):
+    for pattern, reason, hint in _NO_URL:
+        if pattern.search(text):
             raise InputError(f"this is not one URL: {reason}", hint=hint)
 
 
@@ -136,7 +133,7 @@ def bare_host(text: str) -> str:
             hint="one host alone, such as www.example or [2001:db8::7]: no scheme, port, path, comma",
         )
     host = host_form(text)
-    if not host or not (is_address(host) or (_NAME.fullmatch(host) and _is_kept(host))):
+    if not host or not (is_address(host) or _is_name(host)):
         raise InputError(
             "this is not the name of a host, nor an address",
             hint="such as www.example, 192.0.2.7 or [2001:db8::7]",
@@ -144,16 +141,5 @@ def bare_host(text: str) -> str:
     return host
 
 
-def _is_accepted(rest: str) -> bool:
-    try:
-        URL(f"http://{rest}")
-    except ValueError:
-        return False
-    return True
-
-
-def _is_kept(host: str) -> bool:
-    try:
-        return str(URL(f"http://{host}/").hostname) == host
-    except ValueError:
-        return False
+def _is_name(host: str) -> bool:
+    return _NAME.fullmatch(host) is not None and parsed_host(host) == host
