@@ -46,8 +46,8 @@ def test_no_line_is_longer_than_the_terminal_is_wide(monkeypatch: pytest.MonkeyP
     """A line that wraps could not be cleared: each drawing would leave one behind."""
     monkeypatch.setenv("COLUMNS", "20")
     with redirect_stderr(Terminal()) as terminal, showing_steps() as tell:
-        tell("x" * 100)
-        _until(terminal, "xxx")
+        tell("signing " * 12)
+        _until(terminal, "signing")
     assert max(map(len, terminal.getvalue().split("\r\x1b[K"))) == 19
 
 
