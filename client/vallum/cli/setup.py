@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,13 +123,10 @@ def init(
         _tell_key(invited, config)
     say()
     say("Fingerprint of the root of trust. Compare it with the publisher by telephone before you go on:")
-    groups = said.split(" ")
-    for at in range(0, len(groups), 4):
-        say("    " + "  ".join(groups[at : at + 4]))
+    _tell_fingerprint(said, say)
     say(f"Whom to call: {invited.contact or 'ask the publisher for a number that you can check'}")
     say()
-    option = "" if config == Path("vallum.toml") else f" --config {config}"
-    say(f"Next: vallum{option} sync")
+    _tell_next(config)
 
 
 @click.command(
@@ -175,9 +173,7 @@ def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) 
     note("The line to send to the publisher, on standard output:")
     say(public.line())  # alone on standard output, so that `> line.txt` makes the file to send
     note("Its fingerprint, to read to the publisher by telephone:")
-    groups = public.fingerprint().split(" ")
-    for at in range(0, len(groups), 4):
-        note("    " + "  ".join(groups[at : at + 4]))
+    _tell_fingerprint(public.fingerprint(), note)
 
 
 def _tell_key(invited: Invitation, config: Path) -> None:
@@ -201,6 +197,17 @@ def _replace_root(config: Path, invited: Invitation, source: str, fingerprint: s
         return
     say(f"{source}: root version {done.version} is trusted from now on, in place of version {done.before}")
     say("Its lists stay in force; the next sync goes on from them.")
+    _tell_next(config)
+
+
+def _tell_fingerprint(digits: str, tell: Callable[[str], None]) -> None:
+    """On lines that can be read out by telephone."""
+    groups = digits.split(" ")
+    for at in range(0, len(groups), 4):
+        tell("    " + "  ".join(groups[at : at + 4]))
+
+
+def _tell_next(config: Path) -> None:
     option = "" if config == Path("vallum.toml") else f" --config {config}"
     say(f"Next: vallum{option} sync")
 

@@ -22,11 +22,10 @@ from vallum.cli.terminal import (
     exit_code,
     json_option,
     note,
-    plain,
     say,
     show_error,
-    show_hint,
     table,
+    warn,
 )
 from vallum.errors import VallumError
 from vallum.format.fields import format_time
@@ -120,10 +119,12 @@ def _show(report: SyncReport) -> None:
                     "; `vallum pin` shows what else is kept"
                 )
             if stream.warning is not None:
-                note(f"warning: {source.source}/{stream.stream}: {stream.warning}")
+                warn(f"{source.source}/{stream.stream}: {stream.warning}")
 
 
 def _complain(report: SyncReport, config: Config) -> None:
+    from vallum.allow import UNREAD
+
     errors = report.errors()
     held = _in_force(config) if errors else set()
     for where, error in errors:
@@ -135,8 +136,10 @@ def _complain(report: SyncReport, config: Config) -> None:
             stays = "nothing of it is in force yet"
         note(f"{where} failed; {stays}")
         show_error(error)
+    if report.unread is not None:
+        warn(f"{UNREAD}: {report.unread}", report.unread.hint)
     if report.warning is not None:
-        note(f"warning: old files stay until the next sync: {report.warning}")
+        warn(f"old files stay until the next sync: {report.warning}")
 
 
 def _in_force(config: Config) -> set[str]:
@@ -197,23 +200,19 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
         if standing.allowed:
             say(f"{counted(len(standing.allowed), 'allowance')}: `vallum allow list` shows them")
         if standing.pending:
-            note(
-                f"warning: {counted(standing.pending, 'line')} of the file `allow` will be in force with the "
-                "next `vallum sync`"
+            warn(
+                f"{counted(standing.pending, 'line')} of the file `allow` will be in force with the next "
+                "`vallum sync`"
             )
         for stream in standing.streams:
             for remark in stream.remarks():
-                note(f"warning: {stream.name}: {remark.says}")
-                show_hint(remark.hint)
+                warn(f"{stream.name}: {remark.says}", remark.hint)
         for name, failure in standing.failing():
-            note(f"warning: {name}: {failure}")
-            show_hint(failure.hint)
+            warn(f"{name}: {failure}", failure.hint)
         if standing.unsettled is not None:
-            note(f"warning: what is allowed stays as it was: {standing.unsettled}")
-            show_hint(standing.unsettled.hint)
+            warn(f"what is allowed stays as it was: {standing.unsettled}", standing.unsettled.hint)
         if standing.unread is not None:
-            note(f"warning: {UNREAD}: {plain(str(standing.unread))}")
-            show_hint(standing.unread.hint)
+            warn(f"{UNREAD}: {standing.unread}", standing.unread.hint)
     return _exit_code(standing)
 
 

@@ -115,6 +115,12 @@ def fail(error: VallumError, code: int, as_json: bool) -> int:
     return code
 
 
+def warn(text: str, hint: str = "") -> None:
+    """Print ``warning:``, of what keeps nothing from being done, and ``hint:`` where there is one."""
+    note(f"warning: {plain(text)}")
+    show_hint(hint)
+
+
 def show_hint(hint: str) -> None:
     """Print ``hint:``, if there is one."""
     if hint:
