@@ -17,7 +17,7 @@ from tuf.api.metadata import Metadata, Root
 
 from vallum.address import check_url
 from vallum.config import Config, add_source
-from vallum.errors import InputError
+from vallum.errors import ConfigError, InputError
 from vallum.format.charter import is_list_name, split_stream
 from vallum.streams import DEFAULT_EDITION, parse_stream
 
@@ -151,17 +151,24 @@ def write_config(
     rows = [
         f"# {invitation.publisher}, {invitation.contact}",
         "[[source]]",
-        f"name = {_quote(name)}",
-        f"url = {_quote(url)}",
-        f"root = {_quote(root_file)}",
-        f"lists = [{', '.join(map(_quote, invitation.followed(edition)))}]",
+        f"name = {toml_text(name)}",
+        f"url = {toml_text(url)}",
+        f"root = {toml_text(root_file)}",
+        f"lists = [{', '.join(map(toml_text, invitation.followed(edition)))}]",
     ]
     if recipient is not None:
-        rows.append(f"recipient = {_quote(str(recipient.absolute()))}")
+        rows.append(f"recipient = {toml_text(str(recipient.absolute()))}")
     return add_source(path, "\n".join(rows) + "\n", path.parent / root_file, invitation.root)
 
 
-def _quote(text: str) -> str:
+def toml_text(text: str) -> str:
+    """Write a text as a TOML string.
+
+    Raises:
+        ConfigError: it is not one printable line of UTF-8, as some paths are not.
+    """
+    if not text.isprintable():
+        raise ConfigError(f"{text} is no text that a configuration can hold", hint="give it another name")
     # A JSON string is a TOML basic string, as long as nothing beyond ASCII is written as surrogates.
     return json.dumps(text, ensure_ascii=False)
 

@@ -6,7 +6,6 @@ Another root is another matter (:mod:`vallum.sync.reroot`).
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from dataclasses import replace
@@ -16,7 +15,7 @@ from vallum.address import check_url
 from vallum.config import Config, Source, parse_config
 from vallum.durable import os_errors, write_durable
 from vallum.errors import ConfigError
-from vallum.invitation import Invitation
+from vallum.invitation import Invitation, toml_text
 
 _TABLE = re.compile(r"\s*\[")
 _SOURCE = re.compile(r"\s*\[\[\s*source\s*\]\]")
@@ -53,11 +52,13 @@ def rejoin(path: Path, config: Config, source: Source, invited: Invitation, reci
     if keyless and recipient is not None:
         added = replace(source, recipient=recipient.absolute())
         after = replace(config, sources=tuple(added if one is source else one for one in config.sources))
-        text = _with_recipient(path.read_text("utf-8"), source.name, recipient.absolute())
+        line = f"recipient = {toml_text(str(recipient.absolute()))}"
+        with os_errors(path, "read"):
+            text = _with_line(path.read_bytes().decode("utf-8"), source.name, line)
         if parse_config(tomllib.loads(text), path) != after:
             raise ConfigError(
                 f"{path}: the key cannot be put into it without changing more",
-                hint=f"put recipient = {json.dumps(str(recipient))} below the name of the source",
+                hint=f"put {line} below the name of the source",
             )
         write_durable(path, [text.encode()], mode=0o640)
     if rootless:
@@ -65,12 +66,20 @@ def rejoin(path: Path, config: Config, source: Source, invited: Invitation, reci
     return after
 
 
-def _with_recipient(text: str, name: str, recipient: Path) -> str:
+def _with_line(text: str, name: str, added: str) -> str:
+    """Put a line below the one that names a source; none where no line alone does."""
     lines, inside = text.split("\n"), False
     for at, line in enumerate(lines):
         if _TABLE.match(line):
             inside = _SOURCE.match(line) is not None
-        elif inside and _NAME.match(line) and tomllib.loads(line).get("name") == name:
-            lines.insert(at + 1, f"recipient = {json.dumps(str(recipient), ensure_ascii=False)}")
+        elif inside and _NAME.match(line) and _names(line) == name:
+            lines.insert(at + 1, added + "\r" * line.endswith("\r"))
             break
     return "\n".join(lines)
+
+
+def _names(line: str) -> object:
+    try:
+        return tomllib.loads(line.rstrip("\r")).get("name")
+    except tomllib.TOMLDecodeError:
+        return None  # its text goes on in the next line

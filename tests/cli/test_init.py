@@ -1,0 +1,120 @@
+"""`vallum init` as it is typed: from an invitation to a configuration, and what a second one puts back."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Type
+from tests.cli.said import everything, refused
+from tests.typed import typed
+
+AGAIN = ["init", "--invitation", "../invitation.json", "--name", "hotline", "--recipient", "recipient.key"]
+
+
+def test_init_shows_the_fingerprint_that_the_publisher_reads_out(both: Path, publisher: Type) -> None:
+    made = typed(["vallum", "init", "--invitation", both / "invitation.json", "--json"], both)
+    fingerprint = json.loads(made.out)["root_fingerprint"]
+    assert fingerprint in publisher("status").out.replace(" ", "")
+    assert (both / "hotline.root.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", "not an invitation"),
+        (b"\x00\xff", "not an invitation"),
+        (b"[" * 100_000, "not an invitation"),
+        (b'{"format": "vallum-invitation-1"}', "not an invitation"),
+    ],
+)
+def test_what_is_no_invitation_makes_nothing(both: Path, tmp_path: Path, content: bytes, error: str) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "file").write_bytes(content)
+    refused(typed(["vallum", "init", "--invitation", "file"], folder), 2, error, "`invite`")
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+def test_an_invitation_whose_root_is_not_signed_makes_nothing(both: Path, tmp_path: Path) -> None:
+    raw = json.loads((both / "invitation.json").read_bytes())
+    raw["root"]["signed"]["version"] += 1
+    (tmp_path / "forged.json").write_text(json.dumps(raw))
+    result = typed(["vallum", "-c", "new/vallum.toml", "init", "--invitation", "forged.json"], tmp_path)
+    refused(result, 2, "not a valid root file", "ask the publisher")
+    assert not (tmp_path / "new").exists()
+
+
+def test_init_twice_asks_for_another_name(both: Path, client: Type) -> None:
+    before = everything(both / "provider")
+    result = client("init", "--invitation", "../invitation.json", "--name", "hotline")
+    refused(result, 2, "follows a source named 'hotline' already, and nothing is missing", "--name")
+    assert everything(both / "provider") == before
+    assert client("init", "--invitation", "../invitation.json", "--name", "second").code == 0
+
+
+def test_init_puts_back_a_root_file_that_is_gone(both: Path, client: Type) -> None:
+    """The hint of the error leads out of it; another publisher's invitation does not."""
+    before = everything(both / "provider")
+    (both / "provider" / "hotline.root.json").unlink()
+    failed = client("sync")
+    assert failed.code == 2
+    assert "hint: `vallum init --invitation FILE --name hotline` puts it back" in failed.err
+    raw = json.loads((both / "invitation.json").read_text())
+    (both / "other.json").write_text(json.dumps(raw | {"url": "https://lists.other.example/"}))
+    other = client("init", "--invitation", "../other.json", "--name", "hotline")
+    refused(other, 2, "at another address", "--name")
+    made = client("init", "--invitation", "../invitation.json", "--name", "hotline")
+    assert (made.code, "Fingerprint" in made.out) == (0, True), made.mixed
+    after = everything(both / "provider")
+    root = str(both / "provider" / "hotline.root.json")
+    assert {name for name in after if after[name] != before.get(name)} <= {
+        root, str(both / "provider" / "state" / "current.json")
+    }  # fmt: skip
+    assert client("sync").code == 0
+
+
+@pytest.mark.parametrize("table", ["[[source]]\nname = 'hotline'", '[[ source ]] # ours\n  name = "hotline"'])
+def test_init_adds_a_recipient_that_was_forgotten(both: Path, client: Type, table: str) -> None:
+    """One line comes into the file; comments, other sources and tables stay."""
+    config = both / "provider" / "vallum.toml"
+    text = config.read_text().replace('[[source]]\nname = "hotline"', table) + '\n[source.headers]\nX = "y"\n'
+    config.write_text("# ours\n" + text)
+    assert client("keygen", "recipient.key", "--suite", "x25519").code == 0
+    assert client(*AGAIN).code == 0
+    line = f'recipient = "{both / "provider" / "recipient.key"}"\n'
+    assert config.read_text().replace(line, "") == "# ours\n" + text
+    refused(client(*AGAIN), 2, "nothing is missing", "--name")
+    assert client("sync").code == 0
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_configuration_keeps_its_ends_of_lines(both: Path, client: Type, end: str) -> None:
+    config = both / "provider" / "vallum.toml"
+    config.write_bytes(config.read_bytes().replace(b"\n", end.encode()))
+    assert client("keygen", "recipient.key", "--suite", "x25519").code == 0
+    assert client(*AGAIN).code == 0
+    assert config.read_bytes().count(b"\n") == config.read_bytes().count(end.encode())
+    assert client("sync").code == 0
+
+
+def test_a_name_over_two_lines_is_left_to_the_operator(both: Path, client: Type) -> None:
+    config = both / "provider" / "vallum.toml"
+    text = config.read_text().replace('name = "hotline"', 'name = """\\\n  hotline"""')
+    config.write_text(text)
+    assert client("keygen", "recipient.key", "--suite", "x25519").code == 0
+    refused(client(*AGAIN), 2, "the key cannot be put into it", 'put recipient = "')
+    assert config.read_text() == text
+
+
+@pytest.mark.parametrize("name", ["hotline", "second"])
+def test_a_path_that_no_configuration_can_hold(both: Path, client: Type, name: str) -> None:
+    """TOML is UTF-8; names of files are any bytes."""
+    before = everything(both / "provider")
+    path = os.fsdecode(b"\xff.key")
+    result = client("init", "--invitation", "../invitation.json", "--name", name, "--recipient", path)
+    refused(result, 2, r"\udcff.key is no text", "another name")
+    assert everything(both / "provider") == before
