@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from vallum.config import read_names
-from vallum.durable import remove_files, temporaries, write_durable
+from vallum.durable import os_errors, remove_files, temporaries, write_durable
 from vallum.errors import ConfigError, FormatError, InputError, StorageError
 from vallum.format.fields import format_time, parse_time
 from vallum.host import host_form, is_public_suffix, suffixes
 from vallum.journal import record
 from vallum.lock import exclusive
-from vallum.regular import NotRegularError, parse_json, read_regular
+from vallum.regular import NotRegularError, identity, parse_json, read_bounded
 from vallum.url import Canonical, canonicalize, no_host
 
 FILE = "allow.json"
@@ -73,6 +73,10 @@ class Allowance:
         """16 hex digits that name it where its text must not stand, such as in the journal."""
         return blake2b(f"{self.kind}|{self.text}".encode(), digest_size=8).hexdigest()
 
+    def lasts(self, now: datetime) -> bool:
+        """Whether it is in force now."""
+        return self.until is None or now < self.until
+
     def covers(self, url: Canonical | None, ids: Collection[str]) -> bool:
         """Whether it lifts one of some entries, or whatever lists a URL."""
         if self.kind is Kind.ID:
@@ -114,7 +118,7 @@ class Allowances:
     @staticmethod
     def of(entries: Iterable[Allowance], now: datetime) -> Allowances:
         """Those that are in force now."""
-        live = [entry for entry in entries if entry.until is None or now < entry.until]
+        live = [entry for entry in entries if entry.lasts(now)]
         texts = {kind: frozenset(entry.text for entry in live if entry.kind is kind) for kind in Kind}
         ends = [entry.until for entry in live if entry.until is not None]
         return Allowances(
@@ -203,20 +207,17 @@ def read_allowances(state_dir: Path) -> tuple[Allowance, ...]:
         FormatError: it is damaged.
     """
     path = state_dir / FILE
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise FormatError(_LAYER, f"larger than {_MAX_BYTES} bytes")
-        return _parse_all(read_regular(path))
-    except FileNotFoundError:
-        return ()
-    except FormatError as error:
-        # Whoever reads this has to find the file: the layer's name gives way to its path.
-        reason = str(error).removeprefix(f"{_LAYER}: ")
-        raise FormatError(str(path), reason, hint=_ANEW) from None
-    except NotRegularError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", hint=_ANEW) from None
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from None
+    with os_errors(path, "read"):
+        try:
+            return _parse_all(read_bounded(path, _MAX_BYTES, _LAYER))
+        except FileNotFoundError:
+            return ()
+        except FormatError as error:
+            # Whoever reads this has to find the file: the layer's name gives way to its path.
+            reason = str(error).removeprefix(f"{_LAYER}: ")
+            raise FormatError(str(path), reason, hint=_ANEW) from None
+        except NotRegularError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}", hint=_ANEW) from None
 
 
 def refuse_reach(kind: Kind, text: str) -> None:
@@ -253,7 +254,7 @@ def remove(state_dir: Path, text: str, reason: str, now: datetime) -> Allowance:
     """
     with exclusive(state_dir, name=LOCK):
         entries = read_allowances(state_dir)
-        live = [entry for entry in entries if entry.until is None or now < entry.until]
+        live = [entry for entry in entries if entry.lasts(now)]
         found = [entry for entry in live if text == entry.handle]
         if not found:
             subject = parse_subject(text)
@@ -306,7 +307,7 @@ def settle(state_dir: Path, file: Path | None, now: datetime, signed: datetime) 
     wanted = {(entry.kind, entry.text): entry for entry in read_file(file, now)}
     kept = {(entry.kind, entry.text) for entry in entries if entry.until is None}
     ended = min(now, signed)
-    if kept == wanted.keys() and not any(entry.until and entry.until <= ended for entry in entries):
+    if kept == wanted.keys() and all(entry.lasts(ended) for entry in entries):
         return
     with exclusive(state_dir, name=LOCK):
         own = [entry for entry in _swept(state_dir, now, ended) if entry.until is not None]
@@ -328,7 +329,7 @@ def _swept(state_dir: Path, now: datetime, ended: datetime) -> list[Allowance]:
     """What had not ended by then; what had is written into the journal."""
     live = []
     for entry in read_allowances(state_dir):
-        if entry.until is None or ended < entry.until:
+        if entry.lasts(ended):
             live.append(entry)
         else:
             _record(state_dir, now, "allowance ended", entry)
@@ -337,13 +338,7 @@ def _swept(state_dir: Path, now: datetime, ended: datetime) -> list[Allowance]:
 
 def _record(state_dir: Path, now: datetime, what: str, about: Allowance, reason: str = "") -> None:
     # Never the text: it is often the very entry of a list.
-    details: Mapping[str, Any] = {
-        "handle": about.handle,
-        "kind": str(about.kind),
-        "until": format_time(about.until) if about.until else None,
-        "reason": reason or about.reason,
-    }
-    record(state_dir, now, what, details)
+    record(state_dir, now, what, {**about.brief(), "reason": reason or about.reason})
 
 
 def _write(state_dir: Path, entries: Sequence[Allowance]) -> None:
@@ -376,10 +371,8 @@ def _parse(raw: object) -> Allowance:
 
 
 def _seen(path: Path) -> tuple[int, int, int]:
-    try:
-        about = path.stat()
-    except FileNotFoundError:
-        return 0, 0, 0
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from None
-    return about.st_ino, about.st_mtime_ns, about.st_size
+    with os_errors(path, "look at"):
+        try:
+            return identity(path)
+        except FileNotFoundError:
+            return 0, 0, 0

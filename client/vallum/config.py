@@ -23,6 +23,7 @@ from vallum.errors import ConfigError
 from vallum.fields import file_of, headers_of, number_of, refuse_unknown, text_of, texts_of
 from vallum.format import limits
 from vallum.format.charter import is_list_name
+from vallum.regular import identity
 from vallum.streams import parse_stream
 
 TIMEOUT = 30.0
@@ -394,13 +395,12 @@ def _digest(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        about = path.stat()
-        return _digest_of(path, about.st_ino, about.st_size, about.st_mtime_ns)
+        return _digest_of(path, identity(path))
     except (ConfigError, OSError):
         return "absent"
 
 
 @lru_cache(maxsize=64)
-def _digest_of(path: Path, _inode: int, _size: int, _mtime_ns: int) -> str:
+def _digest_of(path: Path, _identity: tuple[int, int, int]) -> str:
     """Hash a file once as long as it looks the same: a poll must not read a long list of names each time."""
     return hashlib.sha256(_read(path, "file", _MAX_NAMES_BYTES)).hexdigest()

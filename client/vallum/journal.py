@@ -17,6 +17,7 @@ from typing import Any
 from vallum.durable import os_errors, sync_folder
 from vallum.errors import FormatError
 from vallum.format.fields import format_time
+from vallum.format.head import Head
 from vallum.regular import check_regular, parse_json, read_regular
 
 FILE = "journal.jsonl"
@@ -48,6 +49,17 @@ def record(state_dir: Path, now: datetime, what: str, details: Mapping[str, Any]
             os.close(descriptor)
     if not size:
         sync_folder(state_dir)
+
+
+def record_version(
+    state_dir: Path, now: datetime, what: str, source: str, stream: str, head: Head, **more: Any
+) -> None:
+    """Append what happened to one version of a list; errors as of :func:`record`."""
+    details = {
+        "source": source, "list": stream, "generation": head.generation, "version": head.version,
+        "state": head.state, **more,
+    }  # fmt: skip
+    record(state_dir, now, what, details)
 
 
 def read_journal(state_dir: Path) -> list[dict[str, Any]]:

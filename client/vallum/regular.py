@@ -46,6 +46,28 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def read_bounded(path: Path, limit: int, layer: str, *, hint: str = "") -> bytes:
+    """Read a file whole that may have so many bytes.
+
+    Raises:
+        FormatError: it has more.
+        OSError: as of :func:`open_regular`.
+    """
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            raise FormatError(layer, f"larger than {limit} bytes", hint=hint)
+        return file.read()
+
+
+def identity(path: Path) -> tuple[int, int, int]:
+    """What tells a file from the next one in its place without reading it: its inode, size and time.
+
+    Raises ``OSError``.
+    """
+    about = path.stat()
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
 def parse_json(layer: str, data: bytes, *, hint: str = "") -> object:
     """Decode JSON.
 

@@ -16,13 +16,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from vallum.errors import FormatError, StorageError, UnavailableError
+from vallum.durable import os_errors
+from vallum.errors import FormatError, UnavailableError
 from vallum.failure import Failure, parse_failure
 from vallum.format.charter import Charter, format_charter, is_list_name, parse_charter, split_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head, format_head, parse_head
 from vallum.guard import Window, format_window, parse_window
-from vallum.regular import NotRegularError, parse_json, read_regular
+from vallum.regular import NotRegularError, parse_json, read_bounded
 from vallum.uptime import UNKNOWN, Uptime
 
 FORMAT = 1
@@ -196,18 +197,15 @@ def read_current(state_dir: Path) -> Current:
         FormatError: as of :func:`parse_current`.
     """
     path = state_dir / FILE
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise FormatError(_LAYER, f"larger than {_MAX_BYTES} bytes")
-        data = read_regular(path)
-    except FileNotFoundError:
-        raise UnavailableError(
-            f"{state_dir}: no list has been verified here yet", hint=NEVER_SYNCED
-        ) from None
-    except NotRegularError:
-        raise FormatError(_LAYER, "damaged, not a regular file", hint=_MEND) from None
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from None
+    with os_errors(path, "read"):
+        try:
+            data = read_bounded(path, _MAX_BYTES, _LAYER, hint=_MEND)
+        except FileNotFoundError:
+            raise UnavailableError(
+                f"{state_dir}: no list has been verified here yet", hint=NEVER_SYNCED
+            ) from None
+        except NotRegularError:
+            raise FormatError(_LAYER, "damaged, not a regular file", hint=_MEND) from None
     return parse_current(data)
 
 

@@ -6,6 +6,7 @@ The next sync mends all but the floor, which only a person may put back.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,6 +150,25 @@ def test_a_damaged_floor_is_said_by_the_next_poll(state: State) -> None:
     assert str(state.folder / "hotline/floor.json") in str(error)
     assert "restore it from your backup" in error.hint
     assert "without one" in error.hint
+
+
+@pytest.mark.parametrize("pattern", ["hotline/lists/*/1-2-*.exact", "hotline/floor.json"])
+def test_damage_that_no_stat_shows(state: State, pattern: str) -> None:
+    """A disk lets a bit turn under a process that lives: it looks again within the hour (client.md §10.2)."""
+    client, now = state.scene.client, state.scene.now
+    with Updater(client.config, client.connect) as updater:
+        assert updater.sync(now=now, wait_for_lock=0).ok
+        [path] = state.folder.glob(pattern)
+        good, about = path.read_bytes(), path.stat()
+        path.write_bytes(DAMAGES["zeroed"](good) or b"")
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+        assert updater.sync(now=now + timedelta(minutes=1), wait_for_lock=0).ok
+        errors = updater.sync(now=now + LATER, wait_for_lock=0).errors()
+    if path.name == "floor.json":
+        [(_, error)] = errors
+        assert isinstance(error, FormatError)
+    else:
+        assert (errors, path.read_bytes()) == ([], good)
 
 
 def test_a_floor_that_is_gone_is_written_again(state: State) -> None:

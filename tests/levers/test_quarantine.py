@@ -274,17 +274,47 @@ def test_another_state_under_the_number_that_was_shown(
     assert client.synced().after == 3
 
 
-def test_damage_in_quarantine(repository: Repository, client: Client) -> None:
+@pytest.mark.parametrize("damage", ["a table", "the role", "a folder as the role"])
+def test_damage_in_quarantine(repository: Repository, client: Client, damage: str) -> None:
     """Bytes that are kept aside are verified before they come into force; the next full sync mends them."""
     repository.release("urls", HALF)
     client.sync()
-    [path] = (client.state / "hotline/quarantine/urls.full").glob("*.exact")
-    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    pattern = "*.exact" if damage == "a table" else "*.role.json"
+    [path] = (client.state / "hotline/quarantine/urls.full").glob(pattern)
+    if damage == "a table":
+        path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    else:
+        path.unlink()
+        if "folder" in damage:
+            path.mkdir()
+    before = read_journal(client.state)
     with pytest.raises(StateError):
         levers.accept(client.config, "urls", aside(client), "called", repository.now)
+    assert read_journal(client.state) == before
     client.sync(now=repository.now + timedelta(hours=2))
     levers.accept(client.config, "urls", aside(client), "called", repository.now)
     assert client.in_force()["hotline/urls.full"][1] == 2
+
+
+def test_a_sync_that_was_killed_between_two_absurd_versions(repository: Repository, client: Client) -> None:
+    """Version 3 was about to take the place of 2, which is the one that is shown: 2 is accepted, whole.
+
+    The role that is kept beside it must be its own: by that it is fetched anew, or proves an equivocation.
+    """
+    folder = client.state / "hotline/quarantine/urls.full"
+    shown = repository.release("urls", HALF)
+    client.sync()
+    second = {path.name: path.read_bytes() for path in folder.iterdir()}
+    [role] = [data for name, data in second.items() if "role" in name]
+    repository.release("urls", listed(*PAGES[:98]))
+    client.sync()
+    # What came last is the record; nothing of version 2 was removed before.
+    for name, data in second.items():
+        if name == "record.json" or not (folder / name).exists():
+            (folder / name).write_bytes(data)
+    levers.accept(client.config, "urls", name_of(shown), "99 rows are right", repository.now)
+    [kept] = (client.state / "hotline/lists/urls.full").glob("1-2-*.role.json")
+    assert kept.read_bytes() == role
 
 
 def test_never_block(repository: Repository, client: Client, tmp_path: Path) -> None:

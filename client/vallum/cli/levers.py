@@ -263,9 +263,9 @@ def pin(
 def _show_kept(config: Config, name: str | None, now: datetime, as_json: bool) -> None:
     """Show what can be gone back to."""
     from vallum.sync.activate import read_held
+    from vallum.sync.floor import Mark
     from vallum.sync.kept import read_kept
     from vallum.sync.levers import find_stream
-    from vallum.sync.quarantine import mark
 
     held = {(source, stream): state for source, stream, state in read_held(config.state).streams()}
     if name is None:
@@ -278,7 +278,7 @@ def _show_kept(config: Config, name: str | None, now: datetime, as_json: bool) -
         now_held = held.get(where)
         for kept in read_kept(config.state, *where):
             head = kept.state.head
-            in_force = now_held is not None and mark(now_held.head) == mark(head)
+            in_force = now_held is not None and Mark.of(now_held.head) == Mark.of(head)
             pinned = now_held.pin if in_force and now_held is not None else None
             until = format_time(pinned.until) if pinned is not None and now < pinned.until else None
             rows.append(

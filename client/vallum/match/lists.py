@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from vallum.allow import NOTHING, Allowances, AllowFile, Kind
+from vallum.durable import os_errors
 from vallum.errors import InputError, StorageError, UnavailableError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter, split_stream
@@ -28,6 +29,7 @@ from vallum.match.policy import Policy
 from vallum.match.snapshot import Snapshot
 from vallum.match.status import ListStatus, list_statuses
 from vallum.pepper import read_pepper
+from vallum.regular import identity
 from vallum.state import FILE, Current, StreamState, read_current
 from vallum.tablefile import open_table
 
@@ -259,13 +261,12 @@ class Lists:
 
     def _seen(self) -> tuple[int, int, int] | None:
         """What tells one state from the next without reading it; ``None`` if there is none."""
-        try:
-            about = (self._dir / FILE).stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StorageError(f"{self._dir / FILE}: {error.strerror}") from None
-        return about.st_ino, about.st_mtime_ns, about.st_size
+        path = self._dir / FILE
+        with os_errors(path, "look at"):
+            try:
+                return identity(path)
+            except FileNotFoundError:
+                return None
 
     def _load(self, held: dict[Path, _Opened]) -> _Loaded:
         # A sync may replace the state and remove the old tables between two steps of ours.

@@ -16,15 +16,14 @@ from vallum.access import FILE_MODE
 from vallum.allow import clear_leftovers
 from vallum.durable import clear_way, os_errors, remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
-from vallum.journal import record
+from vallum.journal import record_version
 from vallum.pepper import forget_epochs
 from vallum.state import FILE, Current, NewerStateError, StreamState, format_current, read_current
 from vallum.sync.errand import Staged
-from vallum.sync.floor import write_floor
+from vallum.sync.floor import Mark, write_floor
 from vallum.sync.kept import keep, list_folders, read_kept, recover, state_file, worth_keeping
 from vallum.sync.place import TRUST, role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
-from vallum.sync.quarantine import mark
 from vallum.sync.tables import sweep
 
 
@@ -82,18 +81,16 @@ def _account(state_dir: Path, before: Current, after: Current, now: datetime) ->
         was = before.sources.get(name)
         for stream, state in source.streams.items():
             held = was.streams.get(stream) if was else None
-            head = state.head
-            details = {
-                "source": name, "list": stream, "generation": head.generation, "version": head.version,
-                "state": head.state,
-            }  # fmt: skip
-            if held is None or mark(held.head) != mark(head):
-                record(state_dir, now, "activated", details)
+            done = []
+            if held is None or Mark.of(held.head) != Mark.of(state.head):
+                done.append("activated")
             if held is not None and held.pin is not None and state.pin is None:
-                record(state_dir, now, "pin ended", details)
+                done.append("pin ended")
             lifted = stream in source.lifted
             if lifted != (was is not None and stream in was.lifted):
-                record(state_dir, now, "enforcement lifted" if lifted else "enforced again", details)
+                done.append("enforcement lifted" if lifted else "enforced again")
+            for what in done:
+                record_version(state_dir, now, what, name, stream, state.head)
 
 
 def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, whole: bool = True) -> None:
@@ -140,7 +137,7 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
 
 def _changed(before: Current, after: Current) -> Iterator[tuple[str, str, StreamState]]:
     """What is in force now in another version than before."""
-    was = {(source, stream): mark(state.head) for source, stream, state in before.streams()}
+    was = {(source, stream): Mark.of(state.head) for source, stream, state in before.streams()}
     for source, stream, state in after.streams():
-        if was.get((source, stream)) != mark(state.head):
+        if was.get((source, stream)) != Mark.of(state.head):
             yield source, stream, state

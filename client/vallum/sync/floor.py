@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vallum.durable import write_durable
-from vallum.errors import FormatError, StorageError, TrustError
+from vallum.durable import os_errors, write_durable
+from vallum.errors import FormatError, TrustError
 from vallum.format import limits
 from vallum.format.charter import split_stream
 from vallum.format.fields import integer
@@ -31,11 +31,24 @@ _RESTORE = (
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The newest state of one stream that was ever activated here; ``state`` is empty for a shipped one."""
+    """What makes a version the same version: its numbers, and the state that they stand for.
+
+    In a floor it is the newest that was ever activated here; ``state`` is empty for a shipped one.
+    """
 
     generation: int
     version: int
     state: str = ""
+
+    @staticmethod
+    def of(head: Head) -> Mark:
+        """That of a head's version."""
+        return Mark(head.generation, head.version, head.state)
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Generation and version, which compare lexicographically."""
+        return self.generation, self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +77,25 @@ class Floor:
             EquivocationError: one version with two states.
             TrustError: an older version.
         """
-        mark = self.streams.get(stream)
-        if mark is None:
+        held, offered = self.streams.get(stream), Mark.of(head)
+        if held is None:
             return
-        held, offered = (mark.generation, mark.version), (head.generation, head.version)
-        if offered < held:
+        if offered.numbers < held.numbers:
             raise TrustError(
-                f"{stream}: version {head.number} is older than {mark.generation}.{mark.version}, which was "
+                f"{stream}: version {head.number} is older than {held.generation}.{held.version}, which was "
                 "in force here",
                 hint="an old store or an attack; call the publisher",
             )
-        if offered == held and mark.state and head.state != mark.state:
+        if offered.numbers == held.numbers and held.state and offered.state != held.state:
             raise equivocation(stream, head)
 
     def raised(self, root: int, heads: Mapping[str, Head]) -> Floor:
         """The floor after ``heads`` were activated under a root of this version; it never sinks."""
         marks = dict(self.streams)
         for stream, head in heads.items():
-            mark = marks.get(stream)
-            if mark is None or (mark.generation, mark.version) < (head.generation, head.version):
-                marks[stream] = Mark(head.generation, head.version, head.state)
+            mark, activated = marks.get(stream), Mark.of(head)
+            if mark is None or mark.numbers < activated.numbers:
+                marks[stream] = activated
         return replace(self, root=max(self.root, root), streams=marks)
 
     def shipped(self, least: Mapping[str, tuple[int, int]]) -> Floor:
@@ -91,7 +103,7 @@ class Floor:
         marks = dict(self.streams)
         for stream, numbers in least.items():
             mark = marks.get(stream)
-            if stream != ROOT and (mark is None or (mark.generation, mark.version) < numbers):
+            if stream != ROOT and (mark is None or mark.numbers < numbers):
                 marks[stream] = Mark(*numbers)
         return replace(self, root=max(self.root, least.get(ROOT, (0, 0))[1]), streams=marks)
 
@@ -142,12 +154,11 @@ def read_floor(folder: Path) -> Floor:
         StorageError: it cannot be read.
     """
     path = folder / FILE
-    try:
-        data = read_regular(path)
-    except FileNotFoundError:
-        return Floor()
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from None
+    with os_errors(path, "read"):
+        try:
+            data = read_regular(path)
+        except FileNotFoundError:
+            return Floor()
     try:
         return parse_floor(data)
     except FormatError as error:

@@ -9,31 +9,29 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
-from vallum.durable import sync_folder
 from vallum.errors import ConfigError, GuardError, StorageError, TrustError, UnavailableError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter, check_unchanged, split_stream
 from vallum.format.head import Head, RunRef
 from vallum.format.table import Table
 from vallum.guard import Window
-from vallum.journal import record
+from vallum.journal import record_version
 from vallum.progress import Tell, silent
 from vallum.state import Pin, StreamState
 from vallum.sync.apply import check_head_fits
 from vallum.sync.errand import NEVER
 from vallum.sync.fetch import AbsentError
-from vallum.sync.floor import EquivocationError, Floor
+from vallum.sync.floor import EquivocationError, Floor, Mark
 from vallum.sync.freshness import CLOCK_APART, is_ahead
 from vallum.sync.judge import REJECTED, Judge, absurd
 from vallum.sync.keys import SourceKeys
 from vallum.sync.lead import Guide
 from vallum.sync.mend import Mender
 from vallum.sync.place import Place, role_file
-from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, mark
+from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.sync.roles import TopLevel
-from vallum.sync.tables import Proven, write_version
+from vallum.sync.tables import Proven, sync_version, write_version
 from vallum.sync.trust import Repository
 from vallum.uptime import Uptime
 
@@ -163,13 +161,13 @@ class Follower:
 
     def _keep_evidence(self, stream: str, head: Head, role: bytes) -> None:
         """Keep both roles: of what was in force under this number, or of what is kept aside."""
-        mark, aside = self.floor.streams.get(stream), self.quarantine.find(stream)
-        if mark is not None and (mark.generation, mark.version) == (head.generation, head.version):
-            where = role_file(self.place.name, stream, mark)
-            self.place.keep_evidence(stream, mark, where, head, role)
+        below, aside = self.floor.streams.get(stream), self.quarantine.find(stream)
+        if below is not None and below.numbers == Mark.of(head).numbers:
+            where = role_file(self.place.name, stream, below)
+            self.place.keep_evidence(stream, below, where, head, role)
         elif aside is not None:
-            where = Path(self.place.name, FOLDER, stream, ROLE)
-            self.place.keep_evidence(stream, aside.state.head, where, head, role)
+            kept = aside.state.head
+            self.place.keep_evidence(stream, kept, self.quarantine.role(stream, kept), head, role)
 
     def _bring(
         self,
@@ -185,7 +183,7 @@ class Follower:
         codec = state.charter.codec(split_stream(stream)[1], pepper)
         files = state.files(place.name, stream)
         there = self.proven.open(place.state_dir, files, head.tables)
-        same = held if held is not None and mark(held.head) == mark(head) else None
+        same = held if held is not None and Mark.of(held.head) == Mark.of(head) else None
         if same is not None and there:
             self.quarantine.drop(stream)  # what is there was accepted, and the acceptance was cut short
             alarm = self._standing(stream, there, codec.keyer) if self.rejudge else None
@@ -211,9 +209,8 @@ class Follower:
                 self._set_aside(stream, state, error, tables, role, aside)
                 raise
         if there:
-            # Whoever wrote them may have been killed before their names were on disk (7.1).
-            for folder in {(place.state_dir / path).parent for path in files.values()}:
-                sync_folder(folder)
+            [folder] = {(place.state_dir / path).parent for path in files.values()}
+            sync_version(folder)  # 7.1
         else:
             self.tell(f"{self.place.name}/{stream}: writing the table")
             role_of = {role_file(place.name, stream, head): role}  # 7.2
@@ -268,14 +265,12 @@ class Follower:
         aside: Quarantined | None,
     ) -> None:
         """Keep an absurd version for a person to decide, and say so once (client.md §6.7)."""
-        head, now = state.head, self.judge.now
+        place, now = self.place, self.judge.now
         about = Quarantined(state, aside.since if aside else now, error.reasons)
         if aside is None:
-            details = {
-                "source": self.place.name, "list": stream, "generation": head.generation,
-                "version": head.version, "state": head.state, "reasons": list(error.reasons),
-            }  # fmt: skip
-            record(self.place.state_dir, now, "quarantined", details)
+            record_version(
+                place.state_dir, now, "quarantined", place.name, stream, state.head, reasons=error.reasons
+            )
         self.quarantine.keep(stream, about, tables, role)
 
     def _charter(self, stream: str, held: StreamState | None) -> Charter:

@@ -26,6 +26,7 @@ from vallum.regular import parse_json, read_regular
 from vallum.state import Current, Pin, StreamState, format_stream, parse_stream
 from vallum.sync.errand import NOTHING
 from vallum.sync.floor import FILE as FLOOR
+from vallum.sync.floor import Mark
 from vallum.sync.tables import open_tables
 
 NEWEST = 3
@@ -116,9 +117,11 @@ def recover(state_dir: Path) -> Current:
     pins = pinned(read_journal(state_dir))
     for source, stream in list_folders(state_dir):
         versions = read_kept(state_dir, source, stream)
-        version, pin = pins.get((source, stream), ("", None))
+        version, pin = pins.get((source, stream), (None, None))
         held = [
-            replace(kept, state=replace(kept.state, pin=pin)) for kept in versions if _mark(kept) == version
+            replace(kept, state=replace(kept.state, pin=pin))
+            for kept in versions
+            if Mark.of(kept.state.head) == version
         ]
         for kept in (*held, *versions):
             if open_tables(state_dir, kept.state.files(source, stream), kept.state.head.tables):
@@ -137,12 +140,12 @@ def recover(state_dir: Path) -> Current:
     )
 
 
-def pinned(journal: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[str, Pin]]:
-    """What the journal says is pinned: by source and list, the version (its numbers and state) and the pin.
+def pinned(journal: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[Mark, Pin]]:
+    """What the journal says is pinned: by source and list, the version and the pin.
 
     It alone has that where ``current.json`` is lost; a line that says other than we write is passed over.
     """
-    pins: dict[tuple[str, str], tuple[str, Pin]] = {}
+    pins: dict[tuple[str, str], tuple[Mark, Pin]] = {}
     for line in journal:
         where = str(line.get("source")), str(line.get("list"))
         if line.get("what") in PIN_ENDS:
@@ -154,7 +157,8 @@ def pinned(journal: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[
         except ValueError:
             continue
         if since.tzinfo and until.tzinfo:
-            version = ".".join(str(line.get(name)) for name in ("generation", "version", "state"))
+            # Whatever a damaged line has there: it is only compared.
+            version = Mark(line.get("generation", 0), line.get("version", 0), line.get("state", ""))
             pins[where] = version, Pin(since, until, str(line.get("reason")))
     return pins
 
@@ -172,8 +176,3 @@ def worth_keeping(found: Iterable[Kept], now: datetime) -> list[Kept]:
 
 def _order(kept: Kept) -> tuple[int, int, datetime]:
     return kept.state.head.generation, kept.state.head.version, kept.activated
-
-
-def _mark(kept: Kept) -> str:
-    head = kept.state.head
-    return f"{head.generation}.{head.version}.{head.state}"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vallum.access import FOLDER_MODE, table_mode
-from vallum.durable import clear_way, make_folder, write_durable
+from vallum.durable import clear_way, make_folder, os_errors, write_durable
 from vallum.errors import ConfigError, DataError, NotEntitledError, StorageError
 from vallum.format.charter import Charter, split_stream
 from vallum.format.epoch import Epoch, check_epoch_key
@@ -84,12 +84,11 @@ class SourceKeys:
     def _held(self, epoch: Epoch, commitment: str) -> bytes | None:
         """The key on this disk; a damaged file counts as none."""
         path = self._file(epoch)
-        try:
-            data = read_regular(path)
-        except (FileNotFoundError, NotRegularError):
-            return None
-        except OSError as error:
-            raise StorageError(f"cannot read {path}: {error.strerror}") from None
+        with os_errors(path, "read"):
+            try:
+                data = read_regular(path)
+            except (FileNotFoundError, NotRegularError):
+                return None
         try:
             check_epoch_key(epoch, data[:KEY_BYTES], commitment)
         except DataError:

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-from vallum.access import FILE_MODE
 from vallum.config import Config, Source
-from vallum.durable import os_errors, write_durable
+from vallum.durable import os_errors
 from vallum.errors import ConfigError, StateError
 from vallum.format.charter import split_stream
 from vallum.format.head import Head
 from vallum.format.table import Table
 from vallum.guard import Window
-from vallum.journal import record
+from vallum.journal import record_version
 from vallum.lock import WAIT, exclusive
 from vallum.pepper import read_pepper
 from vallum.regular import read_regular
@@ -32,7 +29,7 @@ from vallum.sync.floor import read_floor
 from vallum.sync.judge import Judge, absurd, load_never_block
 from vallum.sync.kept import PINNED, Kept, read_kept
 from vallum.sync.place import role_file
-from vallum.sync.quarantine import FOLDER, ROLE, Quarantine, Quarantined, name_of
+from vallum.sync.quarantine import Quarantine, Quarantined, name_of
 from vallum.sync.report import SourceReport
 from vallum.sync.tables import open_tables, write_version
 from vallum.uptime import UNKNOWN, Uptime
@@ -74,8 +71,10 @@ def accept(config: Config, name: str, version: str, reason: str, now: datetime, 
         held = _held(current, source)
         quarantine, aside = _aside(config, source, stream, version)
         new = aside.state
-        tables = quarantine.tables(stream, new)
-        if not tables:
+        tables, signed = quarantine.tables(stream, new), state_dir / quarantine.role(stream, new.head)
+        with os_errors(signed, "read"):
+            role = read_regular(signed) if signed.is_file() else b""
+        if not tables or not role:
             raise StateError(
                 f"{stream}: version {version} is not whole in quarantine", hint="run `vallum sync`"
             )
@@ -87,9 +86,9 @@ def accept(config: Config, name: str, version: str, reason: str, now: datetime, 
             raise absurd(stream, new, reasons)
         floor = read_floor(state_dir / source.name).shipped(source.floor)
         floor.check_head(stream, new.head)
-        _journal(config, source, stream, new.head, now, "quarantine accepted", {"reason": reason})
-        write_version(state_dir, new.files(source.name, stream), tables, {})
-        _copy(state_dir, Path(source.name, FOLDER, stream, ROLE), role_file(source.name, stream, new.head))
+        record_version(state_dir, now, "quarantine accepted", source.name, stream, new.head, reason=reason)
+        role_of = {role_file(source.name, stream, new.head): role}
+        write_version(state_dir, new.files(source.name, stream), tables, role_of)
         state = _with(held, stream, replace(new, window=Window(_rows(tables)), pin=None))
         report = SourceReport(source.name, "synced")
         floor = floor.raised(held.root_version, {stream: new.head})
@@ -114,7 +113,9 @@ def reject(config: Config, name: str, version: str, reason: str, now: datetime, 
                 f"{source.name}/{stream}: version {version} has been rejected already",
                 hint="`vallum quarantine accept` takes it all the same",
             )
-        _journal(config, source, stream, aside.state.head, now, "quarantine rejected", {"reason": reason})
+        record_version(
+            config.state, now, "quarantine rejected", source.name, stream, aside.state.head, reason=reason
+        )
         quarantine.reject(stream, aside, reason, now.replace(microsecond=0))
         held = _held(current, source)
         _put(config, current, source, replace(held, timestamp_sha256="", timestamp_etag=""), now)
@@ -160,8 +161,8 @@ def pin(
         tables = open_tables(config.state, kept.state.files(source.name, stream), head.tables)
         if not tables:
             raise StateError(f"{stream}: the tables of version {version} are damaged", hint="pin another one")
-        details = {"until": until.isoformat(), "reason": reason}
-        _journal(config, source, stream, head, now, PINNED, details)
+        end = until.isoformat()
+        record_version(config.state, now, PINNED, source.name, stream, head, until=end, reason=reason)
         state = replace(kept.state, window=Window(_rows(tables)), pin=Pin(now, until, reason, uptime))
         _put(config, current, source, _with(held, stream, state), now)
     return head
@@ -179,7 +180,7 @@ def unpin(config: Config, name: str, reason: str, now: datetime, wait: float = W
             raise ConfigError(
                 f"{source.name}/{stream} is not pinned", hint="`vallum sync` brings the newest version"
             )
-        _journal(config, source, stream, state.head, now, "pin removed", {"reason": reason})
+        record_version(config.state, now, "pin removed", source.name, stream, state.head, reason=reason)
         # Not `now`, which the store's clock may contradict: this end is the operator's, and no clock's.
         ended = replace(state, pin=replace(state.pin, until=state.pin.since))
         _put(config, current, source, _with(held, stream, ended), now)
@@ -236,25 +237,3 @@ def _put(config: Config, current: Current, source: Source, state: SourceState, n
 
 def _rows(tables: Mapping[str, Table]) -> int:
     return sum(len(table.rows) for table in tables.values())
-
-
-def _copy(state_dir: Path, here: Path, there: Path) -> None:
-    with os_errors(state_dir / here, "read"):
-        data = read_regular(state_dir / here)
-    write_durable(state_dir / there, [data], mode=FILE_MODE)
-
-
-def _journal(
-    config: Config,
-    source: Source,
-    stream: str,
-    head: Head,
-    now: datetime,
-    what: str,
-    more: Mapping[str, Any],
-) -> None:
-    details = {
-        "source": source.name, "list": stream, "generation": head.generation, "version": head.version,
-        "state": head.state, **more,
-    }  # fmt: skip
-    record(config.state, now, what, details)

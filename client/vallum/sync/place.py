@@ -105,7 +105,7 @@ class Place:
         write_durable(path, [role], mode=FILE_MODE, exclusive=True)
 
 
-def role_file(source: str, stream: str, mark: Head | Mark) -> Path:
+def role_file(source: str, stream: str, mark: Head | Mark, folder_name: str = "lists") -> Path:
     """Where the signed role of a version is kept, relative to the state folder."""
     name = f"{mark.generation}-{mark.version}-{mark.state[:16]}.role.json"
-    return Path(source, "lists", stream, name)
+    return Path(source, folder_name, stream, name)

@@ -15,7 +15,7 @@ from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import clear_way, make_folder, os_errors, remove_all, write_durable
-from vallum.errors import FormatError, StorageError
+from vallum.errors import FormatError
 from vallum.format.charter import is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
@@ -23,10 +23,10 @@ from vallum.format.table import Table
 from vallum.regular import NotRegularError, parse_json, read_regular
 from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.floor import equivocation
+from vallum.sync.place import role_file
 from vallum.sync.tables import open_tables, write_version
 
 FOLDER = "quarantine"
-ROLE = "role.json"
 _RECORD = "record.json"
 _LAYER = "quarantine"
 
@@ -84,8 +84,13 @@ class Quarantine:
     def find(self, stream: str) -> Quarantined | None:
         """What is kept aside of a stream; a damaged record counts as none, and is made anew."""
         path = self._folder(stream) / _RECORD
+        with os_errors(path, "read"):
+            try:
+                data = read_regular(path)
+            except (FileNotFoundError, NotADirectoryError, NotRegularError):
+                return None
         try:
-            raw = parse_json(_LAYER, read_regular(path))
+            raw = parse_json(_LAYER, data)
             if not isinstance(raw, dict) or not isinstance(raw.get("reasons"), list):
                 raise FormatError(_LAYER, "a record is malformed")
             return Quarantined(
@@ -95,10 +100,8 @@ class Quarantine:
                 str(raw.get("rejected", "")),
                 parse_time(_LAYER, raw["rejected_at"]) if raw.get("rejected_at") else None,
             )
-        except (FileNotFoundError, NotADirectoryError, NotRegularError, FormatError):
+        except FormatError:
             return None
-        except OSError as error:
-            raise StorageError(f"cannot read {path}: {error.strerror}") from None
 
     def all(self) -> Iterator[tuple[str, Quarantined]]:
         """Everything that is kept aside, by stream."""
@@ -116,7 +119,7 @@ class Quarantine:
             EquivocationError: it has the number of this version, and another state (client.md §6.7).
         """
         found = self.find(stream)
-        if found is None or mark(found.state.head)[:2] != mark(head)[:2]:
+        if found is None or found.state.head.number != head.number:
             return None
         if found.state.head.state != head.state:
             raise equivocation(stream, head)
@@ -125,6 +128,10 @@ class Quarantine:
     def tables(self, stream: str, state: StreamState) -> dict[str, Table]:
         """The tables that are kept aside of this version; empty if they are not, or damaged."""
         return open_tables(self.state_dir, state.files(self.source, stream, FOLDER), state.head.tables)
+
+    def role(self, stream: str, head: Head) -> Path:
+        """Where its signed role lies, relative to the state folder."""
+        return role_file(self.source, stream, head, FOLDER)
 
     def keep(self, stream: str, about: Quarantined, tables: Mapping[str, Table], role: bytes) -> None:
         """Put a version aside in place of what was there. Raises ``StorageError``."""
@@ -137,10 +144,12 @@ class Quarantine:
         make_folder(folder, FOLDER_MODE)
         if not self.tables(stream, about.state):
             write_version(self.state_dir, files, tables, {})
-        clear_way(folder / ROLE)
-        write_durable(folder / ROLE, [role], mode=FILE_MODE)
+        # Under the version's own name: until the record names it, what was there is whole.
+        signed = self.state_dir / self.role(stream, about.state.head)
+        clear_way(signed)
+        write_durable(signed, [role], mode=FILE_MODE)
         self._write(stream, about)
-        wanted = {*(path.name for path in files.values()), ROLE, _RECORD}
+        wanted = {*(path.name for path in files.values()), signed.name, _RECORD}
         with os_errors(folder, "sweep"):
             unwanted = [path for path in folder.iterdir() if path.name not in wanted]
         remove_all(unwanted)
@@ -173,8 +182,3 @@ class Quarantine:
 def name_of(head: Head) -> str:
     """What an operator calls a version that was shown to him; its number alone could mean another one."""
     return f"{head.generation}.{head.version}-{head.state[:16]}"
-
-
-def mark(head: Head) -> tuple[int, int, str]:
-    """What makes a version the same version."""
-    return head.generation, head.version, head.state

@@ -22,6 +22,7 @@ from securesystemslib.signer import Key
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 
+from vallum.durable import os_errors
 from vallum.errors import StorageError, TrustError
 from vallum.format.charter import is_list_name, is_stream
 from vallum.regular import read_regular
@@ -205,7 +206,5 @@ def _changed(error: Exception) -> StorageError:
 
 def _read(folder: Path, role: str) -> bytes:
     path = folder / f"{role}.json"
-    try:
+    with os_errors(path, "read"):
         return read_regular(path)
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from None

@@ -188,7 +188,7 @@ def read_standing(config: Config, now: datetime) -> Standing:
     coming: list[Allowance] = []
     try:
         entries = read_allowances(config.state)
-        allowed = [entry for entry in entries if entry.until is None or now < entry.until]
+        allowed = [entry for entry in entries if entry.lasts(now)]
         coming = [] if unsettled else pending(config.state, config.allow, now)
     except VallumError as error:
         unread = error

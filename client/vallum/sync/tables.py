@@ -10,9 +10,13 @@ from vallum.access import FILE_MODE, FOLDER_MODE, table_mode
 from vallum.durable import clear_way, make_folder, os_errors, remove_all, sync_folder, write_durable
 from vallum.errors import DataError, StorageError
 from vallum.format.table import Table
+from vallum.regular import identity
 from vallum.sync.floor import FILE as FLOOR
 from vallum.sync.floor import Floor, read_floor
 from vallum.tablefile import map_table, open_table
+
+_Seen = tuple[str, tuple[int, int, int]]
+"""The digest that a file was found to have, and which file it was."""
 
 
 def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> dict[str, Table]:
@@ -31,19 +35,18 @@ class Proven:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[Path, tuple[str, int, int, int]] = {}
+        self._seen: dict[Path, _Seen] = {}
         self._floors: dict[Path, tuple[tuple[int, int, int], Floor]] = {}
 
     def floor(self, folder: Path) -> Floor:
         """A source's floor, read again when the file is another one; errors as of ``read_floor``."""
         try:
-            status = (folder / FLOOR).stat()
+            seen = identity(folder / FLOOR)
         except OSError:
             return read_floor(folder)
-        mark = status.st_ino, status.st_size, status.st_mtime_ns
         known = self._floors.get(folder)
-        if known is None or known[0] != mark:
-            known = self._floors[folder] = mark, read_floor(folder)
+        if known is None or known[0] != seen:
+            known = self._floors[folder] = seen, read_floor(folder)
         return known[1]
 
     def stand(self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
@@ -64,32 +67,32 @@ class Proven:
     def written(self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> None:
         """Remember files that were just written of bytes that had been hashed."""
         for name, path in files.items():
-            if (mark := _mark(state_dir / path, digests[name])) is not None:
-                self._seen[path] = mark
+            if (seen := _see(state_dir / path, digests[name])) is not None:
+                self._seen[path] = seen
 
     def doubt(self) -> None:
-        """Forget all: everything is to be hashed again."""
+        """Forget all: everything is to be hashed, and each floor to be read again."""
         self._seen.clear()
+        self._floors.clear()
 
     def _stands(self, state_dir: Path, path: Path, digest: str) -> bool:
-        mark = _mark(state_dir / path, digest)
-        if mark is None:
+        seen = _see(state_dir / path, digest)
+        if seen is None:
             return False
-        if self._seen.get(path) != mark:
+        if self._seen.get(path) != seen:
             try:
                 open_table(state_dir / path, digest)
             except (StorageError, DataError):
                 return False
-            self._seen[path] = mark
+            self._seen[path] = seen
         return True
 
 
-def _mark(path: Path, digest: str) -> tuple[str, int, int, int] | None:
+def _see(path: Path, digest: str) -> _Seen | None:
     try:
-        status = path.stat()
+        return digest, identity(path)
     except OSError:
         return None
-    return digest, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def write_version(
@@ -103,7 +106,7 @@ def write_version(
     Args:
         state_dir, files: where its tables shall lie, all in one folder; ``files`` are relative.
         tables: them.
-        signed: other files of the same folder, if they are not there; relative, too.
+        signed: other files of the same folder; relative, too.
 
     Raises:
         StorageError: the disk does not take them.
@@ -117,7 +120,16 @@ def write_version(
     for name, path in files.items():
         clear_way(state_dir / path)
         write_durable(state_dir / path, tables[name].chunks(), mode=mode, sync=False)
+    sync_version(folder)
+
+
+def sync_version(folder: Path) -> None:
+    """Make the names of a version's files durable, and that of their folder. Raises ``StorageError``.
+
+    Whoever made either may have been killed before it was on disk.
+    """
     sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 def sweep(state_dir: Path, folders: Iterable[Path], keep: Iterable[Path]) -> None:
