@@ -30,6 +30,9 @@ def test_a_damaged_file_of_allowances_is_said(client: Type, both: Path) -> None:
             assert "warning: what the operator allowed cannot be read" in answer.err
             assert "state/allow.json: damaged" in answer.err
             assert "hint: restore it from your backup, or remove it and allow anew" in answer.err
+        synced = client("sync")
+        assert (synced.code, "warning: what the operator allowed cannot be read" in synced.err) == (0, True)
+        assert "allow.json" in json.loads(client("sync", "--json").out)["allow_error"]["message"]
         stands = client("status")
         assert (stands.code, "hotline/urls.full" in stands.out) == (1, True)
         assert "warning: what the operator allowed cannot be read" in stands.err

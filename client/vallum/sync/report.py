@@ -124,12 +124,14 @@ class SyncReport:
     Attributes:
         warning: why old files were left lying about; the next sync tries again.
         unsettled: why what the operator's file allows was not taken over; what it said before goes on.
+        unread: why what was allowed cannot be read, so that nothing is allowed; no list waits for that.
     """
 
     sources: tuple[SourceReport, ...]
     seconds: float
     warning: VallumError | None = None
     unsettled: VallumError | None = None
+    unread: VallumError | None = None
 
     @property
     def ok(self) -> bool:
@@ -163,7 +165,7 @@ class SyncReport:
         """Plain values for JSON."""
         return {
             "ok": self.ok,
-            "allow_error": _error(self.unsettled),
+            "allow_error": _error(self.unread or self.unsettled),
             "sources": [source.to_dict() for source in self.sources],
             "requests": self.requests,
             "bytes": self.bytes,

@@ -19,6 +19,7 @@ from vallum.errors import DataError, VallumError
 from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
 from vallum.progress import Tell, silent
+from vallum.regular import identity
 from vallum.state import FILE, Current
 from vallum.sync.activate import activate, read_held, tidy
 from vallum.sync.errand import NEVER, NOTHING, Errand, Staged, unsynced
@@ -106,7 +107,7 @@ class Updater:
             prepare_state(state_dir, group_readable=self._config.group_readable)
         with exclusive(state_dir, wait_for_lock):
             before = self._read_held()
-            unsettled = self._settled(before, now)
+            unsettled, unread = self._settled(before, now)
             due = [source for source in self._config.sources if only is None or source.name in only]
             reports, after = self._sync_all(due, before, clocks)
             warning = None
@@ -114,17 +115,21 @@ class Updater:
                 self._held = self._seen(), after
                 warning = self._tidied(before, after, now)
         took = time.monotonic() - started
-        return SyncReport(tuple(reports[source.name] for source in due), took, warning, unsettled)
+        return SyncReport(tuple(reports[source.name] for source in due), took, warning, unsettled, unread)
 
-    def _settled(self, before: Current, now: datetime) -> VallumError | None:
-        """Settle what the operator allows; what is wrong with it may hold back no list (client.md §8.8)."""
+    def _settled(self, before: Current, now: datetime) -> tuple[VallumError | None, VallumError | None]:
+        """Settle what the operator allows; what is wrong with it may hold back no list (client.md §8.8).
+
+        Returns:
+            Why his file could not be taken over, and why ``allow.json`` could not be read.
+        """
         try:
             settle(self._config.state, self._config.allow, now, _signed(before))
-        except DataError:
-            return None  # a damaged file of allowances is named by whoever reads it, and by `vallum doctor`
+        except DataError as error:
+            return None, error
         except VallumError as error:
-            return error
-        return None
+            return error, None
+        return None, None
 
     def _read_held(self) -> Current:
         """What is in force; read again when the file is another one. The lock is held."""
@@ -135,10 +140,9 @@ class Updater:
 
     def _seen(self) -> tuple[int, int, int] | None:
         try:
-            about = (self._config.state / FILE).stat()
+            return identity(self._config.state / FILE)
         except OSError:
             return None
-        return about.st_ino, about.st_mtime_ns, about.st_size
 
     def _tidied(self, before: Current, after: Current, now: datetime) -> VallumError | None:
         """Tidy up; what comes in the way takes nothing back of what has come into force.
