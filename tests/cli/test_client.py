@@ -1,4 +1,4 @@
-"""The provider's commands as they are typed: answers, exit codes, and every mistake that can be typed."""
+"""The provider's other commands as they are typed: sync, status and verify, and what must not harm a list."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import LISTED, PICTURE, Type
-from tests.cli.said import documents, everything, refused
+from tests.cli.conftest import LISTED, Type
+from tests.cli.said import refused
 from tests.typed import typed
 
 
@@ -54,71 +54,6 @@ def test_status_and_verify_name_what_is_in_force(client: Type) -> None:
     assert all(each["digest"] in client("verify").out for each in files)
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        ([LISTED], 0),
-        (["HTTP://WWW.lantern.example:80/gallery/./3.html#x"], 0),
-        (["https://www.lantern.example/gallery/4.html"], 1),
-        (["https://clean.example/", LISTED], 0),
-        (["--digest", "7c6f3ae2c8a4f0d6b8ff5d1f8dcf9a1e"], 0),
-        (["--digest", "md5:7C6F3AE2C8A4F0D6B8FF5D1F8DCF9A1E"], 0),
-        (["--digest", "0" * 64], 1),
-        (["--file", "../picture.png"], 1),
-        (["--explain", LISTED], 0),
-        (["--explain", "https://clean.example/"], 1),
-    ],
-)
-def test_check_answers_by_its_exit_code(client: Type, words: list[str], code: int) -> None:
-    result = client("check", *words)
-    assert result.code == code, result.mixed
-    assert ("LISTED" in result.out) == (code == 0)
-
-
-def test_check_of_many_says_which(client: Type) -> None:
-    result = client(
-        "check", "-", stdin=f"https://clean.example/\n\n{LISTED}\nhttp://\n\xff\n".encode("latin-1")
-    )
-    assert result.code == 0
-    assert [line.split(":")[0] for line in result.out.splitlines()] == ["line 1", "line 3", "line 5"]
-    assert "LISTED" in result.out.splitlines()[1]
-    assert "error: line 4: the URL names no host" in result.err
-
-
-def test_check_prints_one_json_document_a_line(client: Type) -> None:
-    result = client(
-        "check", "--json", "-", "--digest", "abcd", stdin=f"{LISTED}\nhttps://clean.example/\n".encode()
-    )
-    found = documents(result)
-    assert [(each["asked"], each["listed"]) for each in found if isinstance(each, dict)] == [
-        ("line 1", True), ("line 2", False), ("digest 1", None),
-    ]  # fmt: skip
-
-
-def test_what_editors_put_around_a_line_hides_no_listed_url(client: Type) -> None:
-    """A byte-order mark, a no-break space, a bare CR: each line is asked like any other."""
-    lines = [b"\xef\xbb\xbf" + LISTED.encode(), b"\xc2\xa0" + LISTED.encode() + b" ", LISTED.encode() + b"\r"]
-    result = client("check", "-", stdin=b"\n".join(lines) + b"\n")
-    assert result.code == 0
-    assert result.out.count("LISTED") == 3
-
-
-@pytest.mark.parametrize("stdin", [b"", b"\n \n"])
-def test_no_url_is_no_answer(client: Type, stdin: bytes) -> None:
-    """An empty pipe, as of a command that failed: never "not listed"."""
-    refused(client("check", "-", stdin=stdin), 2, "no URL came on standard input", "urls.txt")
-    assert client("check", "-", LISTED, stdin=stdin).code == 0
-
-
-def test_a_file_that_was_asked_as_a_url(both: Path, client: Type) -> None:
-    (both / "provider" / "urls.txt").write_text(LISTED)
-    result = client("check", "urls.txt")
-    assert result.code == 1
-    assert "hint: this is a file here" in result.err
-    assert "hint: URL 2: is a file here" in client("check", LISTED, "urls.txt").err
-    assert "is a file" not in client("check", "clean.example", "a" * 5000).err
-
-
 @pytest.mark.parametrize(("words", "code", "kind"), [
     (("sync",), 2, "ConfigError"),
     (("status",), 2, "ConfigError"),
@@ -135,179 +70,6 @@ def test_an_error_is_json_for_who_asked_for_it(
     assert f"error: {said['error']}" in result.err
     assert f"hint: {said['hint']}" in result.err
     assert typed(["vallum", *words], tmp_path).out == ""
-
-
-def test_utf_16_is_no_answer(client: Type) -> None:
-    result = client("check", "-", stdin=LISTED.encode("utf-16"))
-    assert result.code == 2
-    assert "UTF-16" in result.err
-    assert "not listed" not in result.out
-
-
-@pytest.mark.parametrize(
-    "stdin",
-    [
-        LISTED.encode("utf-16-le"),
-        LISTED.encode("utf-16-be"),
-        LISTED.encode("utf-32-le"),
-        f"https://clean.example/\r{LISTED}\r".encode(),
-        f'"{LISTED}"'.encode(),
-        f"'{LISTED}'".encode(),
-        f"<{LISTED}>".encode(),
-        f'"{LISTED}",123'.encode(),
-        f"https://clean.example/x {LISTED}".encode(),
-        f"https://clean.example/x,{LISTED}".encode(),
-        f"{LISTED}\t123".encode(),
-        LISTED.replace(".", "[.]").replace("http", "hxxp").encode(),
-        LISTED.replace("://", "[:]//").encode(),
-        b"www.lantern.example,123",
-        f"\u2060{LISTED}".encode(),
-        f"{LISTED}\u2028{LISTED}".encode(),
-    ],
-    ids=repr,
-)
-@pytest.mark.parametrize("words", [[], ["--explain"]])
-def test_a_line_that_is_not_one_url_is_no_answer(client: Type, stdin: bytes, words: list[str]) -> None:
-    """Out of a table, a mail or a report: what was meant is listed, and "not listed" would clear it."""
-    result = client("check", *words, "-", stdin=stdin)
-    assert result.code == 2, result.mixed
-    assert "hint:" in result.err
-    assert "not listed" not in result.out
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("https://clean.example/a,b;c|d?x=[1]&y=(z)", "https://clean.example/(x)", "[2001:db8::7]/x"),
-        *("clean.example:8080/a", "https://clean.example/?u=https://b.example/", "http://clean.example/x'"),
-    ],
-)
-def test_odd_urls_that_are_urls_have_an_answer(client: Type, url: str) -> None:
-    assert client("check", "-", stdin=url.encode()).code == 1
-
-
-def test_explain_in_json_holds_every_probe(client: Type) -> None:
-    (found,) = documents(client("check", "--json", "--explain", f"{LISTED}?x=1"))
-    assert isinstance(found, dict)
-    assert (found["form"], found["query"]) == ("www.lantern.example/gallery/3.html?x=1", "x=1")
-    assert found["lists"][0]["probes"]
-
-
-def test_what_is_looked_up_is_not_repeated(client: Type) -> None:
-    result = client("check", LISTED, "https://clean.example/", "--digest", "7c6f3ae2c8a4f0d6b8ff5d1f8dcf9a1e")
-    assert "lantern" not in result.mixed
-    assert "clean" not in result.mixed
-    assert "7c6f3ae2" not in result.mixed
-
-
-@pytest.mark.parametrize(
-    ("words", "error", "hint"),
-    [
-        ([], "nothing to look up", "--file"),
-        (["http://"], "the URL names no host", "https://host/path"),
-        (["--explain", "http://"], "names no host", "https://host/path"),
-        (["--digest", "abcd"], "4 digits", "--digest sha256:"),
-        (["--digest", "sha256:abcd"], "32 bytes", ""),
-        (["--digest", "f00:abcd"], "unknown signal", "sha256"),
-        (["--digest", "z" * 64], "hexadecimal", "0-9"),
-        (["--file", "nothing.png"], "nothing.png: No such file", "check the path"),
-        (["--file", "."], "Is a directory", "check the path"),
-        (["--explain", "--digest", "0" * 64], "URLs only", ""),
-        (["--frob"], "No such option", "vallum check --help"),
-    ],
-)
-def test_what_cannot_be_looked_up_is_an_error(client: Type, words: list[str], error: str, hint: str) -> None:
-    result = client("check", *words)
-    assert result.code == 2
-    assert error in result.err
-    assert hint in result.err
-    assert "LISTED" not in result.out
-    assert "not listed" not in result.out
-
-
-def test_init_shows_the_fingerprint_that_the_publisher_reads_out(both: Path, publisher: Type) -> None:
-    made = typed(["vallum", "init", "--invitation", both / "invitation.json", "--json"], both)
-    fingerprint = json.loads(made.out)["root_fingerprint"]
-    assert fingerprint in publisher("status").out.replace(" ", "")
-    assert (both / "hotline.root.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "error"),
-    [
-        (b"", "not an invitation"),
-        (b"\x00\xff", "not an invitation"),
-        (b"[" * 100_000, "not an invitation"),
-        (b'{"format": "vallum-invitation-1"}', "not an invitation"),
-    ],
-)
-def test_what_is_no_invitation_makes_nothing(both: Path, tmp_path: Path, content: bytes, error: str) -> None:
-    folder = tmp_path / "new"
-    folder.mkdir()
-    (folder / "file").write_bytes(content)
-    refused(typed(["vallum", "init", "--invitation", "file"], folder), 2, error, "`invite`")
-    assert [path.name for path in folder.iterdir()] == ["file"]
-
-
-def test_an_invitation_whose_root_is_not_signed_makes_nothing(both: Path, tmp_path: Path) -> None:
-    raw = json.loads((both / "invitation.json").read_bytes())
-    raw["root"]["signed"]["version"] += 1
-    (tmp_path / "forged.json").write_text(json.dumps(raw))
-    result = typed(["vallum", "-c", "new/vallum.toml", "init", "--invitation", "forged.json"], tmp_path)
-    refused(result, 2, "not a valid root file", "ask the publisher")
-    assert not (tmp_path / "new").exists()
-
-
-def test_init_twice_asks_for_another_name(both: Path, client: Type) -> None:
-    before = everything(both / "provider")
-    result = client("init", "--invitation", "../invitation.json", "--name", "hotline")
-    refused(result, 2, "follows a source named 'hotline' already, and nothing is missing", "--name")
-    assert everything(both / "provider") == before
-    assert client("init", "--invitation", "../invitation.json", "--name", "second").code == 0
-
-
-def test_init_puts_back_a_root_file_that_is_gone(both: Path, client: Type) -> None:
-    """The hint of the error leads out of it; another publisher's invitation does not."""
-    before = everything(both / "provider")
-    (both / "provider" / "hotline.root.json").unlink()
-    failed = client("sync")
-    assert failed.code == 2
-    assert "hint: `vallum init --invitation FILE --name hotline` puts it back" in failed.err
-    raw = json.loads((both / "invitation.json").read_text())
-    (both / "other.json").write_text(json.dumps(raw | {"url": "https://lists.other.example/"}))
-    other = client("init", "--invitation", "../other.json", "--name", "hotline")
-    refused(other, 2, "at another address", "--name")
-    made = client("init", "--invitation", "../invitation.json", "--name", "hotline")
-    assert (made.code, "Fingerprint" in made.out) == (0, True), made.mixed
-    after = everything(both / "provider")
-    root = str(both / "provider" / "hotline.root.json")
-    assert {name for name in after if after[name] != before.get(name)} <= {
-        root, str(both / "provider" / "state" / "current.json")
-    }  # fmt: skip
-    assert client("sync").code == 0
-
-
-@pytest.mark.parametrize("table", ["[[source]]\nname = 'hotline'", '[[ source ]] # ours\n  name = "hotline"'])
-def test_init_adds_a_recipient_that_was_forgotten(both: Path, client: Type, table: str) -> None:
-    """One line comes into the file; comments, other sources and tables stay."""
-    config = both / "provider" / "vallum.toml"
-    text = config.read_text().replace('[[source]]\nname = "hotline"', table) + '\n[source.headers]\nX = "y"\n'
-    config.write_text("# ours\n" + text)
-    assert client("keygen", "recipient.key", "--suite", "x25519").code == 0
-    again = (
-        "init",
-        "--invitation",
-        "../invitation.json",
-        "--name",
-        "hotline",
-        "--recipient",
-        "recipient.key",
-    )
-    assert client(*again).code == 0
-    line = f'recipient = "{both / "provider" / "recipient.key"}"\n'
-    assert config.read_text().replace(line, "") == "# ours\n" + text
-    refused(client(*again), 2, "nothing is missing", "--name")
-    assert client("sync").code == 0
 
 
 def test_no_configuration(tmp_path: Path) -> None:
@@ -426,17 +188,6 @@ def test_a_full_disk_keeps_the_list_and_is_mended_by_the_next_sync(
     assert client("check", LISTED).code == 0
     assert client("sync").code == 0
     assert client("check", "https://h2999.example/").code == 0
-
-
-def test_a_listed_file_is_found_by_what_it_holds(both: Path, client: Type, publisher: Type) -> None:
-    from hashlib import sha256
-
-    publisher("ingest", "pictures", "-", "--add", stdin=sha256(PICTURE).hexdigest().encode())
-    publisher("publish", "pictures")
-    client("sync")
-    result = client("check", "--file", "../picture.png")
-    assert result.code == 0
-    assert "by sha256" in result.out
 
 
 @pytest.mark.parametrize("word", ["--help", "-h", "--version"])

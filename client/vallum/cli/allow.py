@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vallum.cli.levers import parse_until, reason_option
-from vallum.cli.terminal import clock, counted, emit, json_option, note, say, table
+from vallum.cli.terminal import clock, counted, emit, json_option, note, say, table, warn
 from vallum.errors import VallumError
 from vallum.format.fields import format_time
 
@@ -76,12 +76,12 @@ def add_allowance(config: Path, subject: str, until: str, reason: str, as_json: 
     said = _READ_AS[str(kind)].format(text)
     say(f"allows {said}, until {format_time(end)}; handle {made.handle}")
     if found is None:
-        note(f"warning: what it lifts cannot be said: {unknown}")
+        warn(f"what it lifts cannot be said: {unknown}")
         return
     if found.entries:
         say(f"it lifts {counted(found.entries, 'entry', 'entries')} in force now")
     elif not found.blind:
-        note("warning: it lifts none of the entries in force now; is it written as the entry is meant?")
+        warn("it lifts none of the entries in force now; is it written as the entry is meant?")
     if found.blind:
         note(
             f"{', '.join(found.blind)}: this edition holds no texts, so that entries for single pages there "
@@ -98,7 +98,7 @@ def list_allowances(config: Path, as_json: bool) -> None:
     from vallum.config import load_config
 
     loaded, now = load_config(config), clock()
-    found = [entry for entry in read_allowances(loaded.state) if entry.until is None or now < entry.until]
+    found = [entry for entry in read_allowances(loaded.state) if entry.lasts(now)]
     coming = pending(loaded.state, loaded.allow, now)
     if as_json:
         emit([{**entry.to_dict(), "in_force": entry not in coming} for entry in (*found, *coming)])

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import NO, OK, USAGE, clock, emit_line, fail, note, plain, say, show_error, show_hint
+from vallum.cli.terminal import NO, OK, USAGE, clock, emit_line, fail, note, say, show_error, show_hint, warn
 from vallum.errors import DataError, InputError, StorageError, VallumError
 from vallum.format.fields import format_time
+from vallum.slips import refuse_no_url
 
 if TYPE_CHECKING:
     from vallum.allow import Allowance
@@ -86,15 +87,11 @@ def _check(
         answers = _Answers(
             lists, state, as_json, several=len(urls) + len(files) + len(digests) > 1 or "-" in urls
         )
-        listed = failed = False
-        asked = False
+        asked = listed = failed = False
         for question in _questions(urls, files, digests):
             asked = True
             try:
-                if explain:
-                    listed |= bool(_explain(lists, question, as_json))
-                else:
-                    listed |= answers.give(question)
+                listed |= answers.explain(question) if explain else answers.give(question)
             except (InputError, StorageError) as error:
                 failed = True
                 answers.refuse(question, error)
@@ -122,21 +119,17 @@ class _Answers:
         from vallum.allow import UNREAD, read_allowances
 
         self._lists, self._json, self._several = lists, as_json, several
-        self._generations = {(one.source, one.list): one.generation for one in lists.status()}
         try:
             self._allowances = read_allowances(state)
         except (DataError, StorageError) as error:
             self._allowances = ()  # nothing is heeded of it either: what was allowed is blocked again
-            note(f"warning: {UNREAD}: {plain(str(error))}")
-            show_hint(error.hint)
+            warn(f"{UNREAD}: {error}", error.hint)
         self._regardless = lists.regardless()
 
     def give(self, question: _Question) -> bool:
         """Answer; say whether something is listed and not allowed."""
-        from vallum.slips import refuse_no_url
-
         matches = question.look_up(self._lists)
-        spared = self._spared(question, matches)
+        spared, why = self._spared(question, matches)
         if question.url and not (matches or spared):
             refuse_no_url(question.url)
         if self._json:
@@ -147,7 +140,7 @@ class _Answers:
                     "error": "",
                     "matches": [match.to_dict() for match in matches],
                     "allowed": [match.to_dict() for match in spared],
-                    "allowances": [entry.brief() for entry in self._why(question, spared)],
+                    "allowances": [entry.brief() for entry in why],
                 }
             )
             return bool(matches)
@@ -155,13 +148,8 @@ class _Answers:
         for match in matches:
             say(f"{where}LISTED  {self._about(match)}")
         if spared:
-            why = "; ".join(
-                f"allowed {f'until {format_time(entry.until)}' if entry.until else 'without an end'} "
-                f"(handle {entry.handle}, {entry.reason})"
-                for entry in self._why(question, spared)
-            )
             if not matches:
-                say(f"{where}not listed: {why}")
+                say(f"{where}not listed: {'; '.join(map(_allowed, why))}")
             for match in spared:
                 say(f"{where}  without that  {self._about(match)}")
         elif not matches:
@@ -172,6 +160,21 @@ class _Answers:
                 "URLs from it, `--file FILE` looks its digests up"
             )
         return bool(matches)
+
+    def explain(self, question: _Question) -> bool:
+        """As :meth:`give`, with how a URL was read and everything that was tried."""
+        from vallum.url import no_host
+
+        explanation = self._lists.explain_url(question.url)
+        if explanation.url.host and not (explanation.matches or explanation.allowed):
+            refuse_no_url(question.url)
+        if self._json:
+            emit_line({"asked": question.where, **explanation.to_dict()})
+        else:
+            say("\n".join(explanation.lines()))
+        if not explanation.url.host:
+            raise no_host(question.url)
+        return bool(explanation.matches)
 
     def refuse(self, question: _Question, error: InputError | StorageError) -> None:
         """Say why there is no answer."""
@@ -184,29 +187,26 @@ class _Answers:
     def _named(self, question: _Question) -> str:
         return f"{question.where}: " if self._several else ""
 
-    def _spared(self, question: _Question, matches: Sequence[Match]) -> list[Match]:
-        """What would be listed if nothing were allowed."""
-        if not self._allowances:
-            return []
-        return [match for match in question.look_up(self._regardless) if match not in matches]
-
-    def _why(self, question: _Question, spared: Sequence[Match]) -> list[Allowance]:
-        """The allowances that lift what was spared."""
+    def _spared(self, question: _Question, matches: Sequence[Match]) -> tuple[list[Match], list[Allowance]]:
+        """What would be listed if nothing were allowed, and the allowances that lift it."""
         from vallum.url import canonicalize
 
-        url, ids, now = (
-            canonicalize(question.url) if question.url else None,
-            {one.id for one in spared},
-            clock(),
-        )
-        live = [entry for entry in self._allowances if entry.until is None or now < entry.until]
-        return [entry for entry in live if entry.covers(url, ids)] if spared else []
+        if not self._allowances:
+            return [], []
+        spared = [match for match in question.look_up(self._regardless) if match not in matches]
+        if not spared:
+            return [], []
+        url = canonicalize(question.url) if question.url else None
+        ids, now = {one.id for one in spared}, clock()
+        return spared, [entry for entry in self._allowances if entry.lasts(now) and entry.covers(url, ids)]
 
     def _about(self, match: Match) -> str:
         reach = f" as {match.scope}" if match.scope else f" by {match.signal}"
         weak = " (weak: this signal is cheap to forge)" if match.weak else ""
         labels = ", ".join(match.labels) or "no labels"
-        version = f"{self._generations[match.source, match.list]}.{match.version}"
+        # Asked anew each time: while lines still come, a sync may bring another generation into force.
+        generations = {(one.source, one.list): one.generation for one in self._lists.status()}
+        version = f"{generations[match.source, match.list]}.{match.version}"
         return f"{match.source}/{match.list} version {version}{reach}, id {match.id}, {labels}{weak}"
 
 
@@ -236,20 +236,9 @@ def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
                 yield f"line {line}", text
 
 
-def _explain(lists: Lists, question: _Question, as_json: bool) -> Sequence[Match]:
-    from vallum.slips import refuse_no_url
-    from vallum.url import no_host
-
-    explanation = lists.explain_url(question.url)
-    if as_json:
-        emit_line({"asked": question.where, **explanation.to_dict()})
-    else:
-        say("\n".join(explanation.lines()))
-    if not explanation.url.host:
-        raise no_host(question.url)
-    if not (explanation.matches or explanation.allowed):
-        refuse_no_url(question.url)
-    return explanation.matches
+def _allowed(entry: Allowance) -> str:
+    end = f"until {format_time(entry.until)}" if entry.until else "without an end"
+    return f"allowed {end} (handle {entry.handle}, {entry.reason})"
 
 
 def _is_file(name: str) -> bool:
