@@ -22,7 +22,9 @@ KEYS = st.builds(
     st.sampled_from((0, 1, 255)), st.integers(0, 2), st.integers(0, 6),
 )  # fmt: skip
 LABELS = st.sampled_from([(), ("a",), ("a", "b"), ("c",), ("x:1:y",)])
-VALUES = st.binary(min_size=1, max_size=6)
+VALUES = st.binary(min_size=1, max_size=6) | st.integers(250, 800).map(bytes)
+"""Lengths of one byte and of two."""
+
 MODELS = st.dictionaries(KEYS, st.tuples(LABELS, VALUES), max_size=25)
 
 Model = dict[bytes, tuple[LabelSet, bytes]]
