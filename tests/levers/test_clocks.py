@@ -12,33 +12,17 @@ import pytest
 import vallum
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from tests.levers.conftest import PAGES
+from tests.levers.conftest import BAD, PAGES, SHOP, said, unplug
 from vallum import allow
 from vallum.allow import Allowance, Kind, read_allowances
 from vallum.config import HardExpiry
 from vallum.errors import FetchError
-from vallum.expression import Scope
-from vallum.journal import read_journal
 from vallum.state import read_current
 from vallum.sync import levers
 from vallum.sync.transport import Answer
 from vallum.uptime import Uptime
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-BAD = f"https://{PAGES[0]}"
-SHOP = "https://shop.example/"
-
-
-def said(client: Client) -> list[str]:
-    return [str(line["what"]) for line in read_journal(client.state)]
-
-
-@pytest.fixture
-def blocked_shop(repository: Repository, client: Client) -> Client:
-    """Version 2 blocks a shop by mistake."""
-    repository.release("urls", {**listed(*PAGES), **listed("shop.example", scope=Scope.HOST)})
-    client.synced()
-    return client
 
 
 def allow_shop(client: Client, now: datetime) -> None:
@@ -138,13 +122,6 @@ def test_the_operator_ends_a_pin_whatever_clocks_say(blocked_shop: Client, repos
     assert client.synced(now + HOUR).outcome == "pinned"
     levers.unpin(client.config, "urls", "it was right after all", now + HOUR)
     assert client.synced(now + HOUR).after == 2
-
-
-def unplug(repository: Repository) -> None:
-    def broken() -> Answer:
-        raise FetchError("no connection")
-
-    repository.answers = dict.fromkeys([*repository.objects, "metadata/2.root.json"], broken)
 
 
 def test_days_that_go_to_and_fro_are_not_counted(repository: Repository, client: Client) -> None:

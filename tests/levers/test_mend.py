@@ -14,15 +14,15 @@ import vallum
 from tests.crash import sealed
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from tests.levers.conftest import PAGES
+from tests.levers.conftest import BAD, PAGES
 from vallum.errors import FetchError, GuardError, StateError, TrustError, VallumError
 from vallum.expression import Scope
 from vallum.sync import levers
 from vallum.sync.quarantine import Quarantine, name_of
+from vallum.sync.report import StreamReport
 from vallum.sync.updater import Updater
 
 HOUR = timedelta(hours=1)
-BAD = f"https://{PAGES[0]}"
 
 
 def damage(state: Path, pattern: str) -> None:
@@ -33,6 +33,15 @@ def damage(state: Path, pattern: str) -> None:
     table.write_bytes(data)
     with pytest.raises(StateError):
         vallum.open(state)
+
+
+def put_back(client: Client) -> StreamReport:
+    """Sync: version 1 stays in force, and is whole afterwards."""
+    [stream] = client.sync().sources[0].streams
+    assert stream.after == 1
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(BAD)
+    return stream
 
 
 @contextmanager
@@ -71,10 +80,7 @@ def test_a_damaged_table_while_what_is_newer_is_in_quarantine(repository: Reposi
     """The absurd version stays aside, the alarm goes on, and the last good list is whole again."""
     absurd(repository, client)
     damage(client.state, "1-1-*")
-    [stream] = client.sync().sources[0].streams
-    assert (stream.outcome, stream.after) == ("quarantined", 1)
-    with vallum.open(client.state) as lists:
-        assert lists.match_url(BAD)
+    assert put_back(client).outcome == "quarantined"
 
 
 def test_a_damaged_table_when_the_absurd_version_comes(repository: Repository, client: Client) -> None:
@@ -82,13 +88,10 @@ def test_a_damaged_table_when_the_absurd_version_comes(repository: Repository, c
     newest = repository.release("urls", listed(*PAGES[:9]))
     [table] = client.state.glob("*/lists/*/1-1-*.exact")
     table.unlink()
-    [stream] = client.sync().sources[0].streams
-    assert isinstance(stream.error, GuardError)
+    assert isinstance(put_back(client).error, GuardError)
     aside = Quarantine(client.state, "hotline").find("urls.full")
     assert aside is not None
     assert name_of(aside.state.head) == name_of(newest)
-    with vallum.open(client.state) as lists:
-        assert lists.match_url(BAD)
 
 
 def test_a_damaged_table_while_what_is_newer_is_rejected(repository: Repository, client: Client) -> None:
@@ -97,10 +100,7 @@ def test_a_damaged_table_while_what_is_newer_is_rejected(repository: Repository,
     assert aside is not None
     levers.reject(client.config, "urls", name_of(aside.state.head), "a mistake", repository.now)
     damage(client.state, "1-1-*")
-    [stream] = client.sync().sources[0].streams
-    assert (stream.outcome, stream.after) == ("rejected", 1)
-    with vallum.open(client.state) as lists:
-        assert lists.match_url(BAD)
+    assert put_back(client).outcome == "rejected"
 
 
 def test_a_damaged_table_while_what_is_newer_is_refused(repository: Repository, client: Client) -> None:
@@ -108,10 +108,7 @@ def test_a_damaged_table_while_what_is_newer_is_refused(repository: Repository, 
     repository.targets.signed.targets.clear()
     repository.publish()
     damage(client.state, "1-1-*")
-    [stream] = client.sync().sources[0].streams
-    assert isinstance(stream.error, TrustError)
-    with vallum.open(client.state) as lists:
-        assert lists.match_url(BAD)
+    assert isinstance(put_back(client).error, TrustError)
 
 
 def test_a_damaged_table_makes_no_sane_version_absurd(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import vallum
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from tests.levers.conftest import PAGES
+from tests.levers.conftest import BAD, PAGES, SHOP, said
 from vallum import allow
 from vallum.allow import Allowance, Allowances, Kind, parse_subject
 from vallum.cli.check import _Question
@@ -31,20 +31,6 @@ from vallum.sync.standing import read_standing
 from vallum.url import canonicalize
 
 HOUR = timedelta(hours=1)
-BAD = f"https://{PAGES[0]}"
-SHOP = "https://shop.example/"
-
-
-def said(client: Client) -> list[str]:
-    return [str(line["what"]) for line in read_journal(client.state)]
-
-
-@pytest.fixture
-def blocked_shop(repository: Repository, client: Client) -> Client:
-    """Version 2 blocks a shop by mistake."""
-    repository.release("urls", {**listed(*PAGES), **listed("shop.example", scope=Scope.HOST)})
-    client.synced()
-    return client
 
 
 def test_a_pin_brings_an_earlier_version_back(repository: Repository, blocked_shop: Client) -> None:

@@ -12,7 +12,7 @@ import pytest
 import vallum
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from tests.levers.conftest import PAGES
+from tests.levers.conftest import PAGES, said
 from vallum.errors import ConfigError, GuardError, StateError
 from vallum.expression import Scope
 from vallum.format.fields import format_time
@@ -25,10 +25,6 @@ from vallum.sync.standing import read_standing
 
 DAY = timedelta(days=1)
 HALF = listed(*PAGES[:99])
-
-
-def said(client: Client) -> list[str]:
-    return [str(line["what"]) for line in read_journal(client.state)]
 
 
 def aside(client: Client) -> str:

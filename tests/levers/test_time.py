@@ -11,17 +11,13 @@ import pytest
 import vallum
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from tests.levers.conftest import PAGES
+from tests.levers.conftest import BAD, PAGES, said, unplug
 from vallum.config import HardExpiry
-from vallum.errors import FetchError
-from vallum.journal import read_journal
 from vallum.state import read_current
 from vallum.sync.freshness import Freshness, freshness, half_spent
 from vallum.sync.standing import StreamStanding, read_standing
-from vallum.sync.transport import Answer
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-BAD = f"https://{PAGES[0]}"
 
 
 def standing(client: Client, now: datetime) -> StreamStanding:
@@ -29,14 +25,10 @@ def standing(client: Client, now: datetime) -> StreamStanding:
     return stream
 
 
-def _broken() -> Answer:
-    raise FetchError("no connection")
-
-
 @pytest.fixture
 def unplugged(repository: Repository, client: Client) -> Client:
     """A client whose store is gone, and that asks once a sync only."""
-    repository.answers = dict.fromkeys([*repository.objects, "metadata/2.root.json"], _broken)
+    unplug(repository)
     return client
 
 
@@ -93,9 +85,8 @@ def test_hard_expiry(repository: Repository, unplugged: Client, opens: bool) -> 
         assert lists.ready(2), lists.problem
         assert lists.match_url(BAD)
         assert standing(client, repository.now + HOUR).freshness is Freshness.FRESH
-    said = [line["what"] for line in read_journal(client.state)]
-    assert ("enforcement lifted" in said) is opens
-    assert ("enforced again" in said) is opens
+    assert ("enforcement lifted" in said(client)) is opens
+    assert ("enforced again" in said(client)) is opens
 
 
 def test_a_clock_that_jumps_a_year_ahead_switches_nothing_off(
