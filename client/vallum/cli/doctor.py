@@ -21,13 +21,7 @@ def doctor(config: Path, as_json: bool) -> int:
     from vallum.doctor import BAD, GOOD, WARN, examine
 
     found = examine(load_config(config), clock())
-    worst = (
-        BAD
-        if any(one.level == BAD for one in found)
-        else WARN
-        if any(one.level == WARN for one in found)
-        else GOOD
-    )
+    worst = max((one.level for one in found), key=(GOOD, WARN, BAD).index, default=GOOD)
     if as_json:
         emit({"level": worst, "findings": [one.to_dict() for one in found]})
     else:

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import Self
 
 from vallum.allow import NOTHING, Allowances, AllowFile, Kind
@@ -202,9 +201,7 @@ class Lists:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _decide(self, snapshot: Snapshot, url: str | bytes) -> Decision:
