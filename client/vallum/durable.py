@@ -176,7 +176,7 @@ def clear_way(path: Path) -> None:
 def make_folder(path: Path, mode: int = 0o755) -> None:
     """Create ``path`` and its missing parents, durably, with ``mode`` whatever the umask says.
 
-    What exists stays as it is. Raises ``StorageError``.
+    What exists stays as it is, and its name as durable as it was. Raises ``StorageError``.
     """
     with os_errors(path, "create the folder"):
         if path.is_dir():

@@ -22,7 +22,7 @@ from vallum.state import FILE, Current, NewerStateError, StreamState, format_cur
 from vallum.sync.errand import Staged
 from vallum.sync.floor import Mark, write_floor
 from vallum.sync.kept import keep, list_folders, read_kept, recover, state_file, worth_keeping
-from vallum.sync.place import TRUST, role_file
+from vallum.sync.place import EVIDENCE, TRUST, role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
 from vallum.sync.tables import sweep
 
@@ -130,7 +130,7 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
         with os_errors(folder, "read"):
             aside = list(folder.glob(f"{QUARANTINE}/*"))
             foreign = [path for path in (folder / TRUST).glob("tmp*") if path.suffix != ".json"]
-        for written in (folder, folder / "keys", folder / "evidence", *aside):
+        for written in (folder, folder / "keys", folder / EVIDENCE, *aside):
             remove_files(temporaries(written))
         remove_files(foreign)
 

@@ -215,8 +215,7 @@ def proxy_of(source: Source) -> str:
 def _reason(error: Exception) -> str:
     """Say why a request came to nothing, without a part of its URL."""
     # urllib3's texts show object addresses and the whole URL; its classes say enough.
-    cause = getattr(error, "reason", None)
-    cause = cause if isinstance(cause, Exception) else error
+    cause = _cause(error)
     if isinstance(cause, urllib3.exceptions.NameResolutionError):
         return "the host name does not resolve"
     if _is_plain(cause):
@@ -232,7 +231,13 @@ def _reason(error: Exception) -> str:
     return "the answer is malformed"
 
 
-def _is_plain(cause: object) -> bool:
+def _cause(error: Exception) -> Exception:
+    """What urllib3 has put its ``MaxRetryError`` around, if it has."""
+    reason = getattr(error, "reason", None)
+    return reason if isinstance(reason, Exception) else error
+
+
+def _is_plain(cause: Exception) -> bool:
     """Whether something answered that is no TLS, such as a web server's port for http."""
     plain = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
     return isinstance(cause, urllib3.exceptions.SSLError) and any(word in str(cause) for word in plain)
@@ -240,8 +245,9 @@ def _is_plain(cause: object) -> bool:
 
 def _hint(error: Exception) -> str:
     """Say what to do about it."""
-    if _is_plain(getattr(error, "reason", None)):
+    cause = _cause(error)
+    if _is_plain(cause):
         return "is the address an http:// one, or its port another? Correct `url` in the source, or the proxy"
-    if isinstance(getattr(error, "reason", None), urllib3.exceptions.SSLError):
+    if isinstance(cause, urllib3.exceptions.SSLError):
         return "check the clock of this machine, and `ca` in the source if the store has its own authority"
     return _LOOK
