@@ -17,13 +17,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from vallum.config import read_names
 from vallum.durable import os_errors, remove_files, temporaries, write_durable
 from vallum.errors import ConfigError, FormatError, InputError, StorageError
 from vallum.format.fields import format_time, parse_time
 from vallum.host import host_form, is_public_suffix, suffixes
 from vallum.journal import record
 from vallum.lock import exclusive
+from vallum.namedfile import read_names
 from vallum.regular import NotRegularError, identity, parse_json, read_bounded
 from vallum.url import Canonical, canonicalize, no_host
 

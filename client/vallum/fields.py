@@ -1,7 +1,7 @@
 """Fields of decoded TOML, each read with its check; an error names the file, the table and the key.
 
-What the fields mean is :mod:`vallum.config`'s. All raise ``ConfigError``; ``path`` is the file, ``where``
-the table in it.
+What the fields mean is :mod:`vallum.config`'s and :mod:`vallum.source`'s. All raise ``ConfigError``;
+``path`` is the file, ``where`` the table in it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from vallum.errors import ConfigError
+
+REFERENCE = "docs/reference/configuration.md has every key"
+"""The hint where no better one is known."""
 
 
 def file_of(path: Path, where: str, raw: Mapping[str, Any], key: str) -> Path | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from vallum.config import read_names
 from vallum.errors import ConfigError, GuardError, InputError
 from vallum.expression import Keyer
 from vallum.format.table import Table
@@ -26,6 +25,7 @@ from vallum.guard import (
     never_block,
     whole_weeks,
 )
+from vallum.namedfile import read_names
 from vallum.slips import bare_host
 from vallum.state import StreamState
 
