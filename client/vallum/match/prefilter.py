@@ -308,8 +308,8 @@ def filtered(read: LookUp, answer: MatchUrl, filters: Sequence[NameFilter | KeyF
             for may_hold in keyed:
                 if may_hold(host):
                     return read_on(url, end)
-        if worth:
-            worth -= 1
+        if left := worth:  # read once: two threads must not count it below nothing
+            worth = left - 1
         if draw() < _SAMPLE:
             start = url[: found.end() - 1]
             if start in clean:
