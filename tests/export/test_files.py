@@ -10,11 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.scenes import (
-    ENTRIES,
-    A,
-    exported,
-)
+from tests.export.scenes import ENTRIES, A, exported
 from tests.match.states import Entry, url_table, write_state
 from vallum.errors import ConfigError, StorageError
 from vallum.export.write import open_export, write_export
@@ -54,6 +50,15 @@ def test_a_failure_leaves_the_old_file(sealed: Path, tmp_path: Path) -> None:
     assert seen == 1
     assert path.read_text() == "old"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["large", "list.csv"]
+
+
+def test_what_a_killed_export_left_is_swept_by_the_next(sealed: Path, tmp_path: Path) -> None:
+    """A part of the list lies beside the file, under a name that nobody looks at."""
+    left, others = tmp_path / f".list.csv.{'0f' * 8}", tmp_path / f".other.csv.{'0f' * 8}"
+    for path in (left, others):
+        path.write_bytes(b"half a list")
+    write_export(tmp_path / "list.csv", open_export(sealed, "csv"))
+    assert sorted(tmp_path.iterdir()) == [others, tmp_path / "list.csv"]
 
 
 def test_what_is_no_file_is_left_alone(sealed: Path, tmp_path: Path) -> None:

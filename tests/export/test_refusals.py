@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.export.scenes import (
-    ENTRIES,
-    exported,
-    rows,
-)
+from tests.export.scenes import ENTRIES, exported, rows
 from tests.match.states import digest_table, url_table, write_state
 from vallum.errors import ConfigError, InputError, UnavailableError
 from vallum.export.selection import Selection
 from vallum.export.write import open_export
+from vallum.state import FILE, Current, format_current, read_current
 
 
 def test_nothing_meant_is_no_empty_file(sealed: Path) -> None:
@@ -59,10 +57,6 @@ def test_a_list_that_was_never_verified(tmp_path: Path) -> None:
 
 
 def test_a_list_that_is_not_enforced_is_not_exported(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from vallum.state import FILE, Current, format_current, read_current
-
     write_state(tmp_path, {"urls": url_table(ENTRIES)})
     about = replace(read_current(tmp_path).sources["hotline"], lifted=("urls.full",))
     (tmp_path / FILE).write_bytes(format_current(Current({"hotline": about})))
