@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from vallum.errors import UnavailableError
+from vallum.errors import UnavailableError, VallumError
 
 
 class ConflictError(UnavailableError):
@@ -17,3 +17,8 @@ class ConflictError(UnavailableError):
     def __init__(self, key: str, message: str, *, hint: str = "") -> None:
         super().__init__(f"{key}: {message}", hint=hint)
         self.key = key
+
+
+def with_hint(error: VallumError) -> str:
+    """What an error says, and what to do about it, where it is a part of a longer answer."""
+    return f"{error}: {error.hint}" if error.hint else str(error)

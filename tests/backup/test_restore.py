@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ from vallum.invitation import root_fingerprint
 from vallum_publisher.backup import Locks, restore_backup, write_backup
 from vallum_publisher.backup.envelope import open_stream, seal_stream
 from vallum_publisher.catalog import load_catalog, open_catalog
+from vallum_publisher.release.rotation import Rotation
+from vallum_publisher.release.succession import NewKeys
 from vallum_publisher.workspace import open_workspace
 
 __all__ = ["founded_hotline", "hotline"]
@@ -131,7 +134,8 @@ def test_a_backup_that_is_older_than_the_store_signs_no_second_history(desk: Des
         later = NOW + timedelta(hours=30)
         refused = opened.refresh(now=later).refused
         assert set(refused) == {"urls.full", "urls.match"}, "nor is the old head called the newest"
-        assert [found.problem for found in opened.status(now=NOW).lists] != [""]
+        [found] = opened.status(now=NOW).lists
+        assert found.problem.endswith("open a new generation first")
         assert desk.machine.synced() == 2
 
         done = opened.new_generation("urls", reason="restored from a backup", now=NOW)
@@ -166,6 +170,45 @@ def test_a_backup_from_before_a_revocation_lets_nobody_in_again(desk: Desk, tmp_
         assert after.publish(FORMS[4:]) == 2
         desk.machine.refused(NotEntitledError)
         opened.verify()
+
+
+def test_status_tells_that_somebody_was_let_in_since_the_backup(desk: Desk, tmp_path: Path) -> None:
+    """No version, no epoch tells of it: catalog and store agree, and the newcomer would read nothing new."""
+    path = desk.back_up(tmp_path / "a.backup")
+    late = Machine(desk.hotline, tmp_path / "late")
+    desk.hotline.roster.admit(late.stream, "late", late.key.public(), now=NOW)
+    assert late.synced() == 1
+    assert not desk.hotline.publisher.status(now=NOW).warnings
+    _restore(path, tmp_path / "new")
+    with publisher(open_workspace(tmp_path / "new"), desk.hotline.store) as opened:
+        [warning] = opened.status(now=NOW).warnings
+        assert "wraps in the store are nobody's (1)" in warning
+        assert "must be let in again" in warning
+        after = Hotline(opened)
+        after.roster.rotate("urls", now=NOW)
+        late.refused(NotEntitledError)
+        after.roster.admit(late.stream, "late", late.key.public(), now=NOW)
+        assert late.synced() == 1
+
+
+@pytest.mark.parametrize("role", ["online", "urls"])
+def test_status_tells_that_keys_were_changed_since_the_backup(desk: Desk, tmp_path: Path, role: str) -> None:
+    """The folder's keys are those of then: all looks well until something is due to be signed."""
+    path = desk.back_up(tmp_path / "a.backup")
+    workspace = desk.hotline.publisher.workspace
+    Rotation(desk.hotline.publisher).rotate([role], NewKeys(), now=NOW)
+    assert not desk.hotline.publisher.status(now=NOW).warnings
+    _restore(path, tmp_path / "new")
+    with publisher(open_workspace(tmp_path / "new"), desk.hotline.store) as opened:
+        warnings = opened.status(now=NOW).warnings
+        roles = ("timestamp", "snapshot") if role == "online" else ("urls.full", "urls.match")
+        assert [warning.partition(" ")[0] for warning in warnings] == list(roles)
+        assert all("the keys and signers.toml of today" in warning for warning in warnings)
+    # As the warning says.
+    shutil.copytree(workspace.folder / "keys", tmp_path / "new" / "keys", dirs_exist_ok=True)
+    with publisher(open_workspace(tmp_path / "new"), desk.hotline.store) as opened:
+        assert not opened.status(now=NOW).warnings
+        assert Hotline(opened).publish(FORMS[1:]) == 2
 
 
 def test_keys_that_are_kept_elsewhere_are_left_out(desk: Desk, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from vallum.invitation import Invitation, parse_invitation, root_fingerprint
 from vallum.journal import read_journal
 from vallum.sync.floor import read_floor
 from vallum.sync.reroot import replace_root
-from vallum_publisher.release.rotation import NewKeys, Rotation
+from vallum_publisher.release.rotation import Rotation
+from vallum_publisher.release.succession import NewKeys
 from vallum_publisher.workspace import open_workspace
 
 THREE = NewKeys(number=3)

@@ -15,7 +15,8 @@ from tests.keys.scenes import STREAM, Scene, follow
 from tests.release.scenes import NOW, publisher
 from vallum.errors import ConfigError, TrustError, VallumError
 from vallum_publisher.release.holders import read_holders
-from vallum_publisher.release.rotation import NewKeys, Rotation
+from vallum_publisher.release.rotation import Rotation
+from vallum_publisher.release.succession import NewKeys
 from vallum_publisher.workspace import open_workspace
 
 ONE = NewKeys()

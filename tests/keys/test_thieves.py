@@ -16,7 +16,7 @@ from vallum.format.head import format_head
 from vallum.format.limits import MAX_EPOCH, MAX_GENERATION, MAX_VERSION
 from vallum_publisher.catalog.audit import AuditRecord
 from vallum_publisher.release.metadata import head_of
-from vallum_publisher.release.rotation import NewKeys
+from vallum_publisher.release.succession import NewKeys
 
 ONE = NewKeys()
 

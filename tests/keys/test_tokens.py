@@ -14,7 +14,7 @@ from tests.servers.softhsm import PIN
 from vallum.errors import ConfigError
 from vallum_publisher.keys import Keyring, read_public, shown
 from vallum_publisher.release.metadata import make_targets
-from vallum_publisher.release.rotation import NewKeys
+from vallum_publisher.release.succession import NewKeys
 
 
 @pytest.fixture

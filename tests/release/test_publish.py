@@ -163,6 +163,7 @@ def test_a_catalog_older_than_the_store_does_not_publish(scene: Publisher, tmp_p
             restored.publish("urls", now=NOW)
         assert str(refused.value) == apart
         assert "generation" in refused.value.hint
+        apart = f"{apart}: {refused.value.hint}"  # the way out stands beside it
         [about] = restored.status(now=NOW).lists
         assert (about.problem, about.public_generation, about.public) == (apart, 1, 2)
         assert restored.refresh(now=NOW).refused == {"urls.full": apart}  # though nothing is due yet

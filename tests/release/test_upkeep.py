@@ -93,6 +93,7 @@ def test_renewal_leaves_alone_what_catalog_and_store_disagree_on(scene: Publishe
         done = restored.refresh(now=later)
     assert done.streams == ("hashes.full",)
     assert "store is at version 1.1, the catalog at 1.2" in done.refused["urls.full"]
+    assert "restore it, or open a new generation" in done.refused["urls.full"], "the way out as well"
 
 
 def test_a_list_whose_keys_are_away_keeps_no_other_list_from_being_renewed(scene: Publisher) -> None:

@@ -17,6 +17,7 @@ from vallum.format.epoch import Epoch
 from vallum.format.keypair import PrivateKey, Suite, generate
 from vallum.format.wrap import open_wrap, wrap_name
 from vallum_publisher.recipients.custody import Custody, Member
+from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.vault import Vault
 
 FORMS = [f"site{at}.example/page" for at in range(10)]
@@ -61,7 +62,7 @@ def test_who_was_let_in_can_read_and_nobody_else(
                 inside.remove(at)
             elif step == "rotate":
                 hotline.roster.rotate("urls", now=NOW)
-            hotline.publisher.custody.upload(hotline.store)
+            upload_wraps(opened.catalog, hotline.store)
             assert {at for at, key in enumerate(KEYS) if _readable(hotline, key)} == inside
             for suite in Suite:
                 newest = hotline.publisher.catalog.epochs(STREAM)[-1].number
@@ -146,7 +147,7 @@ def test_many_recipients(hotline: Hotline) -> None:
     members = [Member(f"member {at}", generate(Suite.X25519).public()) for at in range(40)]
     custody.admit(info, STREAM, members, actor="test", now=NOW)
     hotline.roster.rotate("urls", now=NOW)
-    custody.upload(hotline.store)
+    upload_wraps(hotline.publisher.catalog, hotline.store)
     wraps = [data for key, data in hotline.objects().items() if key.startswith("wraps/")]
     assert len(wraps) == 64
     assert sum(map(len, wraps)) == 64 * 2048

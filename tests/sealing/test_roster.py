@@ -19,6 +19,7 @@ from vallum_publisher.catalog.engine import writing
 from vallum_publisher.catalog.entitlement import replace_secrets
 from vallum_publisher.recipients.custody import Member
 from vallum_publisher.recipients.members import parse_members
+from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.store import ObjectKind
 from vallum_publisher.store.kinds import WRAP
 
@@ -146,20 +147,21 @@ class _Flaky(MemoryStore):
 
 
 def test_an_upload_that_fails_in_part_goes_on_from_there(hotline: Hotline) -> None:
-    info, custody = hotline.publisher.catalog.get_list("urls"), hotline.publisher.custody
+    catalog, custody = hotline.publisher.catalog, hotline.publisher.custody
+    info = catalog.get_list("urls")
     custody.prepare(info, [STREAM], actor="test", now=NOW)
     custody.admit(info, STREAM, _members(30), actor="test", now=NOW)
     custody.complete(info, STREAM)
     store = _Flaky()
     with pytest.raises(StorageError):
-        custody.upload(store)
+        upload_wraps(catalog, store)
     stored = {item.key for item in store.list("wraps/")}
     assert 0 < len(stored) < 32
-    waiting = hotline.publisher.catalog.wraps(waiting=True)
+    waiting = catalog.wraps(waiting=True)
     assert {wrap.name for wrap in waiting} == store.failed
-    assert custody.upload(store) == len(store.failed)
+    assert upload_wraps(catalog, store) == len(store.failed)
     assert len({item.key for item in store.list("wraps/")}) == 32
-    assert custody.upload(store) == 0
+    assert upload_wraps(catalog, store) == 0
 
 
 @pytest.fixture

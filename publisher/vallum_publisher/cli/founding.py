@@ -220,7 +220,8 @@ def new_generation(
     guard's limits. Clients fetch the whole list once. Run it again after a failure: it finishes what was
     begun.
     """
-    from vallum_publisher.release.rotation import NewKeys, Rotation
+    from vallum_publisher.release.rotation import Rotation
+    from vallum_publisher.release.succession import NewKeys
     from vallum_publisher.release.version import streams_of
 
     passphrase = new_passphrase(encrypt_keys)

@@ -14,7 +14,8 @@ from vallum.format.fields import format_time
 from vallum_publisher.cli.session import located, new_passphrase, open_publisher, sign_with_option
 
 if TYPE_CHECKING:
-    from vallum_publisher.release.rotation import Changed, NewKeys
+    from vallum_publisher.release.rotation import Changed
+    from vallum_publisher.release.succession import NewKeys
 
 Command = Callable[..., Any]
 
@@ -190,7 +191,7 @@ def replace_root(home: Path, reason: str, threshold: int, **said: Any) -> None:
 
 def new_keys(said: dict[str, Any]) -> NewKeys:
     """What the options say of new keys."""
-    from vallum_publisher.release.rotation import NewKeys
+    from vallum_publisher.release.succession import NewKeys
 
     uris = tuple(located(uri) for uri in said.get("new", ()))
     return NewKeys(uris, said.get("number"), new_passphrase(said.get("encrypt_keys", False)))

@@ -27,6 +27,7 @@ from vallum.durable import write_durable
 from vallum.errors import ConfigError, VallumError
 from vallum.format.fields import format_time
 from vallum_publisher.cli.session import no_lists, open_publisher, sign_with_option
+from vallum_publisher.errors import with_hint
 
 if TYPE_CHECKING:
     from vallum_publisher.release.publisher import Published
@@ -109,7 +110,7 @@ def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
     with open_publisher(home, sign_with, quiet=as_json) as publisher:
         rotated, failed = Roster(publisher).rotate_due(now=clock())
         done = publisher.refresh(now=clock())
-    refused = {**done.refused, **{name: str(error) for name, error in failed.items()}}
+    refused = {**done.refused, **{name: with_hint(error) for name, error in failed.items()}}
     if as_json:
         emit({**asdict(done), "refused": refused, "rotated": [each.list for each in rotated]})
     else:

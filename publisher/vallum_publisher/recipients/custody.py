@@ -1,38 +1,26 @@
-"""Keeping a publisher's secrets and making of them what recipients get: epochs and wraps.
+"""Keeping a publisher's secrets and deciding who gets them: peppers, seeds, epochs and their readers.
 
-A wrap is made once, kept in the catalog, and uploaded as often as it takes: sealing it again would give other
-bytes under the same name. What is published under an epoch is :mod:`vallum_publisher.release`'s business.
+What is sealed to a recipient, and comes to the store, is :mod:`.wraps`'s business; what is published under an
+epoch, :mod:`vallum_publisher.release`'s.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from vallum.errors import ConfigError, VallumError
+from vallum.errors import ConfigError
 from vallum.expression import PEPPER_BYTES
 from vallum.format.charter import Charter
 from vallum.format.epoch import Epoch, commit_epoch, commit_pepper
-from vallum.format.keypair import PublicKey, Suite, parse_line
+from vallum.format.keypair import PublicKey, Suite
 from vallum.format.seal import KEY_BYTES
-from vallum.format.wrap import (
-    SEED_BYTES,
-    Secrets,
-    cover_wraps,
-    covers_wanted,
-    seal_wrap,
-    wrap_name,
-)
-from vallum.progress import Tell, silent
+from vallum.format.wrap import SEED_BYTES, covers_wanted
 from vallum_publisher.catalog import Catalog, ListInfo, NewRecipient, OpenedEpoch, Recipient, Wrap
-from vallum_publisher.recipients.inspection import lost_wraps
-from vallum_publisher.store import WRAP, ObjectStore
+from vallum_publisher.recipients.wraps import make_covers, make_wraps, seal_wraps
 from vallum_publisher.vault import Vault
-
-_UPLOADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +201,7 @@ class Custody:
             stream,
             OpenedEpoch(info.generation, number, commit_epoch(epoch, key), now),
             {name: self._vault.seal(name, key)},
-            self._wraps(epoch, key, pepper, readers),
+            make_wraps(epoch, key, pepper, readers, self.seeds(readers)),
             revoked=revoked,
             actor=actor,
         )
@@ -251,11 +239,13 @@ class Custody:
         keyed = self.current(info, stream)
         if keyed is None:
             return []
-        epoch = keyed.epoch
-        held = [wrap for wrap in self._catalog.wraps(stream) if _is_of(wrap, epoch)]
+        epoch, at = keyed.epoch, (keyed.epoch.generation, keyed.epoch.number)
+        held = [wrap for wrap in self._catalog.wraps(stream) if (wrap.generation, wrap.epoch) == at]
         known = {wrap.recipient for wrap in held}
         missing = [one for one in self.readers(stream) if one.id not in known]
-        new = self._reals(epoch, keyed.key, self.pepper(info), missing) if missing else []
+        if not missing:
+            return []
+        new = seal_wraps(epoch, keyed.key, self.pepper(info), missing, self.seeds(missing))
         add: list[Wrap] = []
         gone: list[str] = []
         for suite in Suite:
@@ -266,93 +256,9 @@ class Custody:
             add += mine
             left = sum(wrap.suite == suite for wrap in held) - len(taken) + len(mine)
             if mine:
-                add += _covers(epoch, keyed.key, suite, covers_wanted(left))
-        if add:
-            self._catalog.change_wraps(add=add, gone=gone)
+                add += make_covers(epoch, keyed.key, suite, covers_wanted(left))
+        self._catalog.change_wraps(add=add, gone=gone)
         return gone
-
-    def upload(self, store: ObjectStore, tell: Tell = silent) -> int:
-        """Upload what wraps wait for it; return how many did.
-
-        Raises:
-            UnavailableError: the store does not answer; run it again, what came through stays.
-        """
-        waiting = self._catalog.wraps(waiting=True)
-        failed: VallumError | None = None
-        stored: list[str] = []
-        for wrap, error in zip(waiting, _at_once(store, waiting, tell), strict=True):
-            if error is None:
-                stored.append(wrap.name)
-            failed = failed or error
-        if stored:
-            self._catalog.change_wraps(stored=stored)
-        if failed is not None:
-            raise failed
-        return len(waiting)
-
-    def restore(self, store: ObjectStore, tell: Tell = silent) -> int:
-        """Upload again the wraps that the store has lost, which newcomers need; return how many.
-
-        Raises:
-            ConflictError: somebody put another object there meanwhile.
-            UnavailableError: the store does not answer; run it again, what came through stays.
-        """
-        lost = lost_wraps(self._catalog, store)
-        failed = [error for error in _at_once(store, lost, tell) if error is not None]
-        if failed:
-            raise failed[0]
-        return len(lost)
-
-    def collect(
-        self,
-        store: ObjectStore,
-        in_use: Collection[tuple[str, int, int]],
-        strays_before: datetime | None,
-        tell: Tell = silent,
-    ) -> int:
-        """Delete wraps of epochs that no run in the store needs, and old ones that nobody knows of.
-
-        Args:
-            store: where they lie.
-            in_use: stream, generation and epoch of each run in the store: what clients may still ask for.
-            strays_before: what the catalog does not know goes if it is older; ``None``: it stays.
-            tell: told how far it has come.
-
-        Returns:
-            How many went.
-        """
-        held = self._catalog.wraps()
-        newest = {stream: self._catalog.epochs(stream)[-1] for stream in {wrap.stream for wrap in held}}
-        needed = {*in_use, *((stream, one.generation, one.number) for stream, one in newest.items())}
-        gone = [wrap.name for wrap in held if (wrap.stream, wrap.generation, wrap.epoch) not in needed]
-        known = {wrap.name for wrap in held}
-        strays = [
-            item.key
-            for item in (store.list("wraps/") if strays_before else ())
-            if item.key not in known and strays_before and item.modified < strays_before
-        ]
-        for done, name in enumerate((*gone, *strays)):
-            tell(f"deleting wrapped keys, {done:,} of {len(gone) + len(strays):,}")
-            store.delete(name)
-        self._catalog.change_wraps(gone=gone)
-        return len(gone) + len(strays)
-
-    def _wraps(self, epoch: Epoch, key: bytes, pepper: bytes, readers: list[Recipient]) -> list[Wrap]:
-        made = self._reals(epoch, key, pepper, readers)
-        for suite in Suite:
-            number = sum(wrap.suite == suite for wrap in made)
-            made += _covers(epoch, key, suite, covers_wanted(number))
-        return made
-
-    def _reals(self, epoch: Epoch, key: bytes, pepper: bytes, readers: list[Recipient]) -> list[Wrap]:
-        commitment, seeds = commit_epoch(epoch, key), self.seeds(readers)
-        made = []
-        for recipient in readers:
-            public = parse_line(recipient.line)
-            contents = Secrets(key, pepper, seeds[recipient.id])
-            sealed = seal_wrap(epoch, contents, public)
-            made.append(_wrap(epoch, public.suite, wrap_name(commitment, public), sealed, recipient.id))
-        return made
 
     @property
     def _vault(self) -> Vault:
@@ -382,24 +288,6 @@ class Custody:
         return self._vault.open(name, held[name])
 
 
-def _at_once(store: ObjectStore, wraps: Sequence[Wrap], tell: Tell) -> Iterator[VallumError | None]:
-    """Upload wraps, several at a time: a thousand of them wait for the store, not for each other."""
-
-    def create(wrap: Wrap) -> VallumError | None:
-        try:
-            store.create(wrap.name, wrap.data, WRAP)
-        except VallumError as error:
-            return error
-        return None
-
-    if not wraps:
-        return
-    with ThreadPoolExecutor(min(_UPLOADS, len(wraps))) as pool:
-        for done, error in enumerate(pool.map(create, wraps)):
-            tell(f"uploading wrapped keys, {done:,} of {len(wraps):,}")
-            yield error
-
-
 def _pepper_name(name: str) -> str:
     return f"pepper/{name}"
 
@@ -410,16 +298,3 @@ def _seed_name(recipient: Recipient) -> str:
 
 def _key_name(epoch: Epoch) -> str:
     return f"epoch/{epoch.stream}/{epoch.generation}/{epoch.number}"
-
-
-def _is_of(wrap: Wrap, epoch: Epoch) -> bool:
-    return (wrap.generation, wrap.epoch) == (epoch.generation, epoch.number)
-
-
-def _covers(epoch: Epoch, key: bytes, suite: Suite, number: int) -> list[Wrap]:
-    covers = cover_wraps(epoch, commit_epoch(epoch, key), suite, number)
-    return [_wrap(epoch, suite, name, data, None) for name, data in covers]
-
-
-def _wrap(epoch: Epoch, suite: Suite, name: str, data: bytes, recipient: int | None) -> Wrap:
-    return Wrap(name, epoch.stream, epoch.generation, epoch.number, str(suite), recipient, data)

@@ -13,6 +13,7 @@ from vallum.errors import ConfigError, VallumError
 from vallum.format.keypair import PublicKey
 from vallum_publisher.catalog import ListInfo, Recipient
 from vallum_publisher.recipients.custody import Member
+from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.release.publisher import Published, Publisher
 from vallum_publisher.release.version import streams_of
 
@@ -48,7 +49,7 @@ class Roster:
             admitted = self._custody.admit(info, stream, members, actor=publisher.actor, now=now)
             publisher.tell(f"{stream}: wrapping its key")
             gone = self._custody.complete(info, stream)
-            self._custody.upload(publisher.store, publisher.tell)
+            upload_wraps(publisher.catalog, publisher.store, publisher.tell)
             for cover in gone:
                 publisher.store.delete(cover)
             return admitted

@@ -10,6 +10,7 @@ from vallum.errors import GuardError, StateError
 from vallum.format.head import Head, stale_after
 from vallum.guard import NeverBlock
 from vallum_publisher.catalog import Catalog, ListInfo
+from vallum_publisher.errors import with_hint
 from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.agreement import public_head, public_heads, public_version, unannounced
 from vallum_publisher.release.judgement import check_in_force
@@ -165,7 +166,7 @@ def _read_list(
                 wraps = f"wraps are gone from the store ({lost})"
                 problem = f"{info.name}: {wraps}, and newcomers cannot read: run refresh"
         except (StateError, GuardError) as error:
-            problem = str(error)
+            problem = with_hint(error)
     else:
         problem = f"{info.name}: creating the list was stopped; run list create again"
     newest = catalog.versions(info.name, info.version - 1)[-1:]

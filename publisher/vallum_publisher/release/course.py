@@ -21,6 +21,7 @@ from vallum.format.table import SALT_BYTES
 from vallum.progress import Tell, silent
 from vallum_publisher.catalog import Catalog, ListInfo, Version
 from vallum_publisher.errors import ConflictError
+from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.collection import closed_twins
 from vallum_publisher.release.commit import Committer
@@ -139,7 +140,7 @@ class Course:
                 self.store.create(key, data, RUN)
                 stored[key] = len(data)
                 uploaded.append(key)
-        self.custody.upload(self.store, self.tell)
+        upload_wraps(self.catalog, self.store, self.tell)
         if self._is_superseded(release):
             self._withdraw(release, uploaded)
             return None

@@ -14,6 +14,7 @@ from securesystemslib.signer import Key
 from vallum.errors import ConfigError, StateError
 from vallum_publisher.catalog import ListInfo, ListSpec, Version
 from vallum_publisher.keys import make_key
+from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.release.agreement import public_heads, public_version, unannounced
 from vallum_publisher.release.generation import (
     check_generation,
@@ -161,7 +162,7 @@ class Publisher(Upkeep):
             if version is None:
                 check_in_force(self.catalog, info, self.custody, never)
                 # Of somebody whose admission was cut short, also if nothing else is new.
-                self.custody.upload(self.store, self.tell)
+                upload_wraps(self.catalog, self.store, self.tell)
                 for cover in gone:
                     self.store.delete(cover)
                 if rekeyed:

@@ -19,6 +19,7 @@ from vallum.format.head import Head, RunRef
 from vallum.sync.fetch import PACKED, AbsentError, Fetcher, limit_of
 from vallum.sync.transport import Answer
 from vallum.sync.trust import Repository as ClientRepository
+from vallum_publisher.errors import with_hint
 from vallum_publisher.release.metadata import run_key
 from vallum_publisher.store import ObjectStore
 
@@ -142,7 +143,7 @@ def lacking(store: ObjectStore, listed: Mapping[str, Iterable[TargetFile]]) -> d
         try:
             _check_sizes(sizes, files)
         except StateError as error:
-            found[stream] = f"{error}: {error.hint}"
+            found[stream] = with_hint(error)
     return found
 
 

@@ -13,6 +13,7 @@ from tuf.api.metadata import Targets
 
 from vallum.errors import StateError
 from vallum_publisher.catalog import Catalog, ListInfo
+from vallum_publisher.errors import with_hint
 from vallum_publisher.release.agreement import public_head, public_heads, public_version
 from vallum_publisher.release.metadata import list_role, make_targets
 from vallum_publisher.release.repository import Repository, Tip
@@ -84,7 +85,7 @@ def due_heads(
             pending = catalog.pending_version(info.name)
             public_version(catalog, info, pending, public_heads(repository, tip, info))
         except StateError as error:
-            refused[stream] = str(error)
+            refused[stream] = with_hint(error)
         else:
             if wanted:
                 due[stream] = held

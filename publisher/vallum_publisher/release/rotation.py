@@ -1,16 +1,17 @@
 """Changing keys: which keys a role has, how many of them must sign, and until when.
 
-Keys of top-level roles stand in root, keys of streams in targets. A new root is signed by the thresholds of
-the old root and of its own, kept in the workspace before anybody sees it (one number is never signed with two
-contents), published as the next link of the chain, and only then the rest is signed under it and committed
-like any publication. A command that was stopped is finished by the next one: catalog, store and workspace say
-what was begun. Why keys are changed, and what people do besides, stands in deploy/runbooks.
+Keys of top-level roles stand in root, keys of streams in targets; which go and come, :mod:`.succession` says.
+A new root is signed by the thresholds of the old root and of its own, kept in the workspace before anybody
+sees it (one number is never signed with two contents), published as the next link of the chain, and only
+then the rest is signed under it and committed like any publication. A command that was stopped is finished by
+the next one: catalog, store and workspace say what was begun. Why keys are changed, and what people do
+besides, stands in deploy/runbooks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from securesystemslib.signer import Key
@@ -21,15 +22,22 @@ from vallum.format.charter import split_stream
 from vallum.invitation import root_fingerprint
 from vallum.sync.roles import check_roles
 from vallum_publisher.errors import ConflictError
-from vallum_publisher.keys import FILE_SCHEME, make_key, shown
+from vallum_publisher.keys import shown
 from vallum_publisher.release.agreement import public_heads, public_version
 from vallum_publisher.release.holders import GROUPS, TOP_LEVEL, delegator_of
 from vallum_publisher.release.metadata import Holders, next_root, open_role, redelegate, role_keys
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.renewal import renewed
 from vallum_publisher.release.repository import Tip, metadata_key
+from vallum_publisher.release.succession import (
+    NewKeys,
+    check_holders,
+    holders_of,
+    keys_named,
+    plan_holders,
+    roles_of,
+)
 from vallum_publisher.store import ROOT
-from vallum_publisher.workspace import SignerEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +58,6 @@ class Changed:
     removed: tuple[str, ...] = ()
     finished: bool = False
     fingerprint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NewKeys:
-    """Where the keys come from that roles shall have.
-
-    Attributes:
-        uris: signer URIs of keys that are there; empty to make files, or for none.
-        number: how many files to make; ``None`` for as many keys as go.
-        passphrase: encrypts the files.
-    """
-
-    uris: tuple[str, ...] = ()
-    number: int | None = None
-    passphrase: str | None = field(default=None, repr=False)
-
-    def changes(self, threshold: int | None) -> bool:
-        """Whether there is anything to change, with this new threshold."""
-        return bool(self.uris) or self.number != 0 or threshold is not None
 
 
 class Rotation:
@@ -109,7 +98,7 @@ class Rotation:
         """Take keys, named by their ids' first digits or by signer, and give others; see :meth:`rotate`."""
         signers = {shown(entry.uri): entry.key.keyid for entry in self._workspace.signers()}
         ids = [signers.get(name, name.lower()) for name in going]
-        return self._change(names, lambda keys: _named(keys, ids), new, threshold, now)
+        return self._change(names, lambda keys: keys_named(keys, ids), new, threshold, now)
 
     def replace_root(self, new: NewKeys, *, threshold: int, reason: str, now: datetime) -> Changed:
         """Begin another chain of roots, since too few of the old root's keys are left to sign its next link.
@@ -132,11 +121,12 @@ class Rotation:
             if (begun := workspace.begun_root()) and (done := self._finish(begun, now)):
                 return done
             tip = publisher.repository.tip()
-            holders, added = self._plan(tip, GROUPS["offline"], lambda keys: keys, new, threshold)
-            gone = sorted({key.keyid for role in GROUPS["offline"] for key in role_keys(tip.root, role)[0]})
+            offline = GROUPS["offline"]
+            holders, added = plan_holders(workspace, tip, offline, lambda keys: keys, new, threshold)
+            gone = sorted({key.keyid for role in offline for key in role_keys(tip.root, role)[0]})
             root = next_root(tip.root, holders, now + workspace.settings.lifetimes.of("root"))
             check_roles(root, tip.required_targets())
-            for role in GROUPS["offline"]:
+            for role in offline:
                 workspace.keyring.require(role, *role_keys(root, role))
             data = workspace.keyring.sign(Metadata(root), "root", *role_keys(root, "root"))
             open_role(root, "root", data, Root)
@@ -146,15 +136,13 @@ class Rotation:
             self._upload_root(root.version, data)
             self._commit([], {}, now)
             self.forget()
-            self._record(GROUPS["offline"], added, gone, root.version, now, reason=reason)
+            self._record(offline, added, gone, root.version, now, reason=reason)
             fingerprint = root_fingerprint(data)
-            return Changed(
-                root.version, GROUPS["offline"], tuple(added), tuple(gone), fingerprint=fingerprint
-            )
+            return Changed(root.version, offline, tuple(added), tuple(gone), fingerprint=fingerprint)
 
     def renew(self, names: Sequence[str], *, now: datetime) -> Changed:
         """Sign root, targets or both again before they expire; raises as :meth:`rotate`."""
-        if wrong := sorted(set(_roles(names, self._publisher.repository.tip())) - set(GROUPS["offline"])):
+        if wrong := sorted(set(roles_of(names, self._publisher.repository.tip())) - set(GROUPS["offline"])):
             raise ConfigError(f"{wrong[0]} is renewed by `refresh`", hint="root, targets or offline")
         return self._change(names, lambda _keys: (), NewKeys(number=0), None, now)
 
@@ -162,7 +150,7 @@ class Rotation:
         """Keys for streams whose old ones are no longer trusted, for a new generation to hand over to."""
         with self._workspace.lock():
             tip = self._publisher.repository.tip()
-            return self._plan(tip, streams, lambda keys: keys, new, None)[0]
+            return plan_holders(self._workspace, tip, streams, lambda keys: keys, new, None)[0]
 
     def forget(self) -> tuple[str, ...]:
         """Name no signer any more for keys that no role has; return their ids."""
@@ -191,18 +179,18 @@ class Rotation:
                 if done is not None:
                     return done
             tip = publisher.repository.tip()
-            roles = _roles(names, tip)
+            roles = roles_of(names, tip)
             self._check_heads(tip, roles)
             # Before keys are made for nothing: those that must sign for any of it can be reached.
             if "root" in roles or (new.changes(threshold) and set(roles) & set(TOP_LEVEL)):
                 self._workspace.keyring.require("root", *role_keys(tip.root, "root"))
             if set(roles) - set(TOP_LEVEL):
                 self._workspace.keyring.require("targets", *role_keys(tip.root, "targets"))
-            holders, added = self._plan(tip, roles, going, new, threshold)
+            holders, added = plan_holders(self._workspace, tip, roles, going, new, threshold)
             before = {role: role_keys(delegator_of(tip, role), role)[0] for role in roles}
-            self._check(tip, roles, holders)
-            if "root" in roles or _of(holders, TOP_LEVEL):
-                self._publish_root(tip, _of(holders, TOP_LEVEL), now)
+            check_holders(self._workspace, tip, roles, holders)
+            if "root" in roles or holders_of(holders, TOP_LEVEL):
+                self._publish_root(tip, holders_of(holders, TOP_LEVEL), now)
             self._commit(roles, holders, now)
             removed = self.forget()
             kept = {key.keyid for keys, _ in holders.values() for key in keys}
@@ -213,72 +201,6 @@ class Rotation:
                 root_fingerprint(publisher.repository.root_bytes) if version > tip.root.version else ""
             )
             return Changed(version, tuple(roles), tuple(added), tuple(sorted(gone)), fingerprint=fingerprint)
-
-    def _plan(
-        self,
-        tip: Tip,
-        roles: Sequence[str],
-        going: Callable[[Sequence[Key]], Collection[Key]],
-        new: NewKeys,
-        threshold: int | None,
-    ) -> tuple[dict[str, tuple[list[Key], int]], list[str]]:
-        """The roles' keys as they shall be, and the ids of new ones, which the workspace then knows."""
-        families: dict[str, list[str]] = {}
-        for role in roles:
-            families.setdefault(_family(role), []).append(role)
-        if new.uris and len(families) > 1:
-            raise ConfigError(
-                f"the new keys would be shared by {' and '.join(families)}", hint="change one after the other"
-            )
-        holders: dict[str, tuple[list[Key], int]] = {}
-        made: list[str] = []
-        for family, members in families.items():
-            held = {role: role_keys(delegator_of(tip, role), role) for role in members}
-            everyone = {key.keyid: key for keys, _ in held.values() for key in keys}
-            leaving = {key.keyid for key in going(list(everyone.values()))}
-            number = max(len(leaving), 1) if new.number is None else new.number
-            staying = {
-                role: [key for key in keys if key.keyid not in leaving] for role, (keys, _) in held.items()
-            }
-            if not leaving and not new.uris and not number and threshold is None:
-                continue
-            entries = self._new_entries(family, new, 0 if new.uris else number)
-            for role in members:
-                wanted = held[role][1] if threshold is None else threshold
-                holders[role] = ([*staying[role], *(entry.key for entry in entries)], wanted)
-            known = {entry.key.keyid for entry in self._workspace.signers()}
-            self._workspace.add_signers([entry for entry in entries if entry.key.keyid not in known])
-            made += [entry.key.keyid for entry in entries]
-        return holders, made
-
-    def _new_entries(self, family: str, new: NewKeys, number: int) -> list[SignerEntry]:
-        role = "root" if family == "offline" else family
-        entries = [SignerEntry(role, *self._workspace.read_public(uri)) for uri in new.uris]
-        taken = {entry.uri for entry in self._workspace.signers()}
-        at = 1
-        while number:
-            path = f"keys/{role}-{at}.pem"
-            uri = f"{FILE_SCHEME}:{path}"
-            # Never a file that is there: it may be the one that was stolen.
-            if uri not in taken and not (self._workspace.folder / path).exists():
-                key = make_key(self._workspace.folder / path, new.passphrase)
-                entries.append(SignerEntry(role, uri, key))
-                number -= 1
-            at += 1
-        return entries
-
-    def _check(self, tip: Tip, roles: Sequence[str], holders: Holders) -> None:
-        """Before anything is published: the key rules hold, and the new ones can sign."""
-        root = next_root(tip.root, _of(holders, TOP_LEVEL), tip.root.expires)
-        targets = redelegate(tip.required_targets(), _of(holders, tip.streams()))
-        check_roles(root, targets)
-        keyring = self._workspace.keyring
-        if "root" in roles or _of(holders, TOP_LEVEL):
-            keyring.require("root", *role_keys(root, "root"))
-        if tip.rekeyed or set(roles) - {"root", *GROUPS["online"]}:
-            keyring.require("targets", *role_keys(root, "targets"))
-        for role in {*GROUPS["online"], *roles} - set(GROUPS["offline"]):
-            keyring.require(role, *role_keys(root if role in TOP_LEVEL else targets, role))
 
     def _check_heads(self, tip: Tip, roles: Iterable[str]) -> None:
         """Only what the catalog says is signed with new keys, not what a thief of the old ones has said."""
@@ -336,7 +258,7 @@ class Rotation:
         for tip in publisher.tips():
             content: dict[str, Targets] = {}
             if streams or "targets" in roles or tip.rekeyed:
-                content["targets"] = redelegate(tip.required_targets(), _of(holders, tip.streams()))
+                content["targets"] = redelegate(tip.required_targets(), holders_of(holders, tip.streams()))
             self._check_heads(tip, streams)
             for name in sorted({split_stream(stream)[0] for stream in streams}):
                 heads = public_heads(publisher.repository, tip, publisher.catalog.get_list(name))
@@ -366,40 +288,3 @@ class Rotation:
         self._publisher.catalog.record(
             actor=self._publisher.actor, action="keys", list_name="", now=now, details=details
         )
-
-
-def _roles(names: Sequence[str], tip: Tip) -> list[str]:
-    """What names mean, each role once.
-
-    Raises:
-        ConfigError: no such role.
-    """
-    roles: dict[str, None] = {}
-    for name in names:
-        streams = [stream for stream in tip.streams() if name in (stream, split_stream(stream)[0])]
-        found = GROUPS.get(name) or ((name,) if name in TOP_LEVEL else streams)
-        if not found:
-            known = (*GROUPS, *TOP_LEVEL, *tip.streams())
-            raise ConfigError(f"there is no role {name!r}", hint=f"roles: {', '.join(known)}")
-        roles |= dict.fromkeys(found)
-    return list(roles)
-
-
-def _family(role: str) -> str:
-    """Roles of one family are given the same new keys; each stream is one of its own."""
-    return next((name for name, members in GROUPS.items() if role in members), role)
-
-
-def _of(holders: Holders, roles: Collection[str]) -> dict[str, tuple[Sequence[Key], int]]:
-    return {role: held for role, held in holders.items() if role in roles}
-
-
-def _named(keys: Sequence[Key], wanted: Sequence[str]) -> list[Key]:
-    found: list[Key] = []
-    for prefix in wanted:
-        meant = [key for key in keys if key.keyid.startswith(prefix)]
-        if len(meant) != 1:
-            ids = ", ".join(key.keyid[:16] for key in keys)
-            raise ConfigError(f"{prefix!r} names no key, or more than one", hint=f"keys: {ids}")
-        found += meant
-    return found

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from vallum.errors import VallumError
-from vallum_publisher.errors import ConflictError
+from vallum_publisher.errors import ConflictError, with_hint
 from vallum_publisher.recipients.inspection import lost_wraps
+from vallum_publisher.recipients.wraps import collect_wraps, restore_wraps, upload_wraps
 from vallum_publisher.release.absence import absent, lost_runs, stray_warning
 from vallum_publisher.release.agreement import public_heads, public_version
 from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
@@ -57,7 +58,8 @@ class Upkeep(Course):
         """
         with self.workspace.lock():
             done = self._refresh(now)
-            wraps = self.custody.upload(self.store, self.tell) + self.custody.restore(self.store, self.tell)
+            wraps = upload_wraps(self.catalog, self.store, self.tell)
+            wraps += restore_wraps(self.catalog, self.store, self.tell)
             return replace(done, wraps=wraps)
 
     def _refresh(self, now: datetime) -> Refreshed:
@@ -73,7 +75,7 @@ class Upkeep(Course):
                     keys = role_keys(tip.required_targets(), stream)
                     self.workspace.keyring.require(stream, *keys)
                 except VallumError as error:
-                    refused[stream] = f"{error} ({error.hint})"
+                    refused[stream] = with_hint(error)
                     del due[stream]
             snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
             if not snapshot and not timestamp_is_due(tip, lifetimes, now):
@@ -133,7 +135,8 @@ class Upkeep(Course):
             collected = collect(self.repository, now, retention, tell=self.tell)
             runs = (parse_run_key(item.key) for item in self.store.list("targets/"))
             in_use = {(run.stream, run.generation, run.ref.epoch) for run in runs if run}
-            wraps = self.custody.collect(self.store, in_use, now - retention if alone else None, self.tell)
+            strays_before = now - retention if alone else None
+            wraps = collect_wraps(self.catalog, self.store, in_use, strays_before, self.tell)
             return replace(collected, wraps=wraps)
 
     def _check_readers(self) -> bool:
