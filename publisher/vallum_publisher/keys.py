@@ -193,7 +193,13 @@ def reach(folder: Path, uri: str) -> str:
 
 def belongs_here(folder: Path, uri: str) -> bool:
     """Whether a key is a file below the folder, so no medium that comes and goes."""
-    return uri.startswith(f"{FILE_SCHEME}:") and _path_of(folder, uri).is_relative_to(folder)
+    path = file_of(folder, uri)
+    return path is not None and path.resolve().is_relative_to(folder.resolve())
+
+
+def file_of(folder: Path, uri: str) -> Path | None:
+    """The file that a signer URI names, if it names one."""
+    return _path_of(folder, uri) if uri.startswith(f"{FILE_SCHEME}:") else None
 
 
 def _usual_file(role: str) -> str:
@@ -242,6 +248,21 @@ class Keyring:
         self._uris.update(uris)
         for keyid in uris:
             self._open.pop(keyid, None)
+
+    def use(self, uri: str) -> None:
+        """Know the key that a signer URI names, wherever it is; errors as of :func:`read_public`.
+
+        A key file stays open, so that nobody is asked for its passphrase again when it signs.
+        """
+        path = file_of(self._folder, uri)
+        if path is None:
+            _, key = read_public(self._folder, uri, self._ask)
+            self.add({key.keyid: uri})
+            return
+        private = _load(path, self._ask)
+        public = SSlibKey.from_crypto(private.public_key())
+        self.add({public.keyid: uri})
+        self._open[public.keyid] = FileSigner(private, public)
 
     def sign(
         self,

@@ -233,8 +233,7 @@ class Workspace:
     def use_signers(self, uris: Iterable[str]) -> None:
         """Sign with the keys that these URIs name until this command ends, wherever else they may be."""
         for uri in uris:
-            _, key = self.read_public(uri)
-            self.keyring.add({key.keyid: uri})
+            self.keyring.use(uri)
 
     def forget_signers(self, keyids: Collection[str]) -> None:
         """Name no signer any more for these keys; their files stay where they are."""

@@ -10,7 +10,13 @@ from tuf.api.metadata import Metadata, Targets
 
 from tests.release.scenes import NOW
 from vallum.errors import ConfigError, StorageError
-from vallum_publisher.keys import FileSigner, Keyring, make_key, passphrase_from_environment
+from vallum_publisher.keys import (
+    FileSigner,
+    Keyring,
+    belongs_here,
+    make_key,
+    passphrase_from_environment,
+)
 from vallum_publisher.release.metadata import make_targets
 
 
@@ -55,6 +61,38 @@ def test_an_encrypted_key_opens_with_its_passphrase_only(tmp_path: Path) -> None
         FileSigner.from_priv_key_uri(f"file:{path}", public)
     with pytest.raises(ConfigError, match="protects nothing"):
         make_key(tmp_path / "b.pem", "")
+
+
+def test_a_key_that_is_brought_is_asked_for_once(tmp_path: Path) -> None:
+    """Whoever brings a key on a stick types its passphrase once for the command, not at each look at it."""
+    public = make_key(tmp_path / "stick.pem", "horse")
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return "horse"
+
+    ring = Keyring(tmp_path, {}, ask)
+    ring.use("file:stick.pem")
+    ring.require("targets", [public], 1)
+    data = ring.sign(_metadata(), "targets", [public], 1)
+    assert asked == ["stick"]
+    public.verify_signature(Metadata.from_bytes(data).signatures[public.keyid], _metadata().signed_bytes)
+    with pytest.raises(ConfigError, match="there is no key file"):
+        ring.use("file:nowhere.pem")
+
+
+def test_what_belongs_here_lies_below_the_folder(tmp_path: Path) -> None:
+    """A key on a medium may be away: nobody is told to put it back, however its path is written."""
+    folder, stick = tmp_path / "hotline", tmp_path / "stick"
+    (folder / "keys").mkdir(parents=True)
+    (folder / "keys" / "linked.pem").symlink_to(stick / "a.pem")
+    assert belongs_here(folder, "file:keys/online.pem")
+    assert belongs_here(folder, f"file:{folder}/keys/online.pem")
+    for uri in (f"file:{stick}/a.pem", f"file:{folder}/../stick/a.pem", "file:../stick/a.pem"):
+        assert not belongs_here(folder, uri)
+    for uri in ("file:keys/linked.pem", "hsm:2?label=root", "awskms:alias/online", ""):
+        assert not belongs_here(folder, uri)
 
 
 def test_passphrases_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

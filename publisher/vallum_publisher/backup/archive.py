@@ -37,9 +37,10 @@ from vallum.format.fields import format_time, parse_time
 from vallum.format.keypair import PrivateKey
 from vallum.invitation import root_fingerprint
 from vallum.progress import Count, silent
+from vallum_publisher import keys as signing_keys
+from vallum_publisher import vault
 from vallum_publisher.backup.envelope import Locks, open_stream, seal_stream
 from vallum_publisher.catalog import Catalog, load_catalog
-from vallum_publisher.vault import file_of
 from vallum_publisher.workspace import (
     ROOT_FILE,
     SETTINGS,
@@ -201,13 +202,10 @@ def _files(workspace: Workspace, keys: bool) -> tuple[dict[str, Path], list[str]
 
 def _key_files(workspace: Workspace) -> set[Path]:
     """Files that the vault's address and the signers' name, wherever they are."""
-    vault = file_of(workspace.folder, workspace.settings.vault)
-    signers = [
-        workspace.folder / entry.uri.removeprefix("file:")
-        for entry in workspace.signers()
-        if entry.uri.startswith("file:")
-    ]
-    return {path.resolve() for path in (vault, *signers) if path is not None}
+    folder = workspace.folder
+    signers = [signing_keys.file_of(folder, entry.uri) for entry in workspace.signers()]
+    files = (vault.file_of(folder, workspace.settings.vault), *signers)
+    return {path.resolve() for path in files if path is not None}
 
 
 def _holds_key(path: Path) -> bool:
