@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from vallum.cli import process
-from vallum.cli.terminal import EXIT_CODES
 from vallum_publisher.cli.announce import announce
 from vallum_publisher.cli.backup import backup, restore
 from vallum_publisher.cli.demo import demo
@@ -18,6 +17,11 @@ from vallum_publisher.cli.recipients import recipients
 from vallum_publisher.cli.release import gc, invite, publish, refresh, status, verify
 from vallum_publisher.cli.trace import trace
 
+_EXIT_CODES = """\
+Exit codes: 0 done, 1 no (something is due, missing or not in order; of trace: nobody), 2 the command, the
+configuration or the input is wrong, 3 what was received or held is wrong, 4 not to be had now, try again,
+70 a fault of this program."""
+
 
 @click.group(
     name="vallum-publisher",
@@ -26,7 +30,7 @@ from vallum_publisher.cli.trace import trace
     "  vallum-publisher demo\n"
     "  vallum-publisher --home hotline init --name 'Example Hotline'\n"
     "  vallum-publisher --home hotline list create urls --kind url\n"
-    f"\n{EXIT_CODES}",
+    f"\n{_EXIT_CODES}",
 )
 @click.option(
     "--home",
