@@ -67,6 +67,17 @@ def _listed(scene: Publisher) -> set[str]:
     return {run_key(file) for file in role.targets.values() if file.length}
 
 
+def _published_often(scene: Publisher) -> set[str]:
+    """So many versions that runs fall off the list; what was listed before the last one."""
+    scene.publish("urls", now=NOW)
+    before: set[str] = set()
+    for number in range(12):
+        before = _listed(scene)
+        fill(scene.catalog, "urls", [url(f"b{number}.example/{at}") for at in range(60)])
+        scene.publish("urls", now=NOW)
+    return before
+
+
 def test_what_a_crashed_publication_uploaded_waits_for_its_end(founded: Founded, tmp_path: Path) -> None:
     """A publication dies after its runs. A day later it is finished, while a ``gc`` that looked before is
     about to delete what is so old and listed by nobody.
@@ -91,10 +102,7 @@ def test_a_role_that_never_was_in_force_replaces_none(founded: Founded, tmp_path
     """Who read the role before it is a client of a moment ago, however old the crash is."""
     workspace, store = _begun(founded, tmp_path)
     with publisher(workspace, store) as scene:
-        scene.publish("urls", now=NOW)
-        for number in range(12):
-            fill(scene.catalog, "urls", [url(f"b{number}.example/{at}") for at in range(60)])
-            scene.publish("urls", now=NOW)
+        _published_often(scene)
         in_force = _listed(scene)
         fill(scene.catalog, "urls", [url(f"c{at}.example/") for at in range(60)])
     _killed(workspace, store, BEFORE_SNAPSHOT)
@@ -113,11 +121,7 @@ def test_a_role_that_never_was_in_force_replaces_none(founded: Founded, tmp_path
 def test_a_list_that_rests_keeps_nothing_for_its_renewals(founded: Founded, tmp_path: Path) -> None:
     workspace, store = _begun(founded, tmp_path)
     with publisher(workspace, store) as scene:
-        scene.publish("urls", now=NOW)
-        for number in range(12):
-            before = _listed(scene)
-            fill(scene.catalog, "urls", [url(f"b{number}.example/{at}") for at in range(60)])
-            scene.publish("urls", now=NOW)
+        before = _published_often(scene)
         for day in range(1, 5):
             store.now += timedelta(days=1)
             scene.refresh(now=NOW + timedelta(days=day))

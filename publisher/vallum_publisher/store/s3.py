@@ -46,12 +46,8 @@ class _NotS3(BotoCoreError):  # type: ignore[misc]  # botocore has no types
     fmt = "not the answer of an object store: {problem}"
 
 
-_WIRE_ERRORS = (
-    _NotS3,
-    EndpointError,
-    HTTPClientError,
-    IncompleteReadError,
-)  # botocore has no common base for them
+# botocore has no common base for them.
+_WIRE_ERRORS = (_NotS3, EndpointError, HTTPClientError, IncompleteReadError)
 
 _JITTER = random.SystemRandom()
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
