@@ -246,6 +246,17 @@ def test_verify_says_what_it_checked(scene: Publisher) -> None:
     assert checked.paths == 5  # from nothing, and from versions 1, 4, 5 and 6; no listed run leads to 2 or 3
 
 
+def test_verify_tells_what_it_does(scene: Publisher) -> None:
+    """It is long work: what a terminal shows is drawn of this (tests/cli/test_progress.py)."""
+    scene.create_list(HASHES, now=NOW)
+    scene.publish("hashes", now=NOW)
+    told: list[str] = []
+    scene.tell = told.append
+    scene.verify()
+    assert any("decoding the run" in line for line in told)
+    assert any("comparing with the catalog" in line for line in told)
+
+
 @pytest.mark.parametrize("where", ["run", "role", "snapshot", "timestamp"])
 @pytest.mark.parametrize("how", ["flipped", "short", "long", "gone"])
 def test_verify_refuses_one_wrong_byte_anywhere(scene: Publisher, where: str, how: str) -> None:
