@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vallum.cli.progress import showing_rows
-from vallum.cli.terminal import clock, counted, emit, json_option, note, say
+from vallum.cli.terminal import clock, counted, emit, json_option, note, say, warn
 from vallum.errors import FormatError, InputError
 from vallum.format.fields import format_time
 from vallum_publisher.cli.recipients import read_line
@@ -59,9 +59,9 @@ def backup(
         return
     say(f"{file}: {counted(len(done.files), 'file')} and {counted(done.rows, 'row')} of the catalog")
     for name in done.left_out:
-        note(f"warning: {name} is too large and was left out")
+        warn(f"{name} is too large and was left out")
     if any(name.startswith("keys/root-") for name in done.files):
-        note("warning: keys/root-*.pem are in it: they belong on media that stay offline")
+        warn("keys/root-*.pem are in it: they belong on media that stay offline")
 
 
 @click.command(

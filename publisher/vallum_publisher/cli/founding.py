@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vallum.cli.terminal import clock, emit, json_option, note, say, table
+from vallum.cli.terminal import clock, emit, json_option, note, say, table, warn
 from vallum_publisher.cli.session import (
     ask_passphrase,
     new_passphrase,
@@ -81,7 +81,7 @@ def init(
     say(f"{home}: founded for {name}, root {root_threshold} of {root_keys}")
     say(f"root fingerprint: {fingerprint}")
     if root_threshold == 1:
-        note("warning: one stolen root key is enough to forge everything; use --root-threshold 2 or more")
+        warn("one stolen root key is enough to forge everything; use --root-threshold 2 or more")
     note(
         "move keys/root-*.pem to media that stay offline; they are needed for new lists and for rotation only"
     )

@@ -22,6 +22,7 @@ from vallum.cli.terminal import (
     say,
     show_error,
     table,
+    warn,
 )
 from vallum.durable import write_durable
 from vallum.errors import ConfigError, VallumError
@@ -121,9 +122,9 @@ def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
         if signed or not refused:
             say(f"signed again: {', '.join(signed)}" if signed else "nothing is due")
         if done.wraps:
-            note(f"warning: the store had lost {counted(done.wraps, 'wrap')}, put back: who deletes there?")
+            warn(f"the store had lost {counted(done.wraps, 'wrap')}, put back: who deletes there?")
         for stream, reason in refused.items():
-            note(f"warning: {stream} is not signed again: {reason}")
+            warn(f"{stream} is not signed again: {reason}")
         for stream, reason in done.lacking.items():
             note(
                 f"warning: {stream} was signed again, but {reason}"
@@ -173,17 +174,17 @@ def status(home: Path, as_json: bool) -> int:
         )
         for each in found.lists:
             if each.problem:
-                note(f"warning: {each.problem}")
+                warn(each.problem)
             if each.under_way is not None:
                 note(
                     f"warning: {each.name}: version {each.generation}.{each.under_way} is under way; "
                     "run publish again"
                 )
         for warning in found.warnings:
-            note(f"warning: {warning}")
+            warn(warning)
         for role in found.roles:
             if role.jumped:
-                note(f"warning: {role.role}: no honest number; a key was stolen (deploy/runbooks)")
+                warn(f"{role.role}: no honest number; a key was stolen (deploy/runbooks)")
         due = {role.role for role in found.roles if role.due}
         if due - {"root", "targets"}:
             note("something is due to be signed again: run `vallum-publisher refresh`")
@@ -222,7 +223,7 @@ def verify(home: Path, as_json: bool) -> int:
     else:
         _show_verified(found)
     if strays:
-        note(f"warning: {strays}")
+        warn(strays)
     return NO if strays else OK
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.progress import showing_rows
-from vallum.cli.terminal import NO, OK, clock, counted, emit, json_option, note, say, table
+from vallum.cli.terminal import NO, OK, clock, counted, emit, json_option, note, say, table, warn
 from vallum.errors import InputError
 from vallum.format.fields import format_time
 from vallum_publisher.cli.session import actor, open_home, open_input
@@ -66,7 +66,7 @@ def trace(home: Path, file: Path, lists: tuple[str, ...], as_json: bool) -> int:
     else:
         _show(traced)
     if leak.damage:
-        note(f"warning: {file}: {leak.damage}")
+        warn(f"{file}: {leak.damage}")
     return OK if traced.accused or traced.had_listed else NO
 
 
@@ -116,7 +116,9 @@ def _listed(one: HadListed) -> str:
     said = f"{who}: {which} passed over: the list itself holds them{since}"
     if not one.suspicious:
         return said
-    said += f", {one.after:,} added after {one.recipient.name} was; chance cannot do that"
+    if one.after:
+        said += f", {one.after:,} added after {one.recipient.name} was"
+    said += "; chance cannot do that"
     return f"{said}: somebody reported what stood in an export of theirs; ask who brought those entries in"
 
 
