@@ -111,3 +111,11 @@ class FaultyStore:
             self._dead = True
             raise Killed
         raise FetchError(f"{write.key}: {self._fault.value}")
+
+
+class LateStore(FaultyStore):
+    """``inner``, to which something of ``former``'s is on its way: it lands just before the first write."""
+
+    def __init__(self, former: FaultyStore, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self._late = former._late

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tuf.api.metadata import Metadata
 
-from tests.fakes.faulty_store import Fault, FaultyStore, Killed
+from tests.fakes.faulty_store import Fault, FaultyStore, Killed, LateStore
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import NOW, URLS, Founded, fill, listed_values, publisher, read_tables, url
 from vallum.errors import UnavailableError
@@ -106,7 +106,7 @@ def test_each_upload_in_each_way(
         assert faulty.met
         between = listed_values(store, root, "urls.full")
         # What is wanted meanwhile must not get into the version that was begun.
-        with publisher(workspace, _Late(faulty, store)) as scene:
+        with publisher(workspace, LateStore(faulty, store)) as scene:
             fill(scene.catalog, "urls", LATER)
             done = scene.publish("urls", now=NOW)
             history = [(version.version, version.changes) for version in scene.catalog.versions("urls")]
@@ -120,14 +120,6 @@ def test_each_upload_in_each_way(
     head = read_tables(store, root, "urls.full")
     assert head is not None
     assert head[0].version == 3
-
-
-class _Late(FaultyStore):
-    """What a killed or given-up process still has on its way lands before the next one's first write."""
-
-    def __init__(self, former: FaultyStore, inner: MemoryStore) -> None:
-        super().__init__(inner)
-        self._late = former._late
 
 
 @pytest.mark.parametrize("fault", [Fault.KILLED_BEFORE, Fault.KILLED_AFTER], ids=str)
@@ -167,7 +159,7 @@ def test_founding_is_resumed(tmp_path: Path, step: int, fault: Fault) -> None:
         folder,
         Settings("Example Hotline"),
         now=NOW,
-        store=_Late(faulty, store),
+        store=LateStore(faulty, store),
         root_keys=1,
         root_threshold=1,
     )

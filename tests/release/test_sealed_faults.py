@@ -1,8 +1,8 @@
 """The fault matrix of an encrypted list: a recipient is revoked while a version waits.
 
-More is uploaded then than for a public list: wraps of the new epoch, and for both editions a base of its own.
-Whatever fails, the one who may still read sees the old version whole or the new one whole, the revoked one
-nothing new, and no ciphertext is made twice.
+More is uploaded then than for a public list: a wrap and a base of the new epoch, then the waiting version of
+both editions. Whatever fails, the one who may still read sees the old version whole or the new one whole, the
+revoked one nothing new, and no ciphertext is made twice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.faulty_store import Fault, FaultyStore, Killed
+from tests.fakes.faulty_store import Fault, FaultyStore, Killed, LateStore
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import NOW, Founded, publisher, url
 from tests.sealing.scenes import URLS, Hotline, Machine
@@ -21,6 +21,9 @@ from vallum_publisher.catalog import Mode
 from vallum_publisher.release.publisher import Publisher
 
 FORMS = [f"bad{number}.example/" for number in range(9)]
+METADATA = ["metadata", "packed metadata"] * 3 + ["timestamp"]  # both editions' roles, the snapshot
+UPLOADS = ["run", "wrap", *METADATA, *["run"] * 4, *METADATA]
+"""Version 1 under a new key for those who stay, then version 2: a step and a base in each edition."""
 
 
 @pytest.fixture(scope="module")
@@ -54,56 +57,42 @@ def _revoke_and_publish(scene: Publisher) -> None:
     scene.publish("urls", now=NOW)
 
 
-def _uploads(begun: Founded, folder: Path) -> list[str]:
-    """The kinds of all uploads, in order."""
-    workspace, store = begun.copy(folder)
+def test_the_matrix_has_a_row_for_each_upload(
+    begun: tuple[Founded, Machine, Machine], tmp_path: Path
+) -> None:
+    workspace, store = begun[0].copy(tmp_path / "publisher")
     counting = FaultyStore(store)
     with publisher(workspace, counting) as scene:
         _revoke_and_publish(scene)
-    return [write.kind for write in counting.writes]
-
-
-def _steps(kinds: list[str], number: int) -> list[int]:
-    """The steps that meet fault ``number``: each fifth one, and one of each kind that is not among them."""
-    steps = list(range(number, len(kinds), len(Fault)))
-    for kind in set(kinds) - {kinds[step] for step in steps}:
-        those = [step for step, other in enumerate(kinds) if other == kind]
-        steps.append(those[number % len(those)])
-    return sorted(steps)
+    assert [write.kind for write in counting.writes] == UPLOADS
 
 
 @pytest.mark.parametrize("fault", list(Fault), ids=lambda fault: fault.name.lower())
-def test_each_upload_meets_a_fault(
-    begun: tuple[Founded, Machine, Machine], tmp_path: Path, fault: Fault
+@pytest.mark.parametrize("step", range(len(UPLOADS)))
+def test_each_upload_in_each_way(
+    begun: tuple[Founded, Machine, Machine], tmp_path: Path, step: int, fault: Fault
 ) -> None:
-    """Every step meets a fault here, and every kind of upload meets all five.
-
-    The whole product is tests/release/test_faults.py's: uploads go one way, whatever is in them, and all of a
-    kind are one loop. Here it would be 100 publications, a minute and more, in place of 26.
-    """
     start, stays, goes = begun
-    kinds = _uploads(start, tmp_path / "counted")
-    assert {"wrap", "run", "metadata", "packed metadata", "timestamp"} == set(kinds)
-    for step in _steps(kinds, list(Fault).index(fault)):
-        folder = tmp_path / str(step)
-        workspace, store = start.copy(folder / "publisher")
-        faulty = FaultyStore(store, step, fault)
-        with publisher(workspace, faulty) as scene, suppress(Killed, UnavailableError):
-            _revoke_and_publish(scene)
-        assert faulty.met
-        with publisher(workspace, store) as scene:
-            hotline = Hotline(scene)
-            # A client that begins now gets one version, whole.
-            assert Machine(hotline, folder / "between", "urls.match", stays.key).synced() in (1, 2)
-            runs = _runs(store)
-            _revoke_and_publish(scene)
-            # What lies there is not made again: a run of one name has one ciphertext, or none refers to it.
-            assert runs.items() <= _runs(store).items()
-            assert Machine(hotline, folder / "after", "urls.match", stays.key).synced() == 2
-            Machine(hotline, folder / "gone", "urls.match", goes.key).refused(NotEntitledError)
-            assert scene.catalog.pending_version("urls") is None
-            assert [one.version for one in scene.catalog.versions("urls")] == [1, 2]
-            scene.verify()
+    workspace, store = start.copy(tmp_path / "publisher")
+    faulty = FaultyStore(store, step, fault)
+    with publisher(workspace, faulty) as scene, suppress(Killed, UnavailableError):
+        _revoke_and_publish(scene)
+    assert faulty.met
+    with publisher(workspace, store) as scene:
+        # A client that begins now gets one version, whole.
+        assert Machine(Hotline(scene), tmp_path / "between", "urls.match", stays.key).synced() in (1, 2)
+    runs = _runs(store)
+    with publisher(workspace, LateStore(faulty, store)) as scene:
+        _revoke_and_publish(scene)
+    # What lies there is not made again: a run of one name has one ciphertext, or none refers to it.
+    assert runs.items() <= _runs(store).items()
+    with publisher(workspace, store) as scene:
+        hotline = Hotline(scene)
+        assert Machine(hotline, tmp_path / "after", "urls.match", stays.key).synced() == 2
+        Machine(hotline, tmp_path / "gone", "urls.match", goes.key).refused(NotEntitledError)
+        assert scene.catalog.pending_version("urls") is None
+        assert [one.version for one in scene.catalog.versions("urls")] == [1, 2]
+        scene.verify()
 
 
 def _runs(store: MemoryStore) -> dict[str, bytes]:
