@@ -16,7 +16,8 @@ from tests.sealing.scenes import Hotline, Machine
 from vallum.errors import StateError
 from vallum_publisher.release.metadata import run_key
 from vallum_publisher.release.publisher import Publisher
-from vallum_publisher.store import RUN, ObjectStore
+from vallum_publisher.release.sightings import Sightings
+from vallum_publisher.store import RUN, ObjectStore, Stored
 from vallum_publisher.workspace import Workspace, open_workspace
 
 STREAM = "urls.full"
@@ -38,6 +39,27 @@ class Meanwhile(FaultyStore):
             with publisher(self._workspace, self._store) as other:
                 assert other.publish("urls", now=NOW).version == 2
         super().delete(key)
+
+
+class Reads(FaultyStore):
+    """A store that knows which role files of the list were read."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self.roles: list[str] = []
+
+    def get(self, key: str) -> Stored | None:
+        if key.endswith(f".{STREAM}.json"):
+            self.roles.append(key)
+        return super().get(key)
+
+
+def _collected(workspace: Workspace, store: MemoryStore) -> tuple[int, int]:
+    """Collect; how many runs went, and how many roles were read beside the one in force."""
+    reads = Reads(store)
+    with publisher(workspace, reads) as scene:
+        went = scene.gc(now=store.now).runs
+    return went, len(reads.roles) - 1
 
 
 def _begun(founded: Founded, tmp_path: Path) -> tuple[Workspace, MemoryStore]:
@@ -129,6 +151,100 @@ def test_a_list_that_rests_keeps_nothing_for_its_renewals(founded: Founded, tmp_
         kept = {key for key in _keys(store) if key.startswith("targets/")}
         # Which of the files of the version in force took the place of the one before is not told apart.
         assert kept <= before | _listed(scene)
+
+
+def test_a_rest_of_any_length_costs_no_more_to_collect(founded: Founded, tmp_path: Path) -> None:
+    """Each day a timer renews the list and collects; each year that makes 365 roles more."""
+    workspace, store = _begun(founded, tmp_path)
+    with publisher(workspace, store) as scene:
+        before = _published_often(scene)
+    counts = []
+    for day in range(1, 13):
+        store.now += timedelta(hours=25)
+        with publisher(workspace, store) as scene:
+            scene.refresh(now=NOW + timedelta(days=day))
+        counts.append(_collected(workspace, store))
+    with publisher(workspace, store) as scene:
+        listed = _listed(scene)
+        scene.verify()
+    assert before - listed, "something is listed no more"
+    assert {key for key in _keys(store) if key.startswith("targets/")} == listed
+    # All that versions and renewals listed is read while runs may go; what was seen in force ends it.
+    assert sum(went for went, _ in counts) > 0
+    assert all(read <= 14 for _, read in counts[:3])
+    assert counts[3:] == [(0, 0)] * 9
+
+
+def test_a_history_that_was_never_collected_is_read_once(founded: Founded, tmp_path: Path) -> None:
+    workspace, store = _begun(founded, tmp_path)
+    with publisher(workspace, store) as scene:
+        _published_often(scene)
+        for day in range(1, 31):
+            store.now += timedelta(days=1)
+            scene.refresh(now=NOW + timedelta(days=day))
+    _, read = _collected(workspace, store)
+    assert read >= 30
+    store.now += LONG_AFTER
+    went, read = _collected(workspace, store)
+    assert went
+    assert read == 0  # nothing else was in force since
+    assert _collected(workspace, store) == (0, 0)
+    with publisher(workspace, store) as scene:
+        scene.verify()
+
+
+def test_collecting_daily_while_a_publication_is_stopped(founded: Founded, tmp_path: Path) -> None:
+    """It left a role days ago and is finished now: who read the role before is a client of a moment ago."""
+    workspace, store = _begun(founded, tmp_path)
+    with publisher(workspace, store) as scene:
+        _published_often(scene)
+        in_force = _listed(scene)
+        fill(scene.catalog, "urls", [url(f"c{at}.example/") for at in range(60)])
+    _killed(workspace, store, BEFORE_SNAPSHOT)
+    for _ in range(4):
+        store.now += LONG_AFTER
+        _collected(workspace, store)
+    with publisher(workspace, store) as scene:
+        scene.publish("urls", now=NOW)
+        assert in_force - _listed(scene), "something is listed no more"
+    store.now += timedelta(hours=1)
+    _collected(workspace, store)
+    assert in_force <= _keys(store)
+    store.now += LONG_AFTER
+    assert _collected(workspace, store)[0], "a day later nobody needs them"
+
+
+def test_what_was_seen_in_force_before_the_store_was_restored(founded: Founded, tmp_path: Path) -> None:
+    """By its number, what the copy has in force was replaced long ago; clients have read it until now."""
+    workspace, store = _begun(founded, tmp_path)
+    with publisher(workspace, store) as scene:
+        _published_often(scene)
+        copied = dict(store._objects)
+        fill(scene.catalog, "urls", [url("c.example/")])
+        scene.publish("urls", now=NOW)
+    for _ in range(2):
+        store.now += LONG_AFTER
+        _collected(workspace, store)
+    store._objects, store._gone = copied, {}
+    with publisher(workspace, store) as scene:
+        in_force = _listed(scene)
+        scene.new_generation("urls", reason="the store was lost", now=NOW)
+        assert not in_force & _listed(scene)
+    store.now += timedelta(hours=1)
+    _collected(workspace, store)
+    assert in_force <= _keys(store)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"urls.full": [["x", 1]]}', '{"urls.full": 7}'])
+def test_sightings_that_were_damaged_are_lost(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "cache" / "in-force.json"
+    Sightings(path).add({STREAM: 5}, NOW, NOW)
+    assert Sightings(path).replaced_below(STREAM, NOW + LONG_AFTER, {5}) == 5
+    assert Sightings(path).replaced_below(STREAM, NOW, {5}) == 0
+    path.write_text(damage)
+    assert Sightings(path).replaced_below(STREAM, NOW + LONG_AFTER, {5}) == 0
+    Sightings(path).add({STREAM: 6}, NOW, NOW)
+    assert Sightings(path).replaced_below(STREAM, NOW + LONG_AFTER, {5, 6}) == 6
 
 
 def test_an_older_catalog_collects_nothing(founded: Founded, tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 A run stays as long as some client may be about to fetch it: listed now, or by any role file that was the
 newest one within the retention time, or uploaded by a publication that is not over, whenever it began.
-Metadata stays for auditors. Wrapped keys are :mod:`vallum_publisher.recipients`' business.
+What roles listed is read only as long as some run may go, and no further back than what was in force a
+retention time ago (:mod:`.sightings`). Metadata stays for auditors. Wrapped keys are
+:mod:`vallum_publisher.recipients`' business.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -22,6 +24,7 @@ from vallum.progress import Tell, silent
 from vallum.sync.fetch import PACKED
 from vallum_publisher.release.metadata import head_of, parse_run_key, run_key
 from vallum_publisher.release.repository import Repository, Tip
+from vallum_publisher.release.sightings import Sightings
 from vallum_publisher.store import Listed, ObjectStore
 
 RUN_RETENTION = timedelta(hours=24)
@@ -42,6 +45,7 @@ class Collected:
 
 def collect(
     repository: Repository,
+    sightings: Sightings,
     now: datetime,
     retention: timedelta = RUN_RETENTION,
     metadata_retention: timedelta = METADATA_RETENTION,
@@ -51,6 +55,7 @@ def collect(
 
     Args:
         repository: whose store it is.
+        sightings: what earlier calls saw in force; this one adds to it.
         now: the time; compared with the store's clock.
         retention: how long a run stays after the last role that listed it was replaced.
         metadata_retention: how long metadata stays after it was replaced. Roots stay for ever.
@@ -64,13 +69,15 @@ def collect(
     runs = list(repository.store.list("targets/"))
     histories = _histories(repository.store.list("metadata/"))
     tip = repository.tip()
-    needed = _needed_runs(repository, tip, histories, now - retention, tell)
+    since = now - retention
     under_way = _Unfinished(repository, tip)
-    old_runs = [
-        run
-        for run in runs
-        if run.key not in needed and run.modified < now - retention and run.key not in under_way
-    ]
+    old = {run.key for run in runs if run.modified < since and run.key not in under_way}
+    unneeded = _Unneeded(repository, tip, histories, sightings, tell).among(old, since)
+    if tip.timestamp:  # else what is newest is known, not what is in force
+        # A clock that is behind is no proof that something was replaced before the store had it.
+        seen = max([now, *(file.modified for history in histories.values() for _, file in history)])
+        sightings.add({stream: tip.number(stream) for stream in tip.streams()}, seen, since)
+    old_runs = [run for run in runs if run.key in unneeded]
     old_metadata = [
         file
         for role, history in histories.items()
@@ -78,7 +85,7 @@ def collect(
         for file, replaced in _replaced(history, tip.number(role))
         if replaced < now - metadata_retention
     ]
-    probes = _abandoned_probes(repository.store, now - retention)
+    probes = _abandoned_probes(repository.store, since)
     gone = [item.key for item in (*old_runs, *old_metadata, *probes)]
     gone += [item.key + PACKED for item in old_metadata]
     for done, key in enumerate(gone):
@@ -157,51 +164,63 @@ class _Unfinished:
         return run.ref.end > head.version or run.ref.epoch > max(head.epochs, default=run.ref.epoch)
 
 
-def _needed_runs(
-    repository: Repository,
-    tip: Tip,
-    histories: dict[str, list[tuple[int, Listed]]],
-    since: datetime,
-    tell: Tell,
-) -> set[str]:
-    """Keys of the runs that roles in force at or after ``since`` list; orphans of a crash count too."""
-    needed: set[str] = set()
-    for stream in tip.streams():
-        current = tip.number(stream)
-        role = repository.list_role(tip, stream)
-        needed |= _listed(role)
-        history = histories.get(stream, [])
+@dataclass(frozen=True)
+class _Unneeded:
+    """Tells which runs no role lists that was in force within the retention time."""
+
+    repository: Repository
+    tip: Tip
+    histories: Mapping[str, list[tuple[int, Listed]]]
+    sightings: Sightings
+    tell: Tell
+
+    def among(self, keys: set[str], since: datetime) -> set[str]:
+        """Those of ``keys`` that no role lists that may have been in force at or after ``since``."""
+        left = set(keys)
+        for stream in self.tip.streams():
+            mine = {key for key in keys if key.startswith(f"targets/{stream}/")}
+            for listed in self._listings(stream, since):
+                mine -= listed
+                left -= listed
+                if not mine:
+                    break
+        return left
+
+    def _listings(self, stream: str, since: datetime) -> Iterator[set[str]]:
+        """What such roles of a stream list, the one in force first, each read when it is asked for."""
+        current, history = self.tip.number(stream), self.histories.get(stream, [])
+        role = self.repository.list_role(self.tip, stream)
+        yield _listed(role)
         for number, file in history:
             if number > current:
-                needed |= _listed(_unverified(repository.store, file))
-        version, last = (
-            _version(stream, role),
-            max((f.modified for n, f in history if n == current), default=since),
-        )
+                yield _listed(self._read(stream, number, file))
+        replaced = self.sightings.replaced_below(stream, since, {number for number, _ in history})
+        version = _version(stream, role)
+        last = max((file.modified for number, file in history if number == current), default=since)
         for number, file in reversed(history):
             if number >= current:
                 continue
-            tell(f"{stream}: reading what its role {number} listed")
-            former = _unverified(repository.store, file)
+            if number < replaced:
+                break
+            former = self._read(stream, number, file)
             if (its := _version(stream, former)) not in (None, version):
                 # Replaced when the last file of the version after it came, which was in force. Those before
                 # it may be of a publication that crashed, and was finished only then.
                 if last < since:
                     break
                 version, last = its, file.modified
-            needed |= _listed(former)
-    return needed
+            yield _listed(former)
 
-
-def _unverified(store: ObjectStore, file: Listed) -> Targets | None:
-    # Keys that have been replaced may have signed it. It is not believed, only asked what it lists: to keep a
-    # run too many harms nobody.
-    stored = store.get(file.key)
-    try:
-        signed: Signed | None = Metadata.from_bytes(stored.data).signed if stored else None
-    except RepositoryError:
-        return None
-    return signed if isinstance(signed, Targets) else None
+    def _read(self, stream: str, number: int, file: Listed) -> Targets | None:
+        # Keys that have been replaced may have signed it. It is not believed, only asked what it lists: to
+        # keep a run too many harms nobody.
+        self.tell(f"{stream}: reading what its role {number} listed")
+        stored = self.repository.store.get(file.key)
+        try:
+            signed: Signed | None = Metadata.from_bytes(stored.data).signed if stored else None
+        except RepositoryError:
+            return None
+        return signed if isinstance(signed, Targets) else None
 
 
 def _version(stream: str, role: Targets | None) -> tuple[int, int] | None:

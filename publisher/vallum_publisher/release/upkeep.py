@@ -23,6 +23,7 @@ from vallum_publisher.release.course import Course
 from vallum_publisher.release.metadata import parse_run_key, role_keys
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
 from vallum_publisher.release.roots import RootCondition, read_roots
+from vallum_publisher.release.sightings import Sightings
 from vallum_publisher.release.verification import VerifiedStream, verify_repository
 from vallum_publisher.release.version import streams_of
 
@@ -132,7 +133,8 @@ class Upkeep(Course):
         """
         with self.workspace.lock():
             alone = self._check_readers()
-            collected = collect(self.repository, now, retention, tell=self.tell)
+            sightings = Sightings(self.workspace.cache / "in-force.json")
+            collected = collect(self.repository, sightings, now, retention, tell=self.tell)
             runs = (parse_run_key(item.key) for item in self.store.list("targets/"))
             in_use = {(run.stream, run.generation, run.ref.epoch) for run in runs if run}
             strays_before = now - retention if alone else None
