@@ -73,11 +73,11 @@ def test_an_answer_that_drips_for_ever(client: Client, what: str) -> None:
 
 
 def test_a_handshake_that_drips_for_ever(client: Client) -> None:
-    """TLS that never comes to its end: the time-out is one for all of it, and nothing is tried afterwards."""
+    """TLS that never comes to its end, though it is never silent: cut off, and nothing is tried afterwards."""
     crooked = Crooked()
     with (
         crooked.running(crooked.drip(b"\x16\x03\x03\x40\x00", b"\x02")),
-        led_to(client, crooked.url.replace("http:", "https:"), deadline=0.5, timeout=1.5),
+        led_to(client, crooked.url.replace("http:", "https:"), deadline=0.5, timeout=30.0),
     ):
         began = time.monotonic()
         assert "deadline" in str(client.refused(FetchError))

@@ -41,6 +41,8 @@ class Connections:
         self._proxied = bool(proxy_of(source))
         # Reading the system's authorities costs more than a poll: not where nobody asks for them.
         tls = _tls(source) if source.ca or not source.url.startswith("http://") else None
+        if tls is not None:
+            tls.sslsocket_class = self._sockets.secure()
         self._straight = _open_pool(source, tls, self._sockets.pools(detour=False))
         self._detours = _open_pool(source, tls, self._sockets.pools(detour=True))
 

@@ -2,16 +2,20 @@
 
 A socket counts from before it connects until it is closed, whoever holds it: urllib3 hands it from hand to
 hand (to TLS, to an answer that ends with its connection), and a deadline must find it all the same
-(client.md §2.3). What is said over them is :mod:`vallum.sync.connections`'s.
+(client.md §2.3); it also ends the wait for a name. What is said over them is
+:mod:`vallum.sync.connections`'s.
 """
 
 from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import ip_address
+from queue import Empty
 from typing import cast
 from weakref import WeakSet
 
@@ -21,6 +25,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from vallum.errors import FetchError
 from vallum.host import private_range
+from vallum.sync.names import NAMES, Address, Answers, addresses
 
 Pools = dict[str, type[urllib3.HTTPConnectionPool]]
 """Classes of pools by scheme, as ``urllib3.PoolManager`` takes them."""
@@ -35,6 +40,7 @@ class Sockets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._live = WeakSet[socket.socket]()
+        self._asking = set[Answers]()
         self._cut = False
         self._home = ""
 
@@ -42,7 +48,9 @@ class Sockets:
         """End all, whatever threads wait for on them; whoever makes another one fails from now on."""
         with self._lock:
             self._cut = True
-            live = list(self._live)
+            live, asking = list(self._live), list(self._asking)
+        for answers in asking:
+            answers.put(None)
         for sock in live:
             with suppress(OSError):  # it ended by itself a moment ago
                 # By the plain socket's way: TLS would first say goodbye to whoever does not listen.
@@ -64,7 +72,7 @@ class Sockets:
 
         Args:
             host, port: where; a name is looked up.
-            timeout: seconds for each address.
+            timeout: seconds for the name, and for each address.
             options: of the socket.
             detour: a redirect led there, so that it may not lead to where the source itself is not (2.1).
 
@@ -73,7 +81,7 @@ class Sockets:
             OSError: no address answers, or there is none.
         """
         why: Exception = OSError("no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+        for family, kind, protocol, _, address in self._addresses(host, port, timeout):
             reach = private_reach(str(address[0]))
             if detour and reach and reach != self._home:
                 why = forbidden(reach)
@@ -94,6 +102,39 @@ class Sockets:
                 self._home = reach
             return sock
         raise why
+
+    def _addresses(self, host: str, port: int, timeout: float) -> Sequence[Address]:
+        with suppress(socket.gaierror):
+            return addresses(host, port, socket.AI_NUMERICHOST)
+        answers = Answers()
+        with self._lock:
+            if self._cut:
+                raise ConnectionAbortedError("cut off")
+            self._asking.add(answers)
+        try:
+            NAMES.ask(host, port, answers)
+            found = answers.get(timeout=timeout)
+        except Empty:
+            raise socket.gaierror(socket.EAI_AGAIN, "the name is not resolved in time") from None
+        finally:
+            with self._lock:
+                self._asking.discard(answers)
+        if found is None:
+            raise ConnectionAbortedError("cut off")
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def secure(self) -> type[ssl.SSLSocket]:
+        """The class of TLS sockets that are known before they shake hands."""
+        mine = self
+
+        class Secure(ssl.SSLSocket):
+            def do_handshake(self, block: bool = False) -> None:
+                mine.add(self)  # in place of the plain one, which has given its descriptor away
+                super().do_handshake(block)
+
+        return Secure
 
     def pools(self, *, detour: bool) -> Pools:
         """Classes of pools whose sockets these are."""
