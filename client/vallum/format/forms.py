@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from vallum.errors import FormatError, InputError
 from vallum.expression import KEY_BYTES, TAGS, Keyer, Scope, host_of
 from vallum.format import limits
-from vallum.format.rows import CHUNK, Rows, Unordered
+from vallum.format.incoming import CHUNK, Unordered
+from vallum.format.rows import Rows
 from vallum.url import check_form
 
 _LAYER = "run.forms"
@@ -93,7 +94,7 @@ def decode_forms(keyer: Keyer, columns: list[object]) -> Unordered:
     if not set(tags) <= set(_SCOPES):
         raise FormatError(_LAYER, "a tag is not one of URLs", hint="upgrade vallum on this machine")
 
-    rows = Unordered(len(rests) + len(paths))
+    rows = Unordered(length)
     parts: list[bytes] = []
     wholes: list[bytes] = []
     values: list[bytes] = []

@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, compress, pairwise, repeat
+from itertools import accumulate, pairwise, repeat
 from operator import lshift, lt, or_
 
 from vallum.errors import FormatError, StateError
@@ -113,94 +113,16 @@ class Rows:
         """Make columns of rows in any order; the keys differ."""
         dictionary = tuple(sorted(set(labels)))
         index = {set_: at for at, set_ in enumerate(dictionary)}
-        hi, lo, order = sort_keys(b"".join(keys))
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        numbers = [int.from_bytes(keys[at]) for at in order]
+        hi = memoryview(array("Q", [number >> 32 for number in numbers]))
+        lo = memoryview(array("I", [number & 0xFFFFFFFF for number in numbers]))
         ids = id_column([index[labels[at]] for at in order], len(dictionary))
         if values is None:
             return Rows(hi, lo, ids, dictionary, None, memoryview(b""))
         ordered = [values[at] for at in order]
         lengths = memoryview(array("H", map(len, ordered)))
         return Rows(hi, lo, ids, dictionary, lengths, memoryview(b"".join(ordered)))
-
-
-class Unordered:
-    """Rows with values in the order in which a run sends them, waiting to be sorted by their keys.
-
-    A base of a million rows passes through here: no object per row is kept, and the values lie in one block,
-    large enough from the beginning (``expected`` bytes), or the heap would be full of holes.
-    """
-
-    __slots__ = ("_keys", "_lengths", "_size", "_values")
-
-    def __init__(self, expected: int) -> None:
-        self._keys = bytearray()
-        self._lengths = array("H")
-        self._values = bytearray(expected)
-        self._size = 0
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def extend(self, keys: bytes, values: Sequence[bytes]) -> None:
-        """Append rows: their keys one after another; each value a tag byte, then the form or raw digest."""
-        self._keys += keys
-        self._lengths.extend(map(len, values))
-        block = b"".join(values)
-        end = self._size + len(block)
-        self._values[self._size : end] = block  # grows beyond what was expected
-        self._size = end
-
-    def ordered(self, ids: memoryview[int], dictionary: tuple[LabelSet, ...]) -> Rows:
-        """Sort into columns; ``ids`` are in the order in which the rows came. To be called once."""
-        keys = bytes(self._keys)
-        self._keys.clear()
-        hi, lo, order = sort_keys(keys)
-        del keys
-        starts = array("I" if self._size >> 32 == 0 else "Q", accumulate(self._lengths, initial=0))
-        given, values, at = memoryview(self._values), bytearray(self._size), 0
-        for first in range(0, len(order), CHUNK):
-            block = b"".join([given[starts[row] : starts[row + 1]] for row in order[first : first + CHUNK]])
-            values[at : at + len(block)] = block
-            at += len(block)
-        return Rows(
-            hi,
-            lo,
-            memoryview(array(ids.format, map(ids.__getitem__, order))),
-            dictionary,
-            memoryview(array("H", map(self._lengths.__getitem__, order))),
-            memoryview(values),
-        )
-
-
-CHUNK = 4096
-"""Rows that are handled at a time, where a call for each would cost more than the work."""
-
-_SLAB = 1 << 16
-"""Keys that are sorted at a time, roughly: as Python objects they take five times their bytes."""
-
-
-def sort_keys(keys: bytes) -> tuple[memoryview[int], memoryview[int], memoryview[int]]:
-    """Sort 12-byte keys, one after another, into the two key columns; the third says where each was."""
-    count = len(keys) // KEY_BYTES
-    slabs = min(256, 1 << (count // _SLAB).bit_length())
-    hi, lo, order = array("Q", bytes(8 * count)), array("I"), array("I")
-    halves = memoryview(hi).cast("B").cast("I")
-    firsts = keys[::KEY_BYTES]
-    for slab in range(slabs):
-        mask = firsts.translate(bytes(first * slabs >> 8 == slab for first in range(256)))
-        records = [
-            keys[KEY_BYTES * number : KEY_BYTES * number + KEY_BYTES] + number.to_bytes(4)
-            for number in compress(range(count), mask)
-        ]
-        records.sort()
-        words = array("I")
-        words.frombytes(b"".join(records))
-        words.byteswap()
-        done = len(order)
-        halves[2 * done + 1 : 2 * (done + len(records)) : 2] = memoryview(words[0::4])
-        halves[2 * done : 2 * (done + len(records)) : 2] = memoryview(words[1::4])
-        lo.extend(words[2::4])
-        order.extend(words[3::4])
-    return memoryview(hi), memoryview(lo), memoryview(order)
 
 
 def ascends(hi: Sequence[int], lo: Sequence[int]) -> bool:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 import secrets
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from vallum.durable import make_folder, os_errors
 from vallum.errors import DataError, StorageError
 from vallum.format.charter import Charter
-from vallum.format.rows import Rows, splice
+from vallum.format.incoming import CHUNK, Ordered
+from vallum.format.rows import Rows, id_column, splice
 from vallum.format.table import Table, count_tags, is_valued
 from vallum.labels import LabelSet
 from vallum.tablefile import open_table
@@ -68,8 +71,15 @@ def advance(table: Table, version: int, salt: bytes, touched: Sequence[ListRow])
 
 
 def build(charter: Charter, version: int, salt: bytes, listed: Iterable[ListRow]) -> Table:
-    """Make a table of everything that is listed."""
-    rows = _rows(list(listed))
+    """Make a table of everything that is listed, by key."""
+    ordered, numbers, ids = Ordered(), dict[LabelSet, int](), array("I")
+    each = iter(listed)
+    while some := list(islice(each, CHUNK)):
+        ordered.extend(b"".join([row.key for row in some]), [row.value for row in some])
+        ids.extend([numbers.setdefault(row.labels or (), len(numbers)) for row in some])
+    dictionary = tuple(sorted(numbers))
+    final = {numbers[labels]: at for at, labels in enumerate(dictionary)}
+    rows = ordered.rows(id_column(array("I", map(final.__getitem__, ids)), len(dictionary)), dictionary)
     return Table(
         kind=charter.kind,
         edition=FULL,
