@@ -7,15 +7,14 @@ signed, and read back by the very parsers of the wire. Writing tables, floors an
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from vallum.digested import format_digested, parse_digested
 from vallum.durable import os_errors
 from vallum.errors import FormatError, UnavailableError
 from vallum.failure import Failure, parse_failure
@@ -23,7 +22,7 @@ from vallum.format.charter import Charter, format_charter, is_list_name, parse_c
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head, format_head, parse_head
 from vallum.guard import Window, format_window, parse_window
-from vallum.regular import NotRegularError, parse_json, read_bounded
+from vallum.regular import NotRegularError, read_bounded
 from vallum.uptime import UNKNOWN, Uptime
 
 FORMAT = 1
@@ -32,7 +31,6 @@ _LAYER = "current.json"
 MAX_STRING = 1024
 """Characters of a string in it, such as the reason of a pin."""
 _MAX_BYTES = 16 << 20
-_DIGEST = re.compile(rb', "sha256": "([0-9a-f]{64})"}\s*\Z')
 NEVER_SYNCED = (
     "a new machine: run `vallum sync`; one that had lists: restore floor.json first, see "
     "docs/how-to/bad-night.md"
@@ -158,8 +156,7 @@ def format_current(current: Current) -> bytes:
         }
         for name, source in current.sources.items()
     }
-    body = json.dumps({"format": FORMAT, "sources": sources}, sort_keys=True).encode()[:-1]
-    return body + f', "sha256": "{sha256(body).hexdigest()}"}}\n'.encode()
+    return format_digested({"format": FORMAT, "sources": sources})
 
 
 def parse_current(data: bytes) -> Current:
@@ -169,10 +166,7 @@ def parse_current(data: bytes) -> Current:
         NewerStateError: a newer release wrote it.
         FormatError: torn or foreign, or a bit of it has turned.
     """
-    # 8.3: one bit of a charter would make look-ups miss. Before 0.2 there was no digest.
-    if (end := _DIGEST.search(data)) and sha256(data[: end.start()]).hexdigest() != end[1].decode():
-        raise FormatError(_LAYER, "damaged: its bytes are not those that were written", hint=_MEND)
-    raw = parse_json(_LAYER, data, hint=_MEND)
+    raw = parse_digested(_LAYER, data, hint=_MEND)
     written = raw.get("format") if isinstance(raw, dict) else None
     if type(written) is int and written > FORMAT:
         raise NewerStateError(

@@ -6,6 +6,7 @@ The next sync mends all but the floor, which only a person may put back.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,13 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.scenes import LATER, Scene, View, change, quarantine
+from tests.crash.scenes import LATER, PAGES, Scene, View, change, quarantine
+from tests.fakes.repository import listed
 from vallum.allow import FILE as ALLOW
 from vallum.allow import Allowance, Kind, add
-from vallum.doctor import Finding, examine
+from vallum.doctor import BAD, Finding, examine
 from vallum.errors import DataError, FormatError, GuardError, StorageError, VallumError
 from vallum.journal import read_journal
 from vallum.sync.fetch import AbsentError
+from vallum.sync.floor import Floor, Mark, read_floor, write_floor
 from vallum.sync.transport import Answer
 from vallum.sync.updater import Updater
 
@@ -109,7 +112,8 @@ def test_a_damaged_file(state: State, damage: str) -> None:
             errors = state.sync(after)
             if name == "hotline/floor.json" and damage != "gone":
                 # Whoever can damage it must not reopen roll-back: each poll says so, and undoes nothing.
-                assert [type(error) for error in errors] in ([FormatError], [])
+                # Without the line end behind its last bracket it is what was written.
+                assert [type(error) for error in errors] == [FormatError] * (damage != "torn before its end")
                 assert not errors or ("floor.json" in str(errors[0]) and errors[0].hint)
             else:
                 assert not errors, f"{name}: {errors}"
@@ -150,6 +154,44 @@ def test_a_damaged_floor_is_said_by_the_next_poll(state: State) -> None:
     assert str(state.folder / "hotline/floor.json") in str(error)
     assert "restore it from your backup" in error.hint
     assert "without one" in error.hint
+
+
+@pytest.mark.parametrize("before", [b'"version": ', b'"state": "', b'"root": ', b'"source": "'])
+def test_a_bit_of_the_floor_turns(state: State, before: bytes) -> None:
+    """Said by the next poll and by ``doctor``, as damage: not after the next publication, as an old version,
+    or as a second state that the publisher had signed.
+    """
+    path = state.folder / "hotline/floor.json"
+    head, found, rest = path.read_bytes().partition(before)
+    assert found
+    path.write_bytes(head + found + bytes([rest[0] ^ 4]) + rest[1:])
+    [error] = state.sync(timedelta(minutes=1))
+    assert type(error) is FormatError
+    assert "restore it from your backup" in error.hint
+    assert any(one.check == "root" and one.level == BAD for one in state.findings())
+
+
+def test_the_floor_of_another_source(state: State) -> None:
+    """Put back from the backup into the wrong folder, whole: its numbers are another list's."""
+    write_floor(state.folder / "hotline", Floor(1, {"urls.full": Mark(1, 5, "ab" * 32)}))
+    path = state.folder / "hotline/floor.json"
+    (state.folder / "second").mkdir()
+    path.replace(state.folder / "second/floor.json")
+    with pytest.raises(FormatError, match="of another source") as raised:
+        read_floor(state.folder / "second")
+    assert "restore it" in raised.value.hint
+
+
+def test_a_floor_of_a_release_that_wrote_no_digest(state: State) -> None:
+    """It guards as before, and says digest and source as soon as it rises."""
+    path, repository = state.folder / "hotline/floor.json", state.scene.client.repository
+    raw = json.loads(path.read_bytes())
+    del raw["sha256"], raw["source"]
+    path.write_text(json.dumps(raw, indent=1))
+    assert state.sync(LATER) == []
+    repository.release("urls", listed(*PAGES[2:]))
+    assert state.sync(LATER) == []
+    assert json.loads(path.read_bytes()).keys() == {*raw, "sha256", "source"}
 
 
 @pytest.mark.parametrize("pattern", ["hotline/lists/*/1-2-*.exact", "hotline/floor.json"])

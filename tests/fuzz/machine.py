@@ -29,8 +29,7 @@ def current(folder: Path) -> Target:
     repository = published()
     client = Client(repository, folder / "client")
     client.synced()
-    # Without its digest, which would refuse each mutation before anything is read.
-    seed = json.dumps({**json.loads((client.state / CURRENT).read_bytes()), "sha256": ""}).encode()
+    seed = _undigested(client.state / CURRENT)
 
     def read(data: bytes) -> None:
         found = parse_current(data)
@@ -39,16 +38,21 @@ def current(folder: Path) -> Target:
     return Target((seed, b'{"format": 1, "sources": {}}'), read, mutate_json, json_memory)
 
 
+def _undigested(path: Path) -> bytes:
+    """A file without its digest, which would refuse each mutation before anything is read."""
+    return json.dumps({**json.loads(path.read_bytes()), "sha256": ""}).encode()
+
+
 def floor(folder: Path) -> Target:
     """``floor.json``."""
     client = Client(published(), folder / "client")
     client.synced()
-    seed = (client.state / "hotline/floor.json").read_bytes()
+    seed = _undigested(client.state / "hotline/floor.json")
     assert read_floor(client.state / "hotline").root
 
     def read(data: bytes) -> None:
-        found = parse_floor(data)
-        assert parse_floor(format_floor(found)) == found
+        found = parse_floor("hotline", data)
+        assert parse_floor("hotline", format_floor("hotline", found)) == found
 
     return Target((seed,), read, mutate_json, json_memory)
 

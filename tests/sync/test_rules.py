@@ -57,13 +57,13 @@ floors = st.builds(
 
 @given(floors)
 def test_a_floor_reads_back(floor: Floor) -> None:
-    assert parse_floor(format_floor(floor)) == floor
+    assert parse_floor("hotline", format_floor("hotline", floor)) == floor
 
 
 @given(st.binary(max_size=100))
 def test_garbage_is_no_floor(data: bytes) -> None:
     with pytest.raises(FormatError):
-        parse_floor(data)
+        parse_floor("hotline", data)
 
 
 @given(marks, marks)

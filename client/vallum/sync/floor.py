@@ -6,18 +6,18 @@ fast-forward when root replaces their keys, and a floor of ours would make that 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vallum.digested import format_digested, parse_digested
 from vallum.durable import os_errors, write_durable
 from vallum.errors import FormatError, TrustError
 from vallum.format import limits
 from vallum.format.charter import split_stream
 from vallum.format.fields import integer
 from vallum.format.head import Head
-from vallum.regular import parse_json, read_regular
+from vallum.regular import read_regular
 
 FILE = "floor.json"
 FORMAT = 1
@@ -120,25 +120,26 @@ def equivocation(stream: str, head: Head) -> EquivocationError:
     )
 
 
-def format_floor(floor: Floor) -> bytes:
-    """Encode as JSON, keys sorted."""
+def format_floor(source: str, floor: Floor) -> bytes:
+    """Encode as JSON that carries its own digest (client.md §8.3), and whose it is."""
     streams = {
         stream: {"generation": mark.generation, "version": mark.version, "state": mark.state}
         for stream, mark in floor.streams.items()
     }
-    raw = {"format": FORMAT, "root": floor.root, "streams": streams}
-    return json.dumps(raw, indent=1, sort_keys=True).encode() + b"\n"
+    return format_digested({"format": FORMAT, "root": floor.root, "source": source, "streams": streams})
 
 
-def parse_floor(data: bytes) -> Floor:
-    """Read what :func:`format_floor` wrote.
+def parse_floor(source: str, data: bytes) -> Floor:
+    """Read what :func:`format_floor` wrote; the first releases wrote neither source nor digest.
 
     Raises:
-        FormatError: anything else.
+        FormatError: anything else, or the floor of another source.
     """
-    raw = parse_json(_LAYER, data)
+    raw = parse_digested(_LAYER, data)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or not isinstance(raw.get("streams"), dict):
         raise FormatError(_LAYER, "damaged, or of another release")
+    if raw.get("source", source) != source:
+        raise FormatError(_LAYER, "it is that of another source")
     return Floor(
         integer(_LAYER, raw, "root", 0, limits.MAX_VERSION),
         {stream: _parse_mark(stream, mark) for stream, mark in raw["streams"].items()},
@@ -160,7 +161,7 @@ def read_floor(folder: Path) -> Floor:
         except FileNotFoundError:
             return Floor()
     try:
-        return parse_floor(data)
+        return parse_floor(folder.name, data)
     except FormatError as error:
         # Whoever reads this has to find the file, which lies in its source's folder.
         raise FormatError(str(path), str(error).removeprefix(f"{_LAYER}: "), hint=_RESTORE) from None
@@ -168,7 +169,7 @@ def read_floor(folder: Path) -> Floor:
 
 def write_floor(folder: Path, floor: Floor) -> None:
     """Write the floor durably. Raises ``StorageError``."""
-    write_durable(folder / FILE, [format_floor(floor)], mode=0o640)
+    write_durable(folder / FILE, [format_floor(folder.name, floor)], mode=0o640)
 
 
 def _parse_mark(stream: str, raw: object) -> Mark:
