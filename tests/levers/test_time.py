@@ -60,7 +60,7 @@ def _days(client: Client, start: datetime, days: int) -> Iterator[datetime]:
         now = (start + day * DAY).replace(hour=12)  # both within one day, whenever the test runs
         for hour in (0, 7):
             assert not client.sync(now + hour * HOUR).ok
-        yield now + 8 * HOUR
+        yield now + 11 * HOUR  # of the second day at most 71 hours, of the third at least 72
 
 
 @pytest.mark.parametrize("opens", [False, True])
