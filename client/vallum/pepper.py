@@ -9,11 +9,13 @@ import re
 from pathlib import Path
 
 from vallum.durable import is_folder, os_errors, remove_all
+from vallum.errors import StateError, StorageError, TrustError
 from vallum.format.charter import Charter
 from vallum.format.epoch import Epoch, check_pepper
 from vallum.format.head import Head
 from vallum.regular import read_regular
 
+_ANEW = "run `vallum sync`: it fetches the pepper anew"
 _EPOCH_FILE = re.compile(r"(.+)\.([0-9]+)\.([0-9]+)\.epoch")
 
 
@@ -51,17 +53,17 @@ def forget_epochs(state_dir: Path, source: str, stream: str, head: Head) -> None
             remove_all([path])
 
 
-def keys_lie(state_dir: Path, source: str, stream: str, charter: Charter, head: Head) -> bool:
-    """Whether files with the pepper and the newest epoch's key are there; not whether they are right.
+def epoch_lies(state_dir: Path, source: str, stream: str, head: Head) -> bool:
+    """Whether a file with the key of a head's newest epoch is there; not whether it is right.
 
     Raises:
         StorageError: the disk does not say.
     """
-    if charter.pepper is None:
-        return True
+    if not head.epochs:
+        return True  # of a public list
     epoch = epoch_path(state_dir, source, stream, head.generation, max(head.epochs))
     with os_errors(epoch, "look at"):
-        return epoch.exists() and pepper_path(state_dir, source, stream, charter).exists()
+        return epoch.exists()
 
 
 def read_pepper(state_dir: Path, source: str, stream: str, charter: Charter) -> bytes:
@@ -69,12 +71,19 @@ def read_pepper(state_dir: Path, source: str, stream: str, charter: Charter) -> 
 
     Raises:
         StorageError: it is not there, or not for this user.
-        TrustError: it is not the one that the charter commits to.
+        StateError: it is not the one that the charter commits to: nothing would match.
     """
     if charter.pepper is None:
         return b""
     path = pepper_path(state_dir, source, stream, charter)
     with os_errors(path, "read"):
-        pepper = read_regular(path)
-    check_pepper(Epoch(charter.uid, stream, charter.generation, 0), pepper, charter.pepper)
+        try:
+            pepper = read_regular(path)
+        except FileNotFoundError:
+            raise StorageError(f"{path}: the pepper of {source}/{stream} is gone", hint=_ANEW) from None
+    try:
+        check_pepper(Epoch(charter.uid, stream, charter.generation, 0), pepper, charter.pepper)
+    except TrustError:
+        # It was the right one when it was written: this disk is to blame, and no publisher.
+        raise StateError(f"{path}: not the pepper of {source}/{stream}", hint=_ANEW) from None
     return pepper

@@ -1,4 +1,4 @@
-"""A table that this disk damaged, while nothing newer may come in its place: it is put back all the same."""
+"""What this disk damaged or lost, while nothing newer may come in its place: it is put back all the same."""
 
 from __future__ import annotations
 
@@ -15,12 +15,24 @@ from tests.crash import sealed
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
 from tests.levers.conftest import BAD, PAGES
-from vallum.errors import FetchError, GuardError, StateError, TrustError, VallumError
+from vallum.doctor import BAD as BAD_FINDING
+from vallum.doctor import examine
+from vallum.errors import (
+    FetchError,
+    GuardError,
+    NotEntitledError,
+    StateError,
+    StorageError,
+    TrustError,
+    VallumError,
+)
 from vallum.expression import Scope
 from vallum.sync import levers
 from vallum.sync.quarantine import Quarantine, name_of
 from vallum.sync.report import StreamReport
+from vallum.sync.standing import read_standing
 from vallum.sync.updater import Updater
+from vallum.sync.verify import verify_state
 
 HOUR = timedelta(hours=1)
 
@@ -209,3 +221,74 @@ def _failed(client: Client) -> VallumError:
     with Updater(client.config, client.connect) as updater:
         [(_, error)] = updater.sync(wait_for_lock=0).errors()
     return error
+
+
+def _spoil(pepper: Path, how: str) -> None:
+    pepper.unlink() if how == "lost" else pepper.write_bytes(bytes(32))
+
+
+@pytest.mark.parametrize("how", ["lost", "another"])
+def test_a_pepper_that_is_lost_or_another_under_a_pin(tmp_path: Path, how: str) -> None:
+    """Every look-up fails: all that look say so, none blames the publisher, and the next sync mends it."""
+    client = sealed.entitled(tmp_path / "client", *PAGES)
+    hotline, now = sealed.hotline(client), client.repository.now
+    client.synced(now)
+    hotline.publish([*PAGES, "new.example/"])
+    client.synced(now)
+    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "2 blocks our shop", now)
+    client.synced(now)
+    [pepper] = client.state.glob("*/keys/*.pepper")
+    right = pepper.read_bytes()
+    _spoil(pepper, how)
+    for look in (
+        lambda: vallum.open(client.state),
+        lambda: read_standing(client.config, now),
+        lambda: verify_state(client.state),
+    ):
+        with pytest.raises((StorageError, StateError), match="pepper") as raised:
+            look()
+        assert "vallum sync" in raised.value.hint
+    [found] = [one for one in examine(client.config, now, client.connect) if one.check == "lists"]
+    assert (found.level, "pepper" in found.says) == (BAD_FINDING, True)
+    assert client.synced(now).outcome == "pinned"
+    assert pepper.read_bytes() == right
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(BAD)
+    assert verify_state(client.state)
+
+
+def test_a_pepper_that_is_lost_when_its_epoch_is_long_over(tmp_path: Path) -> None:
+    """The store has no wrap of that time any more: that of today holds the same pepper."""
+    client = sealed.entitled(tmp_path / "client", *PAGES)
+    hotline, now = sealed.hotline(client), client.repository.now
+    client.synced(now)
+    old = [name for name in hotline.objects() if name.startswith("wraps/")]
+    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "2 blocks our shop", now)
+    hotline.roster.rotate("urls", now=now)
+    hotline.publish([*PAGES, "new.example/"])
+    for name in old:
+        hotline.store.delete(name)
+    [pepper] = client.state.glob("*/keys/*.pepper")
+    right = pepper.read_bytes()
+    pepper.unlink()
+    assert client.synced(now).outcome == "pinned"
+    assert pepper.read_bytes() == right
+    with vallum.open(client.state) as lists:
+        assert lists.match_url(BAD)
+        assert lists.match_url("https://new.example/") == []
+
+
+def test_a_pepper_that_is_lost_and_not_to_be_had(tmp_path: Path) -> None:
+    """Each sync says whose key is not let in; nothing else changes."""
+    client = sealed.entitled(tmp_path / "client", *PAGES)
+    hotline, now = sealed.hotline(client), client.repository.now
+    client.synced(now)
+    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "2 blocks our shop", now)
+    hotline.roster.revoke("urls.match", "member", now=now)
+    for name in [name for name in hotline.objects() if name.startswith("wraps/")]:
+        hotline.store.delete(name)
+    [pepper] = client.state.glob("*/keys/*.pepper")
+    pepper.unlink()
+    for _ in range(2):
+        client.refused(NotEntitledError, now)
+        assert client.held("urls.match").pin is not None

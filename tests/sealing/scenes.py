@@ -105,9 +105,13 @@ class Machine:
         self.store = hotline.store
         self.swapped: dict[str, bytes] = {}
 
-    def sync(self) -> SyncReport:
+    def updater(self) -> Updater:
+        """A process that polls."""
         connect = _Tampering(self.store, self.swapped)
-        return Updater(self.config, lambda _source: connect).sync(now=NOW, wait_for_lock=0)
+        return Updater(self.config, lambda _source: connect)
+
+    def sync(self) -> SyncReport:
+        return self.updater().sync(now=NOW, wait_for_lock=0)
 
     def synced(self) -> int:
         """Sync, which must succeed; the version that is in force now."""

@@ -11,7 +11,7 @@ import pytest
 import vallum
 from tests.release.scenes import NOW, url
 from tests.sealing.scenes import Hotline, Machine
-from vallum.errors import GuardError, NotEntitledError, StorageError
+from vallum.errors import GuardError, NotEntitledError, StateError, StorageError
 from vallum.expression import Scope
 from vallum.format.keypair import Suite
 from vallum.sync.fetch import TooLargeError
@@ -227,6 +227,25 @@ def test_a_key_that_was_lost_is_fetched_though_nothing_is_new(hotline: Hotline, 
         [source] = machine.sync().sources
         assert source.error is None
         assert lost.read_bytes() == data
+
+
+def test_a_pepper_that_is_another_is_fetched_though_nothing_is_new(hotline: Hotline, tmp_path: Path) -> None:
+    """Its bytes are not the signed ones, its file is there: a process that polls sees it by its next poll."""
+    machine = Machine(hotline, tmp_path / "machine")
+    _admit(hotline, machine)
+    hotline.publish(FORMS)
+    with machine.updater() as updater:
+        for _ in range(2):
+            assert updater.sync(now=NOW).ok
+        [pepper] = machine.config.state.rglob("*.pepper")
+        right = pepper.read_bytes()
+        pepper.write_bytes(bytes(32))
+        with pytest.raises(StateError, match="pepper"):
+            vallum.open(machine.config.state)
+        assert updater.sync(now=NOW).ok
+        assert pepper.read_bytes() == right
+        [source] = updater.sync(now=NOW).sources
+        assert (source.outcome, source.requests) == ("unchanged", 1)
 
 
 def test_a_wrap_that_is_too_large_says_whom_to_call(hotline: Hotline, tmp_path: Path) -> None:

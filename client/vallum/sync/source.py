@@ -13,7 +13,7 @@ from hashlib import sha256
 from vallum.access import FOLDER_MODE
 from vallum.config import HardExpiry
 from vallum.durable import is_folder, make_folder
-from vallum.pepper import keys_lie
+from vallum.pepper import epoch_lies
 from vallum.state import StreamState
 from vallum.sync.errand import Errand, Staged, unsynced
 from vallum.sync.judge import REJECTED, absurd
@@ -62,12 +62,8 @@ class SourceSync:
             for stream, state in held.streams.items()
         ):
             return False
-        if not all(
-            state.pin is not None
-            or keys_lie(self._errand.place.state_dir, name, stream, state.charter, state.head)
-            for stream, state in held.streams.items()
-        ):
-            return False  # 4.6: a key that was lost is fetched again, for exports and the next version
+        if not all(self._keyed(stream, state) for stream, state in held.streams.items()):
+            return False
         # A damaged floor is said at once, not within the hour; one that is gone, a full run writes again.
         floor = self._proven.floor(self._errand.place.folder)
         if floor != floor.raised(
@@ -76,6 +72,14 @@ class SourceSync:
             return False
         timestamp = self._errand.fetcher.poll(held.timestamp_etag)
         return timestamp is None or sha256(timestamp).hexdigest() == held.timestamp_sha256
+
+    def _keyed(self, stream: str, state: StreamState) -> bool:
+        """Whether the keys of a list in force are there (client.md §10.2)."""
+        state_dir, name = self._errand.place.state_dir, self._errand.source.name
+        if not self._proven.pepper(state_dir, name, stream, state.charter):
+            return False  # 6.10: without it every look-up fails
+        # 4.6: a key that was lost is fetched again, for exports and the next version. A pin may outlast its epoch.
+        return state.pin is not None or epoch_lies(state_dir, name, stream, state.head)
 
     def _unchanged(self) -> tuple[StreamReport, ...]:
         place, streams = self._errand.place, self._errand.streams

@@ -14,6 +14,7 @@ from vallum.errors import VallumError
 from vallum.failure import Failure
 from vallum.format.fields import format_time
 from vallum.format.head import stale_after
+from vallum.pepper import read_pepper
 from vallum.state import Pin, SourceState, StreamState, read_current
 from vallum.sync.freshness import Freshness, freshness, half_spent
 from vallum.sync.judge import way_out
@@ -160,6 +161,7 @@ def read_standing(config: Config, now: datetime) -> Standing:
     streams = []
     for source, stream, state in current.streams():
         about = current.sources[source]
+        read_pepper(config.state, source, stream, state.charter)  # without it nothing can be looked up
         streams.append(
             StreamStanding(
                 source,

@@ -9,14 +9,16 @@ from pathlib import Path
 from vallum.access import FILE_MODE, FOLDER_MODE, table_mode
 from vallum.durable import clear_way, make_folder, os_errors, remove_all, sync_folder, write_durable
 from vallum.errors import DataError, StorageError
+from vallum.format.charter import Charter
 from vallum.format.table import Table
+from vallum.pepper import pepper_path, read_pepper
 from vallum.regular import identity
 from vallum.sync.floor import FILE as FLOOR
 from vallum.sync.floor import Floor, read_floor
 from vallum.tablefile import map_table, open_table
 
 _Seen = tuple[str, tuple[int, int, int]]
-"""The digest that a file was found to have, and which file it was."""
+"""The digest, or a pepper's commitment, that a file was found to have, and which file it was."""
 
 
 def open_tables(state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> dict[str, Table]:
@@ -48,6 +50,22 @@ class Proven:
         if known is None or known[0] != seen:
             known = self._floors[folder] = seen, read_floor(folder)
         return known[1]
+
+    def pepper(self, state_dir: Path, source: str, stream: str, charter: Charter) -> bool:
+        """Say whether a list's pepper is there and is the right one; of a public list nothing has to be."""
+        if charter.pepper is None:
+            return True
+        path = pepper_path(state_dir, source, stream, charter)
+        seen = _see(path, charter.pepper)
+        if seen is None:
+            return False
+        if self._seen.get(path) != seen:
+            try:
+                read_pepper(state_dir, source, stream, charter)
+            except (StorageError, DataError):
+                return False
+            self._seen[path] = seen
+        return True
 
     def stand(self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
         """Say whether all files are there and are the signed ones."""

@@ -1,4 +1,4 @@
-"""Proving once more that the tables in force are the ones that were signed (client.md §8.2). Loads no TUF."""
+"""Proving once more that what is in force here is what was signed (client.md §8.2). Loads no TUF."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vallum.errors import DataError, StateError, StorageError
 from vallum.format.table import check_table
+from vallum.pepper import read_pepper
 from vallum.progress import Tell, silent
 from vallum.state import read_current
 from vallum.tablefile import open_table
@@ -27,16 +28,20 @@ class VerifiedTable:
 
 
 def verify_state(state_dir: Path, tell: Tell = silent) -> tuple[VerifiedTable, ...]:
-    """Hash every table in force again, and check that its rows are in canonical order.
+    """Hash every table in force again, check that its rows are in canonical order, and each list's pepper.
 
     Raises:
-        StateError: at least one is damaged or gone; the message names each.
+        StateError: at least one of these is damaged or gone; the message names each.
         UnavailableError, FormatError: as of :func:`vallum.state.read_current`.
     """
     good: list[VerifiedTable] = []
     bad: list[str] = []
     for source, stream, state in read_current(state_dir).streams():
         head = state.head
+        try:
+            read_pepper(state_dir, source, stream, state.charter)
+        except (DataError, StorageError) as error:
+            bad.append(str(error))
         for name, path in state.files(source, stream).items():
             tell(f"{source}/{stream}: hashing the table {name}")
             try:
