@@ -13,7 +13,7 @@ import vallum
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
 from tests.levers.conftest import PAGES, said
-from vallum.errors import ConfigError, GuardError, StateError
+from vallum.errors import ConfigError, GuardError
 from vallum.expression import Scope
 from vallum.format.fields import format_time
 from vallum.journal import read_journal
@@ -268,28 +268,6 @@ def test_another_state_under_the_number_that_was_shown(
     history.runs.clear()
     repository.release("urls", listed(*PAGES[: 98 if decision == "accepted" else 398]))
     assert client.synced().after == 3
-
-
-@pytest.mark.parametrize("damage", ["a table", "the role", "a folder as the role"])
-def test_damage_in_quarantine(repository: Repository, client: Client, damage: str) -> None:
-    """Bytes that are kept aside are verified before they come into force; the next full sync mends them."""
-    repository.release("urls", HALF)
-    client.sync()
-    pattern = "*.exact" if damage == "a table" else "*.role.json"
-    [path] = (client.state / "hotline/quarantine/urls.full").glob(pattern)
-    if damage == "a table":
-        path.write_bytes(path.read_bytes()[:-8] + bytes(8))
-    else:
-        path.unlink()
-        if "folder" in damage:
-            path.mkdir()
-    before = read_journal(client.state)
-    with pytest.raises(StateError):
-        levers.accept(client.config, "urls", aside(client), "called", repository.now)
-    assert read_journal(client.state) == before
-    client.sync(now=repository.now + timedelta(hours=2))
-    levers.accept(client.config, "urls", aside(client), "called", repository.now)
-    assert client.in_force()["hotline/urls.full"][1] == 2
 
 
 def test_a_sync_that_was_killed_between_two_absurd_versions(repository: Repository, client: Client) -> None:

@@ -44,7 +44,8 @@ class Followed:
         state: what would be in force.
         expires: expiry of the list's role.
         path: runs that led there; empty if the tables were there.
-        warning: why the first path failed, if a second one was taken.
+        warning: why the first path failed, if a second one was taken; or what keeps a damaged version in
+            quarantine from being whole.
         alarm: what is wrong with the version in force, which stays for want of a better one.
         rejected: the newer version that the operator has rejected, if so.
     """
@@ -139,11 +140,15 @@ class Follower:
                 error.add_note(f"not all of the evidence could be kept: {lost}")
                 error.hint = f"call the publisher; not all of the evidence could be kept: {lost}"
             raise
-        if held is not None and held.pin is not None and not self._has_ended(held.pin):
-            return Followed(held, expires)  # 6.8
+        pinned = held is not None and held.pin is not None and not self._has_ended(held.pin)
+        missing: VallumError | None = None
+        if aside is not None and (pinned or aside.rejected):
+            missing = Mender(self._guide, self.proven).mend_aside(stream, aside, role)  # 6.10
+        if held is not None and pinned:
+            return Followed(held, expires, warning=missing)  # 6.8
         if held is not None and aside is not None and aside.rejected:
             # 6.7; what an ended pin held stays, but as the version in force, no longer as a pinned one.
-            return Followed(replace(held, pin=None), expires, rejected=aside)
+            return Followed(replace(held, pin=None), expires, warning=missing, rejected=aside)
         followed = self._bring(stream, state, held, role, aside)
         self.place.write_role(stream, head, role)
         return replace(followed, expires=expires)

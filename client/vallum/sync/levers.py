@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from vallum.config import Config, Source
-from vallum.durable import os_errors
 from vallum.errors import ConfigError, StateError
 from vallum.format.charter import split_stream
 from vallum.format.head import Head
@@ -20,7 +19,6 @@ from vallum.guard import Window
 from vallum.journal import record_version
 from vallum.lock import WAIT, exclusive
 from vallum.pepper import read_pepper
-from vallum.regular import read_regular
 from vallum.state import MAX_STRING, Current, Pin, SourceState, StreamState
 from vallum.streams import resolve_stream
 from vallum.sync.activate import activate, read_held
@@ -71,13 +69,14 @@ def accept(config: Config, name: str, version: str, reason: str, now: datetime, 
         held = _held(current, source)
         quarantine, aside = _aside(config, source, stream, version)
         new = aside.state
-        tables, signed = quarantine.tables(stream, new), state_dir / quarantine.role(stream, new.head)
-        with os_errors(signed, "read"):
-            role = read_regular(signed) if signed.is_file() else b""
-        if not tables or not role:
+        whole = quarantine.whole(stream, new)
+        if whole is None:
+            _put(config, current, source, _sync_whole(held), now)
             raise StateError(
-                f"{stream}: version {version} is not whole in quarantine", hint="run `vallum sync`"
+                f"{stream}: version {version} is damaged in quarantine",
+                hint="`vallum sync` fetches it anew while it is the newest; then accept it",
             )
+        tables, role = whole
         judge = Judge(lambda: load_never_block(config.never_block), held.verified_at, now)
         pepper = read_pepper(state_dir, source.name, stream, new.charter)
         keyer = new.charter.codec(split_stream(stream)[1], pepper).keyer
@@ -118,7 +117,7 @@ def reject(config: Config, name: str, version: str, reason: str, now: datetime, 
         )
         quarantine.reject(stream, aside, reason, now.replace(microsecond=0))
         held = _held(current, source)
-        _put(config, current, source, replace(held, timestamp_sha256="", timestamp_etag=""), now)
+        _put(config, current, source, _sync_whole(held), now)
     return aside.state.head
 
 
@@ -227,8 +226,12 @@ def _held(current: Current, source: Source) -> SourceState:
 
 
 def _with(held: SourceState, stream: str, state: StreamState) -> SourceState:
-    # Without a timestamp on record the next sync is a full one.
-    return replace(held, streams={**held.streams, stream: state}, timestamp_sha256="", timestamp_etag="")
+    return _sync_whole(replace(held, streams={**held.streams, stream: state}))
+
+
+def _sync_whole(held: SourceState) -> SourceState:
+    """Without a timestamp on record the next sync is a full one."""
+    return replace(held, timestamp_sha256="", timestamp_etag="")
 
 
 def _put(config: Config, current: Current, source: Source, state: SourceState, now: datetime) -> None:

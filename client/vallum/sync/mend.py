@@ -1,7 +1,8 @@
-"""Putting back a damaged version that must stay in force, whatever is newer (client.md §6.10).
+"""Putting back a damaged version that no sync brings another one in place of (client.md §6.10).
 
-While a list is pinned, or its newest version is absurd or refused, no sync brings another table in place of a
-damaged one. The signed role that is kept beside the version still names its runs.
+While a list is pinned, or its newest version is absurd or refused, what is in force stays. The signed role
+that is kept beside it still names its runs. What is kept in quarantine stays, too, once the operator has
+rejected it, or while he pins an earlier one: he may decide otherwise.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
-from vallum.errors import DataError, NotEntitledError, StateError
+from vallum.errors import DataError, StateError, VallumError
 from vallum.format.charter import split_stream
 from vallum.format.table import Table
 from vallum.regular import read_regular
@@ -22,6 +23,7 @@ from vallum.sync.fetch import AbsentError
 from vallum.sync.kept import read_kept
 from vallum.sync.lead import Guide
 from vallum.sync.place import role_file
+from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.sync.tables import Proven, open_tables, write_version
 
 
@@ -33,14 +35,12 @@ class Mender:
     proven: Proven
 
     def mend(self, stream: str, held: StreamState) -> dict[str, Table]:
-        """Return the tables of a version in force, fetched anew where they are not whole; its pepper, too.
+        """Return the tables of a version in force, fetched anew where they are not whole.
 
         Raises:
             StateError: they are damaged, and the store does not have their runs any more.
-            NotEntitledError, ConfigError: the pepper is lost, and nothing is sealed to this machine's key.
             FetchError, StorageError: the store does not answer, or the disk does not take them.
         """
-        self._mend_pepper(stream, held)
         guide, place = self.guide, self.guide.place
         files = held.files(place.name, stream)
         tables = self.proven.open(place.state_dir, files, held.head.tables)
@@ -61,20 +61,29 @@ class Mender:
         self.proven.written(place.state_dir, files, held.head.tables)
         return tables
 
-    def _mend_pepper(self, stream: str, held: StreamState) -> None:
-        """Fetch the pepper of a version in force if it is not held; raises as :meth:`mend`."""
-        guide = self.guide
-        if guide.keys.has_pepper(stream, held.charter):
-            return
-        guide.tell(f"{guide.place.name}/{stream}: its pepper is lost or damaged here; fetching it anew")
+    def mend_aside(self, stream: str, aside: Quarantined, role: bytes) -> VallumError | None:
+        """See that the newest version, which is in quarantine, is whole there.
+
+        Nothing waits for it: what comes in the way is returned, for the report.
+
+        Args:
+            stream, aside: which version.
+            role: the verified role that names its runs.
+        """
+        guide, place, state = self.guide, self.guide.place, aside.state
+        quarantine = Quarantine(place.state_dir, place.name)
         try:
-            guide.keys.pepper(stream, held.charter, held.head)
-        except NotEntitledError:
-            # The epoch may be long over: all wraps of a generation hold the same pepper.
-            newest = guide.repository.head(stream)
-            if newest is None or newest.generation != held.head.generation:
-                raise
-            guide.keys.pepper(stream, held.charter, newest)
+            if quarantine.whole(stream, state):
+                return None
+            what = f"{place.name}/{stream}: version {state.head.number}"
+            guide.tell(f"{what} is damaged in quarantine; fetching it anew")
+            pepper = guide.keys.pepper(stream, state.charter, state.head)
+            codec = state.charter.codec(split_stream(stream)[1], pepper)
+            tables, _, _ = guide.lead(stream, codec, state, None, {})
+            quarantine.keep(stream, aside, tables, role)
+        except VallumError as error:
+            return error
+        return None
 
     def _listed(self, stream: str, held: StreamState) -> Mapping[str, TargetFile]:
         """What the version's role names. It is trusted in nothing: what comes must be the state in force."""

@@ -129,6 +129,14 @@ class Quarantine:
         """The tables that are kept aside of this version; empty if they are not, or damaged."""
         return open_tables(self.state_dir, state.files(self.source, stream, FOLDER), state.head.tables)
 
+    def whole(self, stream: str, state: StreamState) -> tuple[dict[str, Table], bytes] | None:
+        """What accepting this version needs, its tables and signed role; ``None`` if they are not whole."""
+        path = self.state_dir / self.role(stream, state.head)
+        with os_errors(path, "read"):
+            role = read_regular(path) if path.is_file() else b""
+        tables = self.tables(stream, state)
+        return (tables, role) if tables and role else None
+
     def role(self, stream: str, head: Head) -> Path:
         """Where its signed role lies, relative to the state folder."""
         return role_file(self.source, stream, head, FOLDER)
