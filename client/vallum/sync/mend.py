@@ -14,7 +14,7 @@ from typing import Any
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
-from vallum.errors import DataError, StateError, VallumError
+from vallum.errors import DataError, NotEntitledError, StateError, VallumError
 from vallum.format.charter import split_stream
 from vallum.format.table import Table
 from vallum.regular import read_regular
@@ -35,12 +35,14 @@ class Mender:
     proven: Proven
 
     def mend(self, stream: str, held: StreamState) -> dict[str, Table]:
-        """Return the tables of a version in force, fetched anew where they are not whole.
+        """Return the tables of a version in force, fetched anew where they are not whole; its pepper, too.
 
         Raises:
             StateError: they are damaged, and the store does not have their runs any more.
+            NotEntitledError, ConfigError: the pepper is lost, and nothing is sealed to this machine's key.
             FetchError, StorageError: the store does not answer, or the disk does not take them.
         """
+        self._mend_pepper(stream, held)
         guide, place = self.guide, self.guide.place
         files = held.files(place.name, stream)
         tables = self.proven.open(place.state_dir, files, held.head.tables)
@@ -84,6 +86,21 @@ class Mender:
         except VallumError as error:
             return error
         return None
+
+    def _mend_pepper(self, stream: str, held: StreamState) -> None:
+        """Fetch the pepper of a version in force if it is not held; raises as :meth:`mend`."""
+        guide = self.guide
+        if guide.keys.has_pepper(stream, held.charter):
+            return
+        guide.tell(f"{guide.place.name}/{stream}: its pepper is lost or damaged here; fetching it anew")
+        try:
+            guide.keys.pepper(stream, held.charter, held.head)
+        except NotEntitledError:
+            # The epoch may be long over: all wraps of a generation hold the same pepper.
+            newest = guide.repository.head(stream)
+            if newest is None or newest.generation != held.head.generation:
+                raise
+            guide.keys.pepper(stream, held.charter, newest)
 
     def _listed(self, stream: str, held: StreamState) -> Mapping[str, TargetFile]:
         """What the version's role names. It is trusted in nothing: what comes must be the state in force."""
