@@ -127,12 +127,13 @@ class Current:
                 yield source, stream, stream_state
 
     def missing(self) -> list[str]:
-        """Followed streams that have no verified version, as ``source/stream``."""
+        """Followed streams with no verified version in any edition (client.md §1.4), as ``source/stream``."""
+        there = {(source, split_stream(stream)[0]) for source, stream, _ in self.streams()}
         return [
             f"{source}/{stream}"
             for source, state in self.sources.items()
             for stream in state.followed
-            if stream not in state.streams
+            if (source, split_stream(stream)[0]) not in there
         ]
 
 

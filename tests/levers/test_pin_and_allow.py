@@ -52,7 +52,7 @@ def test_a_pin_brings_an_earlier_version_back(repository: Repository, blocked_sh
     report = client.synced(now + HOUR)
     assert (report.outcome, report.after) == ("pinned", 1)
     assert not any(name.startswith("targets/") for name in repository.requests)
-    assert said(client)[-2:] == ["pinned", "activated"]
+    assert said(client)[-3:] == ["pinned", "activated", "pin in force"]
 
 
 def test_a_pin_ends_by_itself(repository: Repository, blocked_shop: Client) -> None:

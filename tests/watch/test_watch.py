@@ -221,10 +221,11 @@ def test_both_commands_live_until_they_are_asked_to_stop(repository: Repository,
     )
     assert announce.stdout is not None
     hints = json.loads(announce.stdout.readline())["events"]
-    (tmp_path / "vallum.toml").write_text(
+    says = (
         f'state = "state"\n[[source]]\nname = "hotline"\nurl = "store"\nroot = "hotline.root.json"\n'
-        f'lists = ["urls"]\nhints = "{hints}"\n'
+        f'hints = "{hints}"\nlists = ["urls"'
     )
+    (tmp_path / "vallum.toml").write_text(f"{says}]\n")
     (tmp_path / "hotline.root.json").write_bytes(repository.first_root)
     sync = start("vallum.cli", "-c", str(tmp_path / "vallum.toml"), "sync", "--watch", "--json")
     assert sync.stdout is not None
@@ -232,6 +233,14 @@ def test_both_commands_live_until_they_are_asked_to_stop(repository: Repository,
     time.sleep(1.5)
     publish(repository, tmp_path, "b.example/")
     assert json.loads(sync.stdout.readline())["sources"][0]["streams"][0]["after"] == 2
+    # What the operator writes meanwhile holds from the next poll on; what he mistypes changes nothing.
+    repository.create("other")
+    repository.release("other", listed("o.example/"))
+    for text, lists in (("", 1), (', "other"]', 2)):
+        (tmp_path / "vallum.toml").write_text(says + text)
+        time.sleep(1.5)
+        publish(repository, tmp_path, f"{lists}.example/")
+        assert len(json.loads(sync.stdout.readline())["sources"][0]["streams"]) == lists
     for process in (sync, announce):
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vallum.config import Config
     from vallum.sync.report import SyncReport
     from vallum.sync.standing import Standing
+    from vallum.sync.watch import Watch
 
 
 @click.command(
@@ -50,14 +51,15 @@ def sync(config: Path, watch: bool, as_json: bool) -> int:
     """Fetch, verify and put in force what is new. The last good list stays if anything is wrong.
 
     With --watch it polls as often as the publishers ask, more rarely while they fail, and at once after a
-    hint where a source has `hints`. SIGTERM and SIGINT end it after the poll under way.
+    hint where a source has `hints`; the configuration is read again when it changes. SIGTERM and SIGINT end
+    it after the poll under way.
     """
     from vallum.config import load_config
     from vallum.sync.updater import Updater
 
-    loaded = load_config(config)
     if watch:
-        return _watch(loaded, as_json)
+        return _watch(config, as_json)
+    loaded = load_config(config)
     with showing_steps(as_json) as tell, Updater(loaded, tell=tell) as updater:
         report = updater.sync(now=clock())
     if as_json:
@@ -68,9 +70,15 @@ def sync(config: Path, watch: bool, as_json: bool) -> int:
     return max((exit_code(error) for _, error in report.errors()), default=OK)
 
 
-def _watch(config: Config, as_json: bool) -> int:
+def _watch(path: Path, as_json: bool) -> int:
+    """Watch by the configuration of ``path``, and by another one as soon as it says something else."""
+    from vallum.config import load_config
+    from vallum.regular import identity
     from vallum.sync.updater import Updater
     from vallum.sync.watch import Watch
+
+    loaded = coming = load_config(path)
+    seen: tuple[int, int, int] | None = None  # not what it is now: it may have changed since
 
     def tell(told: SyncReport | VallumError) -> None:
         clear_line()
@@ -81,14 +89,32 @@ def _watch(config: Config, as_json: bool) -> int:
         else:
             if any(source.outcome != "unchanged" for source in told.sources):
                 _show(told)
-            _complain(told, config)
+            _complain(told, loaded)
+
+    def outdated() -> bool:
+        nonlocal seen, coming
+        try:
+            if (now := identity(path)) != seen:
+                seen, coming = now, load_config(path)
+        except OSError:
+            pass  # an editor is at it: it comes back
+        except VallumError as error:
+            note("the configuration cannot be meant; polling goes on by the one before")
+            tell(error)
+        return coming != loaded
 
     with showing_steps(as_json) as step:
-        watch = Watch(config, tell, Updater(config, tell=step))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: watch.stop())
-        watch.run()
-    return OK
+        while True:
+            loaded = coming
+            watch = Watch(loaded, tell, Updater(loaded, tell=step), outdated)
+            _stop_by_signal(watch)
+            if not watch.run():
+                return OK
+
+
+def _stop_by_signal(watch: Watch) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: watch.stop())
 
 
 def _show(report: SyncReport) -> None:

@@ -6,7 +6,7 @@ next sweep takes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vallum.access import FILE_MODE
 from vallum.allow import clear_leftovers
+from vallum.config import Source
 from vallum.durable import clear_way, os_errors, remove_files, temporaries, write_durable
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.journal import record_version
@@ -21,10 +22,21 @@ from vallum.pepper import forget_epochs
 from vallum.state import FILE, Current, NewerStateError, StreamState, format_current, read_current
 from vallum.sync.errand import Staged
 from vallum.sync.floor import Mark, write_floor
-from vallum.sync.kept import keep, list_folders, read_kept, recover, state_file, worth_keeping
+from vallum.sync.kept import (
+    DAY,
+    LEFT,
+    keep,
+    left_force,
+    list_folders,
+    read_kept,
+    recover,
+    refill,
+    state_file,
+    worth_keeping,
+)
 from vallum.sync.place import EVIDENCE, TRUST, role_file
 from vallum.sync.quarantine import FOLDER as QUARANTINE
-from vallum.sync.tables import sweep
+from vallum.sync.tables import Proven, sweep
 
 
 def read_held(state_dir: Path) -> Current:
@@ -42,10 +54,34 @@ def read_held(state_dir: Path) -> Current:
         return recover(state_dir)
 
 
+def held_again(state_dir: Path, current: Current, sources: Iterable[Source], proven: Proven) -> Current:
+    """What a sync of ``sources`` goes on from: what is in force, and what was and is followed again.
+
+    A list that was out of the configuration for a while is no new one: its newest version that is whole on
+    this disk is what the next one is judged beside (client.md §1.3).
+
+    Raises:
+        StorageError: the state folder cannot be read.
+    """
+    again = []
+    for source in sources:
+        held = current.sources.get(source.name)
+        absent = [stream for stream in source.streams if held is None or stream not in held.streams]
+        if absent:
+            with suppress(FormatError):  # a damaged floor: the sync of this source says so
+                floor = proven.floor(state_dir / source.name)
+                again += [(source.name, stream) for stream in absent if stream in floor.streams]
+    return refill(state_dir, current, again) if again else current
+
+
 def activate(
-    state_dir: Path, before: Current, staged: Iterable[Staged], now: datetime
+    state_dir: Path,
+    before: Current,
+    staged: Iterable[Staged],
+    now: datetime,
+    configured: Collection[str] | None = None,
 ) -> tuple[Current, list[Staged]]:
-    """Bring sources into force together.
+    """Bring sources into force together; others that are not ``configured`` any more leave it.
 
     Returns:
         What is in force now, and the sources as they came out: one whose floor could not be written failed.
@@ -53,7 +89,10 @@ def activate(
     Raises:
         StorageError: ``current.json`` cannot be written; all stays as it was.
     """
-    sources, done = dict(before.sources), []
+    sources = {
+        name: state for name, state in before.sources.items() if configured is None or name in configured
+    }
+    done = []
     for item in staged:
         name = item.report.source
         try:
@@ -76,7 +115,7 @@ def activate(
 
 
 def _account(state_dir: Path, before: Current, after: Current, now: datetime) -> None:
-    """Write down what is about to come into force."""
+    """Write down what is about to come into force, and what leaves it."""
     for name, source in after.sources.items():
         was = before.sources.get(name)
         for stream, state in source.streams.items():
@@ -91,6 +130,9 @@ def _account(state_dir: Path, before: Current, after: Current, now: datetime) ->
                 done.append("enforcement lifted" if lifted else "enforced again")
             for what in done:
                 record_version(state_dir, now, what, name, stream, state.head)
+    for name, stream, state in before.streams():
+        if name not in after.sources or stream not in after.sources[name].streams:
+            record_version(state_dir, now, LEFT, name, stream, state.head)
 
 
 def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, whole: bool = True) -> None:
@@ -112,7 +154,8 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
     for source, stream, state in after.streams():
         if state.charter.pepper is not None:
             forget_epochs(state_dir, source, stream, state.head)
-    for source, stream, _ in streams:
+    folders = list_folders(state_dir) if whole else []
+    for source, stream in {*about, *_lately_left(state_dir, folders, about, now)}:
         kept = worth_keeping(read_kept(state_dir, source, stream), now)
         named += [(source, stream, version.state) for version in kept]
     wanted: list[Path] = []
@@ -122,7 +165,7 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
     if not whole:
         sweep(state_dir, [Path(source, "lists", stream) for source, stream in about], wanted)
         return
-    sweep(state_dir, [Path(source, "lists", stream) for source, stream in list_folders(state_dir)], wanted)
+    sweep(state_dir, [Path(source, "lists", stream) for source, stream in folders], wanted)
     remove_files(temporaries(state_dir, FILE))
     clear_leftovers(state_dir)
     for source in after.sources:
@@ -133,6 +176,19 @@ def tidy(state_dir: Path, before: Current, after: Current, now: datetime, *, who
         for written in (folder, folder / "keys", folder / EVIDENCE, *aside):
             remove_files(temporaries(written))
         remove_files(foreign)
+
+
+def _lately_left(
+    state_dir: Path, folders: list[tuple[str, str]], in_force: Collection[tuple[str, str]], now: datetime
+) -> list[tuple[str, str]]:
+    """Lists that left force less than a day ago: a slip in the configuration takes no list (client.md §7.5).
+
+    Raises:
+        StorageError: the journal cannot be read.
+    """
+    out = [folder for folder in folders if folder not in in_force]
+    left = left_force(state_dir) if out else {}
+    return [folder for folder in out if folder in left and now - left[folder] < DAY]
 
 
 def _changed(before: Current, after: Current) -> Iterator[tuple[str, str, StreamState]]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from vallum.config import HardExpiry, Source
 from vallum.failure import failures
+from vallum.format.charter import split_stream
 from vallum.guard import NeverBlock
 from vallum.progress import Tell, silent
 from vallum.state import SourceState, StreamState
@@ -92,8 +93,17 @@ class Errand:
 
 
 def still_followed(source: Source, held: SourceState) -> dict[str, StreamState]:
-    """Leave out lists that are followed no longer: they are not in force any longer."""
-    return {name: held.streams[name] for name in source.streams if name in held.streams}
+    """Leave out lists that are followed no longer: they are not in force any longer.
+
+    An edition that is followed no longer stays until the one that is followed in its place is in force
+    (client.md §1.4): a store that is down, or an edition that is none, takes no list away.
+    """
+    coming = {split_stream(name)[0] for name in source.streams if name not in held.streams}
+    return {
+        name: state
+        for name, state in held.streams.items()
+        if name in source.streams or split_stream(name)[0] in coming
+    }
 
 
 def unsynced(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -34,9 +35,9 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _SUFFIX = ".state.json"
 _LAYER = "kept version"
 
-PINNED = "pinned"
-PIN_ENDS = ("pin removed", "pin ended")
-"""What the journal calls the acts of :mod:`vallum.sync.levers` that :func:`pinned` reads back."""
+PIN_STANDS, LEFT = "pin in force", "left force"
+PIN_ENDS = ("pin removed", "pin ended", LEFT)
+"""What the journal calls the acts that :func:`pinned` and :func:`left_force` read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,44 +114,70 @@ def recover(state_dir: Path) -> Current:
     Without it a damaged ``current.json`` would make a cold start of the next sync, which would take what is
     in quarantine. When it was verified is not known any more: it counts as stale until a sync succeeds.
     """
-    found: dict[str, dict[str, Kept]] = {}
-    pins = pinned(read_journal(state_dir))
-    for source, stream in list_folders(state_dir):
-        versions = read_kept(state_dir, source, stream)
-        version, pin = pins.get((source, stream), (None, None))
-        held = [
-            replace(kept, state=replace(kept.state, pin=pin))
-            for kept in versions
-            if Mark.of(kept.state.head) == version
-        ]
-        for kept in (*held, *versions):
-            if open_tables(state_dir, kept.state.files(source, stream), kept.state.head.tables):
-                found.setdefault(source, {})[stream] = kept
-                break
-    return Current(
-        {
-            source: replace(
-                NOTHING,
-                followed=tuple(sorted(streams)),
-                streams={stream: kept.state for stream, kept in streams.items()},
-                verified_at=max(kept.activated for kept in streams.values()),
-            )
-            for source, streams in found.items()
-        }
-    )
+    return refill(state_dir, Current(), list_folders(state_dir))
+
+
+def refill(state_dir: Path, current: Current, wanted: Iterable[tuple[str, str]]) -> Current:
+    """What is in force, with the newest whole version on this disk of each source and list of ``wanted``.
+
+    Raises:
+        StorageError: the state folder cannot be read.
+    """
+    sources, pins = dict(current.sources), pinned(read_journal(state_dir))
+    for source, stream in wanted:
+        kept = _newest(state_dir, source, stream, pins)
+        if kept is None:
+            continue
+        about = sources.get(source) or NOTHING
+        if not about.root_version:  # never verified, as far as is known: it counts as that old
+            followed = tuple(sorted({*about.followed, stream}))
+            about = replace(about, followed=followed, verified_at=max(about.verified_at, kept.activated))
+        sources[source] = replace(
+            about, streams={**about.streams, stream: kept.state}, timestamp_sha256="", timestamp_etag=""
+        )
+    return Current(sources)
+
+
+def _newest(
+    state_dir: Path, source: str, stream: str, pins: Mapping[tuple[str, str], tuple[Mark, Pin]]
+) -> Kept | None:
+    """The pinned version, or the newest one, of those that are whole."""
+    versions = read_kept(state_dir, source, stream)
+    version, pin = pins.get((source, stream), (None, None))
+    held = [
+        replace(kept, state=replace(kept.state, pin=pin))
+        for kept in versions
+        if Mark.of(kept.state.head) == version
+    ]
+    for kept in (*held, *versions):
+        if open_tables(state_dir, kept.state.files(source, stream), kept.state.head.tables):
+            return kept
+    return None
+
+
+def left_force(state_dir: Path) -> dict[tuple[str, str], datetime]:
+    """When each source and list that is not in force any more was last so. Raises ``StorageError``."""
+    left: dict[tuple[str, str], datetime] = {}
+    for line in read_journal(state_dir):
+        if line.get("what") == LEFT:
+            with suppress(FormatError):
+                at = parse_time(_LAYER, line.get("at"))
+                left[str(line.get("source")), str(line.get("list"))] = at
+    return left
 
 
 def pinned(journal: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[Mark, Pin]]:
     """What the journal says is pinned: by source and list, the version and the pin.
 
     It alone has that where ``current.json`` is lost; a line that says other than we write is passed over.
+    A pin that was asked for and never came into force counts for nothing (client.md §7.7).
     """
     pins: dict[tuple[str, str], tuple[Mark, Pin]] = {}
     for line in journal:
         where = str(line.get("source")), str(line.get("list"))
         if line.get("what") in PIN_ENDS:
             pins.pop(where, None)
-        if line.get("what") != PINNED:
+        if line.get("what") != PIN_STANDS:
             continue
         try:
             since, until = (datetime.fromisoformat(str(line.get(name))) for name in ("at", "until"))

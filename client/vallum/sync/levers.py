@@ -25,7 +25,7 @@ from vallum.sync.activate import activate, read_held
 from vallum.sync.errand import Staged
 from vallum.sync.floor import read_floor
 from vallum.sync.judge import Judge, absurd, load_never_block
-from vallum.sync.kept import PINNED, Kept, read_kept
+from vallum.sync.kept import PIN_STANDS, Kept, read_kept
 from vallum.sync.place import role_file
 from vallum.sync.quarantine import Quarantine, Quarantined, name_of
 from vallum.sync.report import SourceReport
@@ -161,9 +161,11 @@ def pin(
         if not tables:
             raise StateError(f"{stream}: the tables of version {version} are damaged", hint="pin another one")
         end = until.isoformat()
-        record_version(config.state, now, PINNED, source.name, stream, head, until=end, reason=reason)
+        record_version(config.state, now, "pinned", source.name, stream, head, until=end, reason=reason)
         state = replace(kept.state, window=Window(_rows(tables)), pin=Pin(now, until, reason, uptime))
         _put(config, current, source, _with(held, stream, state), now)
+        # 7.7: only this line makes a pin of it for whoever recovers; above it may have come to nothing.
+        record_version(config.state, now, PIN_STANDS, source.name, stream, head, until=end, reason=reason)
     return head
 
 

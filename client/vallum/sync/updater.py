@@ -21,7 +21,7 @@ from vallum.lock import WAIT, exclusive
 from vallum.progress import Tell, silent
 from vallum.regular import identity
 from vallum.state import FILE, Current
-from vallum.sync.activate import activate, read_held, tidy
+from vallum.sync.activate import activate, held_again, read_held, tidy
 from vallum.sync.errand import NEVER, NOTHING, Errand, Staged, unsynced
 from vallum.sync.fetch import Fetcher
 from vallum.sync.judge import load_never_block
@@ -164,11 +164,10 @@ class Updater:
     ) -> tuple[dict[str, SourceReport], Current]:
         digest = self._config.digest()
         names = {source.name for source in self._config.sources}
-        # A source that is followed no longer is not in force any longer.
-        current = Current({name: state for name, state in before.sources.items() if name in names})
-        reports: dict[str, SourceReport] = {}
-        for done in self._finished(due, before, digest, clocks):
-            current, staged = activate(self._config.state, current, done, clocks[0])
+        held = held_again(self._config.state, before, due, self._proven)
+        current, reports = before, dict[str, SourceReport]()
+        for done in self._finished(due, held, digest, clocks):
+            current, staged = activate(self._config.state, current, done, clocks[0], names)
             reports |= {item.report.source: item.report for item in staged}
         return reports, current
 

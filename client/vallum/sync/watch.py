@@ -30,12 +30,20 @@ class Watch:
         config: what to follow; a source's ``hints`` are listened to.
         tell: called after every poll, with its report, or with the error that kept it from one.
         updater: who syncs; one is made of ``config`` if absent.
+        outdated: asked before each poll whether ``config`` is no longer the one to go by.
     """
 
-    def __init__(self, config: Config, tell: Tell, updater: Updater | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        tell: Tell,
+        updater: Updater | None = None,
+        outdated: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._config = config
         self._tell = tell
         self._updater = updater or Updater(config)
+        self._outdated = outdated
         self._random = SystemRandom()
         self._heard: SimpleQueue[tuple[str, str] | None] = SimpleQueue()
 
@@ -43,8 +51,12 @@ class Watch:
         """End :meth:`run` after the poll under way, if any; may be called by a signal handler."""
         self._heard.put(None)
 
-    def run(self) -> None:
-        """Poll now, and then whenever it is time. Errors are told, and never end it."""
+    def run(self) -> bool:
+        """Poll now, and then whenever it is time. Errors are told, and never end it.
+
+        Returns:
+            False once it is stopped; true if the configuration is outdated.
+        """
         now = time.monotonic()
         turns = {source.name: Turn(due=now) for source in self._config.sources}
         listeners = [
@@ -56,7 +68,11 @@ class Watch:
             listener.start()
         try:
             while self._wait(turns):
+                # By an old one it would put out of force what another process has just brought in (11.5).
+                if self._outdated():
+                    return True
                 self._poll(turns)
+            return False
         finally:
             for listener in listeners:
                 listener.end()

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from vallum.errors import GuardError, TrustError
 from vallum.failure import failures
 from vallum.state import SourceState, StreamState
-from vallum.sync.errand import Errand, Staged
+from vallum.sync.errand import Errand, Staged, still_followed
 from vallum.sync.follow import Follower
 from vallum.sync.judge import Judge
 from vallum.sync.keys import SourceKeys
@@ -52,7 +52,9 @@ def _sync(errand: Errand, proven: Proven) -> Staged:
     repository = Repository(place.folder / TRUST, source.root_bytes(), errand.fetcher)
     top = repository.refresh()
     floor.check_root(top.root_version)  # 3.3
-    judge = Judge(errand.never, held.verified_at, errand.now)
+    # 6.6: when a recovered version was last verified is not known, and damage is no absence.
+    verified_at = held.verified_at if held.root_version else errand.now
+    judge = Judge(errand.never, verified_at, errand.now)
     keys = SourceKeys(place.state_dir, source.name, source.recipient, errand.fetcher)
     # 6.9: the configuration is another one, or the last sync was not content.
     rejudge = held.config != errand.config or not held.timestamp_sha256
@@ -62,6 +64,7 @@ def _sync(errand: Errand, proven: Proven) -> Staged:
     streams = errand.streams
     expires = [top.expires]
     reports = [_follow(errand, follower, stream, streams, expires) for stream in source.streams]
+    streams = still_followed(source, replace(held, streams=streams))  # 1.4
     good = all(report.error is None for report in reports)
     # 10.1: what is in quarantine stays there under the same timestamp.
     whole = all(report.error is None or report.outcome == "quarantined" for report in reports)
