@@ -78,7 +78,7 @@ class SourceSync:
         state_dir, name = self._errand.place.state_dir, self._errand.source.name
         if not self._proven.pepper(state_dir, name, stream, state.charter):
             return False  # 6.10: without it every look-up fails
-        # 4.6: a key that was lost is fetched again, for exports and the next version. A pin may outlast its epoch.
+        # 4.6: a lost key is fetched again, for exports and the next version. A pin may outlast its epoch.
         return state.pin is not None or epoch_lies(state_dir, name, stream, state.head)
 
     def _unchanged(self) -> tuple[StreamReport, ...]:
