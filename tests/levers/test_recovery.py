@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from securesystemslib.signer import CryptoSigner
 
 from tests.fakes.client import Client
@@ -16,6 +18,7 @@ from vallum.errors import StateError, TrustError
 from vallum.format.head import Head, format_head
 from vallum.format.limits import MAX_VERSION
 from vallum.sync.floor import EquivocationError, read_floor
+from vallum.sync.updater import Updater
 
 NEW = listed(*PAGES, "new.example/page")
 
@@ -131,25 +134,96 @@ def test_a_new_machine_with_a_shipped_floor(repository: Repository, tmp_path: Pa
     repository.rotate("timestamp")
     repository.release("urls", NEW)
     true = repository.objects
-    for floor in ({"root": (0, 2)}, {"urls.full": (1, 2)}):
+    for floor in ({"root": (0, 2)}, {"urls_full": (1, 2)}):
         machine = Client(repository, tmp_path / next(iter(floor)))
-        [source] = machine.config.sources
-        machine.config = replace(machine.config, sources=(replace(source, floor=floor),))
+        ship(machine, **floor)
         repository.objects = old
         machine.refused(TrustError)
         repository.objects = true
         assert machine.synced().after == 2
 
 
-def test_equivocation(repository: Repository, client: Client) -> None:
-    """One version with two states: alarm, the first stays, both signed roles are kept."""
+def ship(client: Client, **floor: tuple[int, int]) -> None:
+    """Put a floor into the configuration, in place of the one that is there."""
+    [source] = client.config.sources
+    shipped = {name.replace("_", "."): numbers for name, numbers in floor.items()}
+    client.config = replace(client.config, sources=(replace(source, floor=shipped),))
+
+
+def sign_twice(repository: Repository) -> None:
+    """Sign another state under the number of the newest version."""
     history = repository.lists["urls"]
     history.versions[-1] = NEW
     history.runs.clear()
     repository.fill_role("urls")
     repository.publish()
+
+
+def test_equivocation(repository: Repository, client: Client) -> None:
+    """One version with two states: alarm, the first stays, both signed roles are kept."""
+    sign_twice(repository)
     client.refused(EquivocationError)
     assert len(list((client.state / "hotline/evidence").iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_equivocation_of_the_very_version_that_the_shipped_floor_names(
+    repository: Repository, tmp_path: Path, damage: bool
+) -> None:
+    """The floor that ships has no state; once the version is in force here, its state is known.
+
+    Also when the first state's table is damaged, and the second could be fetched in its place.
+    """
+    machine = Client(repository, tmp_path / "machine")
+    ship(machine, urls_full=(1, 1))
+    machine.synced()
+    sign_twice(repository)
+    if damage:
+        [table] = machine.state.glob("hotline/lists/*/*.exact")
+        before = table.read_bytes()
+        table.write_bytes(b"x")
+        with Updater(machine.config, machine.connect) as updater:
+            [(_, error)] = updater.sync(wait_for_lock=0).errors()
+        assert isinstance(error, EquivocationError | StateError)
+        table.write_bytes(before)
+    machine.refused(EquivocationError)
+    assert len(list((machine.state / "hotline/evidence").iterdir())) == 2
+
+
+def test_equivocation_seen_by_a_restored_floor(repository: Repository, client: Client) -> None:
+    """The floor of a twin, put back here: the twin saw the other state of the version that is in force."""
+    sign_twice(repository)
+    twin = Client(repository, client.state.parent / "twin")
+    twin.synced()
+    shutil.copy(twin.state / "hotline/floor.json", client.state / "hotline/floor.json")
+    client.refused(EquivocationError)
+    assert len(list((client.state / "hotline/evidence").iterdir())) == 2
+
+
+def test_a_slip_in_the_shipped_floor(repository: Repository, client: Client) -> None:
+    """A version that never was: it is said whose word it is, and goes with the slip."""
+    before = (client.state / "hotline/floor.json").read_bytes()
+    for floor in ({"urls_full": (1, 240)}, {"root": (0, 50)}):
+        ship(client, **floor)
+        error = client.refused(TrustError)
+        assert "the configuration" in str(error)
+        assert "[source.floor]" in error.hint
+        assert (client.state / "hotline/floor.json").read_bytes() == before
+    ship(client)
+    repository.release("urls", NEW)
+    assert client.synced().after == 2
+
+
+def test_a_slip_that_an_older_release_wrote_down(repository: Repository, client: Client) -> None:
+    """Its mark has no state, since it never came into force: it guards nothing."""
+    path = client.state / "hotline/floor.json"
+    raw = json.loads(path.read_bytes())
+    del raw["sha256"], raw["source"]
+    raw["streams"]["urls.full"] = {"generation": 1, "version": 240, "state": ""}
+    path.write_text(json.dumps(raw))
+    repository.release("urls", NEW)
+    assert client.synced().after == 2
+    assert read_floor(client.state / "hotline").streams["urls.full"].numbers == (1, 2)
 
 
 def test_no_false_alarms_of_equivocation(repository: Repository, client: Client) -> None:

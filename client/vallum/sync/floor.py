@@ -28,17 +28,16 @@ _RESTORE = (
     "the file, sync, and compare version and state with the publisher"
 )
 
+_SHIPPED = "is `[source.floor]` right? If it is, this is an old store or an attack: call the publisher"
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What makes a version the same version: its numbers, and the state that they stand for.
-
-    In a floor it is the newest that was ever activated here; ``state`` is empty for a shipped one.
-    """
+    """What makes a version the same version: its numbers, and the state that they stand for."""
 
     generation: int
     version: int
-    state: str = ""
+    state: str
 
     @staticmethod
     def of(head: Head) -> Mark:
@@ -53,10 +52,27 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """One source's floor. ``root`` is a version, 0 before the first sync."""
+    """One source's floor.
+
+    Attributes:
+        root: version of the root that was verified here, 0 before the first sync.
+        streams: the newest version of each list that was ever in force here.
+        least: what ships with the configuration (``Source.floor``). It guards for as long as it stands there,
+            and is never written (client.md §7.3): a slip in it would stay for ever.
+    """
 
     root: int = 0
     streams: Mapping[str, Mark] = field(default_factory=dict)
+    least: Mapping[str, tuple[int, int]] = field(default_factory=dict, compare=False)
+
+    @property
+    def least_root(self) -> int:
+        """The version below which no root chain may end."""
+        return max(self.root, self.least.get(ROOT, (0, 0))[1])
+
+    def knows(self, stream: str) -> bool:
+        """Whether a list had a version: here, or where the shipped floor was made."""
+        return stream in self.streams or stream in self.least
 
     def check_root(self, version: int) -> None:
         """Refuse a root chain that ends below the floor (client.md §3.3).
@@ -69,6 +85,11 @@ class Floor:
                 f"the root chain ends at version {version}, and {self.root} was verified here before",
                 hint="an old store or an attack; if this source is another repository now, rename it",
             )
+        if version < self.least_root:
+            raise TrustError(
+                f"the root chain ends at version {version}, and the configuration asks for {self.least_root}",
+                hint=_SHIPPED,
+            )
 
     def check_head(self, stream: str, head: Head) -> None:
         """Refuse a roll-back and an equivocation (client.md §4.5).
@@ -78,6 +99,13 @@ class Floor:
             TrustError: an older version.
         """
         held, offered = self.streams.get(stream), Mark.of(head)
+        if stream in self.least and offered.numbers < self.least[stream]:
+            generation, version = self.least[stream]
+            raise TrustError(
+                f"{stream}: version {head.number} is older than {generation}.{version}, for which the "
+                "configuration asks",
+                hint=_SHIPPED,
+            )
         if held is None:
             return
         if offered.numbers < held.numbers:
@@ -86,7 +114,7 @@ class Floor:
                 "in force here",
                 hint="an old store or an attack; call the publisher",
             )
-        if offered.numbers == held.numbers and held.state and offered.state != held.state:
+        if offered.numbers == held.numbers and offered.state != held.state:
             raise equivocation(stream, head)
 
     def raised(self, root: int, heads: Mapping[str, Head]) -> Floor:
@@ -99,13 +127,8 @@ class Floor:
         return replace(self, root=max(self.root, root), streams=marks)
 
     def shipped(self, least: Mapping[str, tuple[int, int]]) -> Floor:
-        """The floor, not below what ships with the configuration (``Source.floor``)."""
-        marks = dict(self.streams)
-        for stream, numbers in least.items():
-            mark = marks.get(stream)
-            if stream != ROOT and (mark is None or mark.numbers < numbers):
-                marks[stream] = Mark(*numbers)
-        return replace(self, root=max(self.root, least.get(ROOT, (0, 0))[1]), streams=marks)
+        """The floor, guarded also by what ships with the configuration."""
+        return replace(self, least=least)
 
 
 class EquivocationError(TrustError):
@@ -121,7 +144,7 @@ def equivocation(stream: str, head: Head) -> EquivocationError:
 
 
 def format_floor(source: str, floor: Floor) -> bytes:
-    """Encode as JSON that carries its own digest (client.md §8.3), and whose it is."""
+    """Encode as JSON that carries its own digest (client.md §8.3), and whose it is; without what ships."""
     streams = {
         stream: {"generation": mark.generation, "version": mark.version, "state": mark.state}
         for stream, mark in floor.streams.items()
@@ -140,10 +163,10 @@ def parse_floor(source: str, data: bytes) -> Floor:
         raise FormatError(_LAYER, "damaged, or of another release")
     if raw.get("source", source) != source:
         raise FormatError(_LAYER, "it is that of another source")
-    return Floor(
-        integer(_LAYER, raw, "root", 0, limits.MAX_VERSION),
-        {stream: _parse_mark(stream, mark) for stream, mark in raw["streams"].items()},
-    )
+    marks = {stream: _parse_mark(stream, mark) for stream, mark in raw["streams"].items()}
+    # The first releases wrote down what shipped, too, with no state: that never came into force.
+    marks = {stream: mark for stream, mark in marks.items() if mark.state}
+    return Floor(integer(_LAYER, raw, "root", 0, limits.MAX_VERSION), marks)
 
 
 def read_floor(folder: Path) -> Floor:

@@ -124,7 +124,7 @@ class Follower:
         head = self.repository.head(stream)
         if head is None:
             # 4.3: a list that had a version here has not become one that never had any.
-            if held is not None or stream in self.floor.streams:
+            if held is not None or self.floor.knows(stream):
                 raise TrustError(f"{stream}: it has no head any more", hint="call the publisher")
             return None
         check_head_fits(stream, charter, head)  # 4.4
@@ -132,10 +132,12 @@ class Follower:
         state = StreamState(charter, head)
         try:
             self.floor.check_head(stream, head)  # 4.5
+            if held is not None:
+                Floor().raised(0, {stream: held.head}).check_head(stream, head)
             aside = self.quarantine.offered_again(stream, head)  # 6.7
         except EquivocationError as error:
             try:
-                self._keep_evidence(stream, head, role)
+                self._keep_evidence(stream, held, head, role)
             except StorageError as lost:  # of the two the disk is the lesser trouble
                 error.add_note(f"not all of the evidence could be kept: {lost}")
                 error.hint = f"call the publisher; not all of the evidence could be kept: {lost}"
@@ -164,13 +166,15 @@ class Follower:
             return passed >= (pin.until - pin.since - CLOCK_APART).total_seconds()
         return not is_ahead(self.judge.now, store)
 
-    def _keep_evidence(self, stream: str, head: Head, role: bytes) -> None:
+    def _keep_evidence(self, stream: str, held: StreamState | None, head: Head, role: bytes) -> None:
         """Keep both roles: of what was in force under this number, or of what is kept aside."""
-        below, aside = self.floor.streams.get(stream), self.quarantine.find(stream)
-        if below is not None and below.numbers == Mark.of(head).numbers:
-            where = role_file(self.place.name, stream, below)
-            self.place.keep_evidence(stream, below, where, head, role)
-        elif aside is not None:
+        offered, aside = Mark.of(head), self.quarantine.find(stream)
+        for first in (self.floor.streams.get(stream), Mark.of(held.head) if held is not None else None):
+            if first is not None and first.numbers == offered.numbers and first != offered:
+                where = role_file(self.place.name, stream, first)
+                self.place.keep_evidence(stream, first, where, head, role)
+                return
+        if aside is not None:
             kept = aside.state.head
             self.place.keep_evidence(stream, kept, self.quarantine.role(stream, kept), head, role)
 
@@ -280,7 +284,7 @@ class Follower:
 
     def _charter(self, stream: str, held: StreamState | None) -> Charter:
         name, edition = split_stream(stream)
-        known = held is not None or stream in self.floor.streams
+        known = held is not None or self.floor.knows(stream)
         charter = self.repository.charter(name)
         if charter is None:
             if known:  # 4.1

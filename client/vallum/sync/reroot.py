@@ -72,7 +72,7 @@ def replace_root(
     with exclusive(config.state, wait):
         held = read_held(config.state).sources.get(name)
         floor = read_floor(config.state / name).shipped(source.floor)
-        before = max(floor.root, held.root_version if held else 0)
+        before = max(floor.least_root, held.root_version if held else 0)
         version = _version(invited.root)
         if version < before:
             raise ConfigError(
