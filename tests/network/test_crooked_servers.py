@@ -73,7 +73,7 @@ def test_an_answer_that_drips_for_ever(client: Client, what: str) -> None:
 
 
 def test_a_handshake_that_drips_for_ever(client: Client) -> None:
-    """TLS that never comes to its end, though it is never silent: cut off, and nothing is tried afterwards."""
+    """TLS that never ends, though it is never silent: it is cut off, and nothing is tried afterwards."""
     crooked = Crooked()
     with (
         crooked.running(crooked.drip(b"\x16\x03\x03\x40\x00", b"\x02")),
