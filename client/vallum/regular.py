@@ -46,6 +46,14 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def read_if_there(path: Path) -> bytes | None:
+    """Read a file whole; ``None`` if none is there, or something else in its place. Raises ``OSError``."""
+    try:
+        return read_regular(path)
+    except (FileNotFoundError, NotADirectoryError, NotRegularError):
+        return None
+
+
 def read_bounded(path: Path, limit: int, layer: str, *, hint: str = "") -> bytes:
     """Read a file whole that may have so many bytes.
 

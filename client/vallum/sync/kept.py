@@ -7,7 +7,6 @@ newest that is older: there is always one from yesterday.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
+from vallum.digested import format_digested, parse_digested
 from vallum.durable import clear_way, make_folder, os_errors, write_durable
 from vallum.errors import FormatError
 from vallum.format.charter import is_list_name, is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.journal import read_journal
-from vallum.regular import parse_json, read_regular
+from vallum.regular import read_regular
 from vallum.state import Current, Pin, StreamState, format_stream, parse_stream
 from vallum.sync.errand import NOTHING
 from vallum.sync.floor import FILE as FLOOR
@@ -64,7 +64,7 @@ def keep(state_dir: Path, streams: Iterable[tuple[str, str, StreamState]], now: 
         raw = {"activated": format_time(now), "stream": format_stream(signed)}
         make_folder(path.parent, FOLDER_MODE)
         clear_way(path)
-        write_durable(path, [json.dumps(raw, sort_keys=True).encode() + b"\n"], mode=FILE_MODE)
+        write_durable(path, [format_digested(raw)], mode=FILE_MODE)
 
 
 def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
@@ -84,7 +84,7 @@ def read_kept(state_dir: Path, source: str, stream: str) -> list[Kept]:
 def _parse(data: bytes) -> Kept | None:
     """Read what :func:`keep` wrote; ``None`` if it is damaged. At each change the same few files are read."""
     try:
-        raw = parse_json(_LAYER, data)
+        raw = parse_digested(_LAYER, data)  # 8.3
         if isinstance(raw, dict):
             return Kept(parse_stream(raw.get("stream")), parse_time(_LAYER, raw.get("activated")))
     except FormatError:

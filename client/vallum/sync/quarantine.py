@@ -6,7 +6,6 @@ At most one version per stream is kept, the newest. Nothing here is ever looked 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
+from vallum.digested import format_digested, parse_digested
 from vallum.durable import clear_way, make_folder, os_errors, remove_all, write_durable
 from vallum.errors import FormatError
 from vallum.format.charter import is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.format.table import Table
-from vallum.regular import NotRegularError, parse_json, read_regular
+from vallum.regular import read_if_there, read_regular
 from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.floor import equivocation
 from vallum.sync.place import role_file
@@ -85,12 +85,11 @@ class Quarantine:
         """What is kept aside of a stream; a damaged record counts as none, and is made anew."""
         path = self._folder(stream) / _RECORD
         with os_errors(path, "read"):
-            try:
-                data = read_regular(path)
-            except (FileNotFoundError, NotADirectoryError, NotRegularError):
-                return None
+            data = read_if_there(path)
+        if data is None:
+            return None
         try:
-            raw = parse_json(_LAYER, data)
+            raw = parse_digested(_LAYER, data)  # 8.3
             if not isinstance(raw, dict) or not isinstance(raw.get("reasons"), list):
                 raise FormatError(_LAYER, "a record is malformed")
             return Quarantined(
@@ -178,10 +177,9 @@ class Quarantine:
             "rejected": about.rejected,
             "rejected_at": format_time(about.rejected_at) if about.rejected_at else None,
         }
-        data = json.dumps(raw, indent=1, sort_keys=True).encode() + b"\n"
         path = self._folder(stream) / _RECORD
         clear_way(path)
-        write_durable(path, [data], mode=FILE_MODE)
+        write_durable(path, [format_digested(raw)], mode=FILE_MODE)
 
     def _folder(self, stream: str) -> Path:
         return self.state_dir / self.source / FOLDER / stream
