@@ -84,10 +84,10 @@ class Model:
                 rows.setdefault(at, set()).update(record.labels)
         return {at: tuple(sorted(labels)) for at, labels in rows.items()}
 
-    def changes(self) -> dict[bytes, Labels | None]:
+    def changes_after(self, known: dict[bytes, Labels | None]) -> dict[bytes, Labels | None]:
         wanted = self.wanted()
-        keys = wanted.keys() | self.published.keys()
-        return {at: wanted.get(at) for at in keys if wanted.get(at) != self.published.get(at)}
+        keys = wanted.keys() | known.keys()
+        return {at: wanted.get(at) for at in keys if wanted.get(at) != known.get(at)}
 
     def finish(self) -> None:
         assert self.under_way is not None
@@ -134,7 +134,7 @@ def test_any_history_leads_where_the_model_says(template: Path, block: int, hist
 def follow(catalog: Catalog, path: Path, model: Model, step: object) -> Catalog:
     match step:
         case "begin" if model.under_way is None:
-            changes = model.changes()
+            changes = model.changes_after({**model.published})
             begun = catalog.begin_version("urls", salt=bytes(16), actor="ann", now=NOW)
             assert (begun is None) == (not changes)
             model.under_way = changes or None
@@ -159,15 +159,15 @@ def follow(catalog: Catalog, path: Path, model: Model, step: object) -> Catalog:
 
 
 def check(catalog: Catalog, model: Model) -> None:
+    under_way = model.under_way or {}
+    coming = {**model.published, **under_way}
     changes = catalog.pending_changes("urls")
-    assert {change.key: change.labels for change in changes} == model.changes()
-    assert all(change.before == model.published.get(change.key) for change in changes)
+    assert {change.key: change.labels for change in changes} == model.changes_after(coming)
+    assert all(change.before == coming.get(change.key) for change in changes)
     assert [change.key for change in changes] == sorted(change.key for change in changes)
 
-    under_way = model.under_way or {}
     frozen = catalog.version_changes("urls")
     assert {change.key: change.labels for change in frozen} == under_way
-    coming = {**model.published, **under_way}
     rows = list(catalog.listed_rows("urls", "exact"))
     assert {row.key: row.labels for row in rows} == {at: one for at, one in coming.items() if one is not None}
     for after in {0, model.version // 2, model.version}:

@@ -15,6 +15,8 @@ import pytest
 from tests.cli.conftest import LISTED, Type
 from tests.cli.said import everything, refused
 from tests.typed import typed
+from vallum.cli.terminal import clock
+from vallum_publisher.catalog import open_catalog
 from vallum_publisher.cli.intake import ENCODINGS, FORMATS
 from vallum_publisher.intake import ENCODINGS as KNOWN_ENCODINGS
 from vallum_publisher.intake import Format
@@ -161,6 +163,24 @@ def test_a_forgotten_add_is_spoken_of(publisher: Type, both: Path) -> None:
     whole = LISTED.encode() + b"\nhttps://b.example/\nhttps://d.example/\n"
     assert "warning" not in publisher("ingest", "urls", "-", stdin=whole).err
     assert "warning" not in publisher("ingest", "urls", "-", "--remove", stdin=whole).err
+
+
+def test_what_changes_while_a_version_is_under_way_waits(publisher: Type, both: Path) -> None:
+    """A stopped `publish` had an innocent page in it: that its removal waits is said by all that look."""
+    page = b"https://innocent.example/page\n"
+    publisher("ingest", "urls", "-", "--add", stdin=page)
+    with open_catalog(both / "hotline" / "catalog.sqlite") as catalog:
+        catalog.begin_version("urls", salt=bytes(16), actor="ann", now=clock())
+    under_way = publisher("ingest", "urls", "-", "--add", stdin=page).out
+    assert "Next: vallum-publisher -C hotline publish urls  # version 1.2 is under way" in under_way
+    removed = publisher("ingest", "urls", "-", "--remove", "--json", stdin=page)
+    assert (json.loads(removed.out)["waiting"], json.loads(removed.out)["under_way"]) == (1, 2)
+    shown = publisher("diff", "urls").out
+    assert "urls: version 1.2 is under way, publish finishes it: 1 added\n" in shown
+    assert "urls: after that: 1 removed\n" in shown
+    begun, waiting = json.loads(publisher("diff", "urls", "--json").out)
+    assert (begun["change"], begun["state"]) == ("added", "under way")
+    assert (waiting["change"], waiting["state"], waiting["id"]) == ("removed", "waiting", begun["id"])
 
 
 def test_the_last_entry_can_be_taken_off(publisher: Type) -> None:

@@ -172,12 +172,12 @@ class Catalog(RecipientRecords):
     # Rows
 
     def pending_changes(self, name: str) -> list[RowChange]:
-        """Return what a version begun now would change, by table and key."""
+        """Return what a version begun after the one under way would change, by table and key."""
         with reading(self._engine) as connection:
             return rows.unpublished(connection, lists.find_list(connection, name).id)
 
     def count_pending(self, name: str) -> int:
-        """Count what a version begun now would change."""
+        """Count what :meth:`pending_changes` returns."""
         with reading(self._engine) as connection:
             return rows.count_unpublished(connection, lists.find_list(connection, name).id)
 

@@ -1,7 +1,7 @@
 """Rows as the release reads them: what is to be published, what was touched since a version, what is listed.
 
 While a version is under way, rows are read as they will stand when it is published; what is ingested
-meanwhile shows in :func:`unpublished` only.
+meanwhile shows in :func:`unpublished` only, which compares with that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ListRow(NamedTuple):
 
 
 class RowChange(NamedTuple):
-    """One row that differs from what is published; ``None`` means not listed."""
+    """One row that differs from what is published, or under way; ``None`` means not listed."""
 
     table: str
     key: bytes
@@ -52,13 +52,21 @@ class RowChange(NamedTuple):
         return f"<RowChange in {self.table}>"
 
 
+_AFRESH = """FROM list_rows INDEXED BY list_rows_unpublished
+WHERE list_id = :list AND wanted <> published AND (pending IS NULL OR pending <> wanted)"""
+"""Rows that differ from what is published, and likewise from what is under way."""
+_BACK = """FROM list_rows INDEXED BY list_rows_pending
+WHERE list_id = :list AND pending IS NOT NULL AND wanted = published"""
+"""Rows that a version under way changes, and that are to be again as they are published."""
+
+
 def unpublished(connection: Connection, list_id: int) -> list[RowChange]:
-    """Return what a version begun now would change, by table and key."""
+    """Return what a version begun after the one under way would change, by table and key."""
     return _changes(
         connection,
         list_id,
-        """SELECT tbl, key, value, wanted, published FROM list_rows INDEXED BY list_rows_unpublished
-        WHERE list_id = :list AND wanted <> published ORDER BY tbl, key""",
+        f"""SELECT tbl, key, value, wanted, COALESCE(pending, published) {_AFRESH}
+        UNION ALL SELECT tbl, key, value, wanted, pending {_BACK} ORDER BY 1, 2""",
     )
 
 
@@ -135,11 +143,8 @@ def entries_of(connection: Connection, list_id: int, key: bytes | None) -> Itera
 
 
 def count_unpublished(connection: Connection, list_id: int) -> int:
-    """Count what a version begun now would change; the cost grows with that, not with the list."""
-    sql = (
-        "SELECT count(*) FROM list_rows INDEXED BY list_rows_unpublished "
-        "WHERE list_id = :list AND wanted <> published"
-    )
+    """Count what :func:`unpublished` returns; the cost grows with that, not with the list."""
+    sql = f"SELECT (SELECT count(*) {_AFRESH}) + (SELECT count(*) {_BACK})"
     return int(connection.execute(indexed(connection, sql), {"list": list_id}).scalar_one())
 
 

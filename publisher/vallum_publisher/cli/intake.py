@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from vallum_publisher.cli.session import actor, open_home, open_input
 
 if TYPE_CHECKING:
     from vallum.expression import Keyer
-    from vallum_publisher.catalog import Applied, RowChange
+    from vallum_publisher.catalog import Applied, RowChange, Version
     from vallum_publisher.intake import Reject
 
 # Named again, since `--help` must not wait for SQLAlchemy; a test holds them to those of the intake.
@@ -119,9 +120,9 @@ def ingest(
                 pepper=workspace.custody(catalog).pepper(info),
                 progress=progress,
             )
-        waiting = catalog.count_pending(name)
+        waiting, begun = catalog.count_pending(name), catalog.pending_version(name)
     if as_json:
-        emit({**asdict(done), "waiting": waiting})
+        emit({**asdict(done), "waiting": waiting, "under_way": begun.version if begun else None})
     else:
         say(f"{name}: {_counts(done)}")
     before = done.removed + done.changed + done.unchanged
@@ -133,7 +134,12 @@ def ingest(
         show_hint(f"to undo that, ingest the whole list again; vallum-publisher diff {name} shows what goes")
     if as_json:
         return
-    say(f"Next: vallum-publisher -C {home} diff {name}" if waiting else "nothing waits to be published")
+    if waiting:
+        say(f"Next: vallum-publisher -C {home} diff {name}")
+    elif begun:
+        say(f"Next: vallum-publisher -C {home} publish {name}  # version {_number(begun)} is under way")
+    else:
+        say("nothing waits to be published")
 
 
 @click.command(epilog="\b\nExamples:\n  vallum-publisher diff urls\n  vallum-publisher diff urls --values")
@@ -144,22 +150,37 @@ def ingest(
 @json_option
 @click.pass_obj
 def diff(home: Path, name: str, values: bool, as_json: bool) -> None:
-    """Show what the next version would change, row by row."""
+    """Show what the next publication would change, row by row.
+
+    What `publish` was stopped at goes out as it was begun; what changes after that is a version of its own.
+    """
     from vallum.expression import Keyer
 
     with open_home(home) as (workspace, catalog), showing_steps(as_json) as tell:
         tell(f"{name}: reading what would change")
         info = catalog.get_list(name)
+        begun = catalog.pending_version(name)
+        frozen = catalog.version_changes(name) if begun else []
         changes = catalog.pending_changes(name)
         keyer = Keyer(workspace.custody(catalog).pepper(info), info.host_bits)
     if as_json:
-        emit([_change(keyer, change, values) for change in changes])
+        coming = [("under way", frozen), ("waiting", changes)]
+        emit([{**_change(keyer, each, values), "state": state} for state, some in coming for each in some])
         return
-    if not changes:
-        say(f"{name}: nothing would change")
-        return
+    if begun:
+        _show_changes(
+            f"{name}: version {_number(begun)} is under way, publish finishes it", keyer, frozen, values
+        )
+        say()
+    if changes:
+        _show_changes(f"{name}: after that" if begun else name, keyer, changes, values)
+    else:
+        say(f"{name}: nothing would change" + (" after that" if begun else ""))
+
+
+def _show_changes(title: str, keyer: Keyer, changes: Sequence[RowChange], values: bool) -> None:
     kinds = Counter(_kind(change) for change in changes)
-    say(f"{name}: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items())))
+    say(f"{title}: " + ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items())))
     say()
     headings = ["change", "id", "signal", "scope", "labels"] + (["entry"] if values else [])
     rows = []
@@ -169,6 +190,10 @@ def diff(home: Path, name: str, values: bool, as_json: bool) -> None:
     table(headings, rows)
     if len(changes) > _SHOWN_CHANGES:
         note(f"and {len(changes) - _SHOWN_CHANGES:,} more; --json shows all")
+
+
+def _number(version: Version) -> str:
+    return f"{version.generation}.{version.version}"
 
 
 def _pair(text: str) -> tuple[str, str]:
