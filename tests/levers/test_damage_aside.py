@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
 from tests.levers.conftest import PAGES
-from vallum.errors import FetchError, StateError
+from vallum.errors import StateError
 from vallum.journal import read_journal
 from vallum.sync import levers
 from vallum.sync.quarantine import Quarantine, name_of
@@ -100,7 +100,8 @@ def test_the_store_cannot_put_it_back(repository: Repository, client: Client, ab
         refused(repository, client, absurd)
         [stream] = client.sync().sources[0].streams
         assert (stream.error, stream.after) == (None, 1)
-        assert isinstance(stream.warning, FetchError)
+        assert isinstance(stream.warning, StateError)
+        assert str(stream.warning).startswith("version 1.2 is damaged in quarantine: targets/")
     repository.objects.update(runs)
     [stream] = client.sync(repository.now + 2 * HOUR).sources[0].streams
     assert stream.warning is None

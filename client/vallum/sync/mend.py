@@ -63,7 +63,7 @@ class Mender:
         self.proven.written(place.state_dir, files, held.head.tables)
         return tables
 
-    def mend_aside(self, stream: str, aside: Quarantined, role: bytes) -> VallumError | None:
+    def mend_aside(self, stream: str, aside: Quarantined, role: bytes) -> StateError | None:
         """See that the newest version, which is in quarantine, is whole there.
 
         Nothing waits for it: what comes in the way is returned, for the report.
@@ -84,7 +84,8 @@ class Mender:
             tables, _, _ = guide.lead(stream, codec, state, None, {})
             quarantine.keep(stream, aside, tables, role)
         except VallumError as error:
-            return error
+            number = state.head.number
+            return StateError(f"version {number} is damaged in quarantine: {error}", hint=error.hint)
         return None
 
     def _mend_pepper(self, stream: str, held: StreamState) -> None:
