@@ -181,6 +181,10 @@ def test_what_changes_while_a_version_is_under_way_waits(publisher: Type, both: 
     begun, waiting = json.loads(publisher("diff", "urls", "--json").out)
     assert (begun["change"], begun["state"]) == ("added", "under way")
     assert (waiting["change"], waiting["state"], waiting["id"]) == ("removed", "waiting", begun["id"])
+    told = "urls: version 1.2 is under way; run publish again: it lists what was taken off since (1)"
+    assert publisher("status").code == 1
+    assert f"warning: {told}\n" in publisher("status").err
+    assert json.loads(publisher("status", "--json").out)["warnings"] == [told]
 
 
 def test_the_last_entry_can_be_taken_off(publisher: Type) -> None:

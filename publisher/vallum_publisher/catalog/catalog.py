@@ -182,6 +182,11 @@ class Catalog(RecipientRecords):
             return rows.count_unpublished(connection, lists.find_list(connection, name).id)
 
     def published_keys(self, name: str, table: str, keys: Iterable[bytes]) -> list[bytes]:
+    def count_taken_off(self, name: str) -> int:
+        """Count the rows that the version under way lists although they were taken off since."""
+        with reading(self._engine) as connection:
+            return rows.count_taken_off(connection, lists.find_list(connection, name).id)
+
         """Return those of some keys that are listed at the newest published version."""
         with reading(self._engine) as connection:
             return rows.published_keys(connection, lists.find_list(connection, name).id, table, keys)

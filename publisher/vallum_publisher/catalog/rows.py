@@ -160,6 +160,13 @@ def published_keys(connection: Connection, list_id: int, table: str, keys: Itera
             list_rows.c.key.in_(some),
             list_rows.c.published != UNLISTED,
         )
+def count_taken_off(connection: Connection, list_id: int) -> int:
+    """Count the rows that the version under way lists although they are wanted no more."""
+    sql = """SELECT count(*) FROM list_rows INDEXED BY list_rows_pending
+        WHERE list_id = :list AND pending IS NOT NULL AND pending <> 0 AND wanted = 0"""
+    return int(connection.execute(indexed(connection, sql), {"list": list_id}).scalar_one())
+
+
         found += map(bytes, connection.execute(query).scalars())
     return found
 

@@ -175,11 +175,6 @@ def status(home: Path, as_json: bool) -> int:
         for each in found.lists:
             if each.problem:
                 warn(each.problem)
-            if each.under_way is not None:
-                note(
-                    f"warning: {each.name}: version {each.generation}.{each.under_way} is under way; "
-                    "run publish again"
-                )
         for warning in found.warnings:
             warn(warning)
         for role in found.roles:

@@ -72,7 +72,8 @@ class ListCondition:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A repository. ``fingerprint`` is the newest root's, to compare by telephone; ``roots`` are all so far,
-    the newest first. ``warnings``: what is missing here or in the store, whichever list needs it.
+    the newest first. ``warnings``: what is missing here or in the store, whichever list needs it, and which
+    publications were stopped.
     """
 
     root_version: int
@@ -137,7 +138,16 @@ def read_condition(
         for info in catalog.lists()
     )
     roots = read_roots(repository)
-    return Condition(tip.root.version, roots[0].fingerprint, roots, tuple(roles), lists, tuple(warnings))
+    stopped = (_stopped(catalog, each) for each in lists if each.under_way is not None)
+    return Condition(
+        tip.root.version, roots[0].fingerprint, roots, tuple(roles), lists, (*warnings, *stopped)
+    )
+
+
+def _stopped(catalog: Catalog, each: ListCondition) -> str:
+    told = f"{each.name}: version {each.generation}.{each.under_way} is under way; run publish again"
+    taken_off = catalog.count_taken_off(each.name)
+    return f"{told}: it lists what was taken off since ({taken_off:,})" if taken_off else told
 
 
 def _read_list(
