@@ -174,6 +174,7 @@ def check(catalog: Catalog, model: Model) -> None:
         touched = {at for at, version in model.touched.items() if version > after} | under_way.keys()
         found = {row.key: row.labels for row in catalog.touched_rows("urls", "exact", after)}
         assert found == {at: coming.get(at) for at in touched}
+        assert catalog.touched_keys("urls", "exact", after) == sorted(touched)
 
     entries = {
         (entry.key, entry.ref): entry for entry in catalog.entries("urls") if entry.ref != "vallum-test"

@@ -72,14 +72,14 @@ class Rows:
         """The labels of one row."""
         return self.dictionary[self.label_ids[at]]
 
-    def lower_bound(self, key: int) -> int:
-        """Index of the first row whose key, as a 96-bit integer, is not below ``key``."""
-        top = key >> 32
-        at = bisect_left(self.hi, top)
-        if at == len(self.hi) or self.hi[at] != top:
+    def lower_bound(self, key: int, first: int = 0) -> int:
+        """Index of the first row, from ``first`` on, whose key, as a 96-bit integer, is not below ``key``."""
+        hi, top = self.hi, key >> 32
+        at = bisect_left(hi, top, first)
+        if at == len(hi) or hi[at] != top:
             return at
         # A list's keys may crowd under one half on purpose: no walk.
-        return bisect_left(self.lo, key & 0xFFFFFFFF, at, bisect_right(self.hi, top, at))
+        return bisect_left(self.lo, key & 0xFFFFFFFF, at, bisect_right(hi, top, at))
 
     def find(self, key: bytes) -> int | None:
         """Index of the row with this key, or ``None``."""

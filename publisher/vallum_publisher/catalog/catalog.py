@@ -199,6 +199,11 @@ class Catalog(RecipientRecords):
         with reading(self._engine) as connection:
             yield from rows.touched(connection, lists.find_list(connection, name).id, table, after_version)
 
+    def touched_keys(self, name: str, table: str, after_version: int) -> list[bytes]:
+        """Return the keys of :meth:`touched_rows` alone, in order, in a fraction of its time."""
+        with reading(self._engine) as connection:
+            return rows.touched_keys(connection, lists.find_list(connection, name).id, table, after_version)
+
     def listed_rows(self, name: str, table: str) -> Iterator[ListRow]:
         """Yield all rows listed at the version under way, else at the newest, by key."""
         with reading(self._engine) as connection:

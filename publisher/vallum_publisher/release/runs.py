@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from vallum.errors import StateError
+from vallum.expression import KEY_BYTES
 from vallum.format.epoch import Epoch
 from vallum.format.removal import choose_removals, unique_bits
 from vallum.format.rows import Rows, id_column
@@ -21,6 +22,7 @@ from vallum.format.table import Table
 Sealed = tuple[Epoch, bytes] | None
 """What a list's runs are sealed with, or ``None`` if it is public."""
 
+_BEYOND = 1 << 8 * KEY_BYTES
 _LARGE = 1 << 20
 _BEST, _RANDOM = 16, 12
 
@@ -47,21 +49,17 @@ def touched_section(name: str, table: Table, touched: Sequence[bytes]) -> Sectio
     added: list[int] = []
     removed: list[tuple[int, int]] = []
     numbers = [int.from_bytes(key) for key in touched]
+    place = 0
     for at, number in enumerate(numbers):
-        place = rows.lower_bound(number)
-        if place < len(rows) and _key(rows, place) == number:
+        place = rows.lower_bound(number, place)
+        following = _key(rows, place) if place < len(rows) else _BEYOND
+        if following == number:
             added.append(place)
             continue
         # A key that may have been listed somewhere in the span is listed now, or was touched.
-        below = max(
-            numbers[at - 1] if at else -1,
-            _key(rows, place - 1) if place else -1,
-        )
-        above = min(
-            numbers[at + 1] if at + 1 < len(numbers) else 1 << 96,
-            _key(rows, place) if place < len(rows) else 1 << 96,
-        )
-        bits = unique_bits(number, below if below >= 0 else None, above if above >> 96 == 0 else None)
+        below = max(numbers[at - 1] if at else -1, _key(rows, place - 1) if place else -1)
+        above = min(numbers[at + 1] if at + 1 < len(numbers) else _BEYOND, following)
+        bits = unique_bits(number, below if below >= 0 else None, above if above < _BEYOND else None)
         removed.append((number, bits))
     return Section(name, table.counts, select(rows, added), choose_removals(removed))
 

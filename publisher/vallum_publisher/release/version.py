@@ -173,9 +173,7 @@ def _new_runs(
     base = next((file.length for run, file in listed.items() if run.start == 0), 0)
     stepped = any(run.end == version.version for run in listed)
     for start in due_runs(version.version) if listed and not stepped else ():
-        touched = {
-            table: [row.key for row in catalog.touched_rows(name, table, start)] for table in codec.tables
-        }
+        touched = {table: catalog.touched_keys(name, table, start) for table in codec.tables}
         merged = start < version.version - 1
         if merged and sum(map(len, touched.values())) > rows:
             continue  # more than the whole state: nobody would choose it
