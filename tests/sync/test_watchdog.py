@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
+from queue import Empty
 
 import pytest
 
-from vallum.sync.watchdog import Watchdog
+from vallum.sync.names import NAMES, Answers
+from vallum.sync.watchdog import WATCHDOG, Watchdog
 
 
 def soon(seconds: float = 0.05) -> float:
@@ -73,3 +80,37 @@ def test_many_watches_are_one_thread_and_little_memory() -> None:
             pass
     assert threading.active_count() == before + 1
     assert len(dog._watches) <= 1
+
+
+def child_of_busy_parent() -> None:
+    """Fork while a watch and a look-up are under way; end as the child does, which begins its own."""
+    system, asked = socket.getaddrinfo, threading.Event()
+
+    def hang(*_: object) -> list[object]:
+        asked.set()
+        time.sleep(60)
+        return []
+
+    socket.getaddrinfo = hang  # type: ignore[assignment]  # a resolver that hangs
+    NAMES.ask("localhost", 80, Answers())
+    with WATCHDOG.watching(soon(60), lambda: None):
+        assert asked.wait(10)
+        child = os.fork()
+        if child:
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        socket.getaddrinfo = system
+        answers, barked = Answers(), threading.Event()
+        NAMES.ask("localhost", 80, answers)
+        try:
+            answers.get(timeout=10)
+        except Empty:
+            os._exit(1)
+        with WATCHDOG.watching(soon(), barked.set):
+            os._exit(0 if barked.wait(10) else 2)
+
+
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    """A server's workers fork while their parent syncs: deadlines bark in them, and names are looked up."""
+    program = "from tests.sync.test_watchdog import child_of_busy_parent as run; run()"
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, timeout=60, check=False).returncode == 0

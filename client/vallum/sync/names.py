@@ -6,6 +6,7 @@ the same answer, so that a name holds one thread, however often its source is tr
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Sequence
@@ -28,6 +29,10 @@ class Names:
     """The names that are being looked up in this process."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget all: a forked child has none of its parent's threads."""
         self._lock = threading.Lock()
         self._asked: dict[tuple[str, int], list[Answers]] = {}
 
@@ -53,6 +58,7 @@ class Names:
 
 
 NAMES = Names()
+os.register_at_fork(after_in_child=NAMES.begin_anew)
 
 
 def addresses(host: str, port: int, flags: int = 0) -> Sequence[Address]:

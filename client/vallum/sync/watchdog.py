@@ -8,6 +8,7 @@ its work; here a poll costs an entry in a heap.
 from __future__ import annotations
 
 import heapq
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,10 @@ class Watchdog:
     """Calls what it was given when its time has come. Its thread begins with the first watch, and stays."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget all: a forked child has neither its parent's thread nor its parent's business."""
         self._watches: list[_Watch] = []
         self._changed = threading.Condition()
         self._running = False
@@ -73,3 +78,4 @@ class Watchdog:
 
 
 WATCHDOG = Watchdog()
+os.register_at_fork(after_in_child=WATCHDOG.begin_anew)
