@@ -111,7 +111,7 @@ def test_a_list_with_new_keys_by_command(folder: Path) -> None:
     [new] = _held(folder, "urls.full")
     assert new["key"] != old["key"]
     assert old["key"] not in (folder / "hotline/keys/signers.toml").read_text()
-    words = ["list", "new-generation", "urls", "--new-pepper", "--reason", "leaked"]
+    words = ["list", "new-generation", "urls", "--new-pepper", "--again", "--reason", "leaked"]
     refused(typed([*HOTLINE, *words], folder), 2, "urls is public: it has no pepper", "")
 
 

@@ -132,7 +132,7 @@ def test_a_new_pepper_that_was_stopped_anywhere(followed: tuple[Hotline, Machine
             opened.new_generation("urls", reason="leaked", now=NOW, new_pepper=True)
         _syncs(match, full)
         with publisher(open_workspace(folder), hotline.store) as opened:
-            opened.new_generation("urls", reason="leaked", now=NOW, new_pepper=True)
+            opened.new_generation("urls", reason="leaked", now=NOW, new_pepper=True, again=not faulty.met)
         assert _pepper(hotline) != before
         for machine in (match, full):
             machine.synced()

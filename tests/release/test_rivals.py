@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import HASHES, NOW, URLS, Founded, digest, fill, listed_values, publisher, url
 from vallum_publisher.catalog import Mode, open_catalog
@@ -86,6 +87,30 @@ def test_another_publishes_at_each_moment(
     root = open_workspace(first).root_bytes()
     assert listed_values(store, root, "urls.full") == {b"\x01a.example/x"}
     assert len(listed_values(store, root, "hashes.full")) == 1
+
+
+def test_who_loses_to_another_list_signs_a_snapshot_and_a_timestamp_again(
+    pair: tuple[Path, Path, MemoryStore],
+) -> None:
+    """Nothing else is looked at or made anew: neither catalog nor runs nor roles."""
+    first, second, store = pair
+    interrupted = _Interrupted(store)
+    counting = FaultyStore(interrupted)
+    catalog_file = first / "catalog.sqlite"
+    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
+        one = Publisher(open_workspace(first), catalog=catalog, store=counting)
+        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
+        fill(catalog, "urls", [url("a.example/x")])
+        fill(catalog, "hashes", [digest(1)])
+        interrupted.before["timestamp.json"] = lambda: two.publish("hashes", now=NOW)
+        told: list[str] = []
+        one.tell = told.append
+        assert one.publish("urls", now=NOW).version == 2
+        one.verify()
+    kinds = [write.kind for write in counting.writes]
+    snapshot = ["metadata", "packed metadata", "timestamp"]
+    assert kinds == ["run", "run", "metadata", "packed metadata", *snapshot, *snapshot]
+    assert [line for line in told if "signing" in line] == ["urls: signing"]
 
 
 def test_another_finishes_the_version_and_begins_the_next_before_it_is_sealed(

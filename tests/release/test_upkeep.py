@@ -16,6 +16,7 @@ from vallum.invitation import parse_invitation
 from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.readback import check_published
+from vallum_publisher.release.repository import Repository
 from vallum_publisher.store import RUN
 from vallum_publisher.workspace import Workspace, open_workspace
 
@@ -123,14 +124,12 @@ def _store_gone_back(scene: Publisher) -> MemoryStore:
     former = f"metadata/{tip.number('snapshot') - 1}.snapshot.json"
     assert former in store._objects
     # Sign the head that points to it anew, as an online key in the wrong hands could.
-    from vallum_publisher.release.commit import Committer
+    from vallum_publisher.release.commit import committer_of
     from vallum_publisher.release.metadata import meta_file
 
     data = store._objects[former].data
-    committer = Committer(
-        store, scene.workspace.keyring, scene.workspace.ledger, scene.workspace.settings.lifetimes
-    )
-    committer.move(tip, meta_file(tip.number("snapshot") - 1, data), NOW)
+    repository = Repository(store, scene.workspace.root_bytes())
+    committer_of(scene.workspace, repository).move(tip, meta_file(tip.number("snapshot") - 1, data), NOW)
     return store
 
 

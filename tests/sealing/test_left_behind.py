@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,42 @@ def test_another_publisher_is_about_to_upload_under_the_old_key(scene: Scene, af
     """He computed version 2 before the revocation, on a machine of his own."""
     first = scene.hotline.publisher
     store: ObjectStore = RevokedMeanwhile(scene, after)  # type: ignore[assignment]  # the rest by __getattr__
+    folder = first.workspace.folder.with_name("second")
+    shutil.copytree(first.workspace.folder, folder)
+    second = Publisher(open_workspace(folder), catalog=first.catalog, store=store)
+    assert second.publish("urls", now=NOW).version == 2
+    assert scene.stays.synced() == 2
+    scene.goes.refused(NotEntitledError)
+    assert scene.opened_by_the_revoked() == {1}
+    scene.hotline.publisher.verify()
+
+
+class BeatenMeanwhile:
+    """A store in which, just before the head is moved, somebody else moves it, and a recipient is revoked: so
+    far in the catalog only.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene, self._store, self._done = scene, scene.hotline.store, False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def replace(self, key: str, data: bytes, kind: ObjectKind, expected: str | None) -> str:
+        if not self._done:
+            self._done = True
+            desk = self._scene.hotline.publisher
+            desk.refresh(now=NOW + timedelta(hours=9))  # of the timestamp: all roles stay
+            [goes] = [one for one in desk.catalog.recipients(STREAM) if one.name == "goes"]
+            desk.custody.open_epoch(
+                desk.catalog.get_list("urls"), STREAM, revoked=goes, actor="test", now=NOW
+            )
+        return self._store.replace(key, data, kind, expected)
+
+
+def test_who_lost_a_race_publishes_nothing_under_a_key_that_was_replaced_meanwhile(scene: Scene) -> None:
+    first = scene.hotline.publisher
+    store: ObjectStore = BeatenMeanwhile(scene)  # type: ignore[assignment]  # the rest by __getattr__
     folder = first.workspace.folder.with_name("second")
     shutil.copytree(first.workspace.folder, folder)
     second = Publisher(open_workspace(folder), catalog=first.catalog, store=store)

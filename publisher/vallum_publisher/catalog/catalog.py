@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from vallum_publisher.catalog import changeset, dump, entitlement, lists, rekey,
 from vallum_publisher.catalog.changeset import Applied
 from vallum_publisher.catalog.database import record_change
 from vallum_publisher.catalog.draft import KeyCollisionError
-from vallum_publisher.catalog.engine import founding, open_engine, reading, writing
+from vallum_publisher.catalog.engine import founding, open_engine, reading, turn, writing
 from vallum_publisher.catalog.entry import Entry, Record
 from vallum_publisher.catalog.lists import ListInfo, ListSpec
 from vallum_publisher.catalog.merge import Mode
@@ -181,12 +182,12 @@ class Catalog(RecipientRecords):
         with reading(self._engine) as connection:
             return rows.count_unpublished(connection, lists.find_list(connection, name).id)
 
-    def published_keys(self, name: str, table: str, keys: Iterable[bytes]) -> list[bytes]:
     def count_taken_off(self, name: str) -> int:
         """Count the rows that the version under way lists although they were taken off since."""
         with reading(self._engine) as connection:
             return rows.count_taken_off(connection, lists.find_list(connection, name).id)
 
+    def published_keys(self, name: str, table: str, keys: Iterable[bytes]) -> list[bytes]:
         """Return those of some keys that are listed at the newest published version."""
         with reading(self._engine) as connection:
             return rows.published_keys(connection, lists.find_list(connection, name).id, table, keys)
@@ -276,6 +277,10 @@ class Catalog(RecipientRecords):
         """Return this generation's published versions after ``after_version``, oldest first."""
         with reading(self._engine) as connection:
             return versions.history(connection, lists.find_list(connection, name), after_version)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Wait for one's turn among this catalog's publishers, ten seconds at most (:func:`.engine.turn`)."""
+        return turn(self._engine)
 
     # Backups
 

@@ -11,7 +11,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ _SQLITE_HINTS = {
 
 _BUSY_STATES = {"55P03", "40P01", "40001"}
 """PostgreSQL: lock not available, deadlock, serialization failure."""
+_TURN_MILLISECONDS = 10_000
+"""So long a publisher waits for another's turn to end: its machine may have died."""
 _FULL_STATES = {"53100", "53200", "25006"}
 """PostgreSQL: disk full, out of memory, read-only."""
 
@@ -139,6 +141,23 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection = connection.execution_options(vallum_writes=True)
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def turn(engine: Engine) -> Iterator[None]:
+    """Wait for one's turn among the publishers of one catalog; who has waited long goes on without.
+
+    A courtesy, in the order of asking: that two may do at once what they do is the caller's to see to. SQLite
+    has one writer, and knows no turns.
+    """
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    with converted(), engine.connect() as connection:
+        with suppress(DBAPIError):
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_TURN_MILLISECONDS}")
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7598470153)")
+        yield  # the transaction ends with the connection, also if this process is killed
 
 
 @contextmanager

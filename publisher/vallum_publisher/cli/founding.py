@@ -199,6 +199,7 @@ def create(
     is_flag=True,
     help="With --new-pepper: make a vault key, since it was lost and has no copy.",
 )
+@click.option("--again", is_flag=True, help="Although one began less than a day ago.")
 @sign_with_option
 @click.option("--encrypt-keys", is_flag=True, help="Encrypt new key files with a passphrase.")
 @json_option
@@ -210,6 +211,7 @@ def new_generation(
     new_keys: bool,
     new_pepper: bool,
     new_vault_key: bool,
+    again: bool,
     sign_with: tuple[str, ...],
     encrypt_keys: bool,
     as_json: bool,
@@ -218,7 +220,7 @@ def new_generation(
 
     After a stolen list key, a lost or leaked pepper, or a restored catalog, or for a wanted change beyond the
     guard's limits. Clients fetch the whole list once. Run it again after a failure: it finishes what was
-    begun.
+    begun. Once it is public, another within a day is refused without --again: most likely it was given twice.
     """
     from vallum_publisher.release.rotation import Rotation
     from vallum_publisher.release.succession import NewKeys
@@ -227,6 +229,7 @@ def new_generation(
     passphrase = new_passphrase(encrypt_keys)
     with open_publisher(home, sign_with, quiet=as_json) as publisher:
         rotation = Rotation(publisher)
+        publisher.check_new_generation(name, again=again, now=clock())
         if new_vault_key:
             publisher.workspace.make_vault(passphrase)
         holders = None
@@ -235,7 +238,7 @@ def new_generation(
             holders = rotation.new_holders(streams, NewKeys(passphrase=passphrase))
         before = sum(publisher.rows(name).values())
         done = publisher.new_generation(
-            name, reason=reason, now=clock(), holders=holders, new_pepper=new_pepper
+            name, reason=reason, now=clock(), holders=holders, new_pepper=new_pepper, again=again
         )
         if new_keys:
             rotation.forget()

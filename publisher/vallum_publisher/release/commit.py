@@ -6,15 +6,22 @@ Before it, readers hold to the old timestamp, whose snapshot names only files th
 uploaded so far is invisible. After it they see everything new at once. Nothing has to be undone at any point,
 and nothing that was uploaded is ever changed.
 
+Several publishers share one head. What takes long, runs and roles, is uploaded before the race for it. Then
+only a snapshot and a timestamp are signed, on top of what is there at that moment. Who loses does that again,
+unless the winner changed one of the same roles: then they must be made anew, and the caller is told.
+
 What a crash leaves are files that nobody names. The next attempt, the same code as every attempt, signs under
 numbers that are free (in the store) and were never signed (in the ledger), and goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
+from random import SystemRandom
 
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Targets
 
@@ -31,42 +38,66 @@ from vallum_publisher.release.metadata import (
     open_role,
     role_keys,
 )
-from vallum_publisher.release.repository import LARGEST_NUMBER, TIMESTAMP_KEY, Tip, metadata_key
+from vallum_publisher.release.repository import (
+    LARGEST_NUMBER,
+    TIMESTAMP_KEY,
+    Repository,
+    Tip,
+    metadata_key,
+)
 from vallum_publisher.store import METADATA, PACKED_METADATA, TIMESTAMP, ObjectStore
-from vallum_publisher.workspace import Ledger, Lifetimes
+from vallum_publisher.workspace import Ledger, Lifetimes, Workspace
 
 _PACK_LEVEL = 19
+_RACES = 8
+"""For the head with the same roles, until the caller looks at everything again."""
+_LONGEST_PAUSE = 0.25
+"""Seconds after a lost race, drawn evenly from none to all of it."""
+_RANDOM = SystemRandom()
 
 
-@dataclass
+def pause() -> None:
+    """Wait a little after a lost race, so that not all run again at once."""
+    time.sleep(_RANDOM.uniform(0, _LONGEST_PAUSE))
+
+
+@dataclass(frozen=True)
 class Committer:
     """Moves the head of one repository.
 
     Attributes:
         store, keyring, ledger, lifetimes: of the workspace.
-        uploaded: list roles that lie in the store already, by role and by the number that they follow, so
-            that losing a race costs a snapshot and a timestamp only.
+        newest: reads the store's head, before each race.
+        turn: waits for one's turn among publishers who know each other, so that few races are lost.
     """
 
     store: ObjectStore
     keyring: Keyring
     ledger: Ledger
     lifetimes: Lifetimes
-    uploaded: dict[tuple[str, int], MetaFile] = field(default_factory=dict)
+    newest: Callable[[], Tip]
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
-    def commit(self, tip: Tip, roles: Mapping[str, Targets], now: datetime) -> None:
+    def commit(
+        self,
+        tip: Tip,
+        roles: Mapping[str, Targets],
+        now: datetime,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Publish ``roles`` on top of ``tip``; with none, renew snapshot and timestamp.
 
         Args:
             tip: what the roles were made from.
             roles: new content of ``targets`` and of streams, by role; numbers are given here.
             now: when they are signed.
+            wanted: asked before each race whether they still shall be public.
 
         Raises:
             ConfigError: root has replaced the keys of targets, which is not among ``roles``.
             TrustError: somebody else has signed with our keys.
-            ConflictError: another publisher moved the head since ``tip`` was read. Nothing of ours is
-                visible; read again.
+            ConflictError: another publisher changed one of the roles since ``tip`` was read, or was faster
+                each time, or they are wanted no more. Nothing of ours is visible; read again.
             UnavailableError: the store did not answer. It may or may not have happened; run it again.
         """
         if tip.rekeyed and "targets" not in roles:
@@ -78,13 +109,41 @@ class Committer:
         targets = roles.get("targets", tip.targets)
         if targets is not None:
             check_roles(tip.root, targets)
-        meta = dict(tip.meta)
+        files: dict[str, MetaFile] = {}
         for role, content in roles.items():
             delegator = tip.root if role == "targets" else targets
             if delegator is None:
                 raise ValueError("a list role needs a targets role")
-            meta[f"{role}.json"] = self._upload_role(tip, delegator, role, content, now)
-        snapshot = make_snapshot(1, now + self.lifetimes.of("snapshot"), meta)
+            content.expires = now + self.lifetimes.of(role)
+            files[f"{role}.json"] = self._upload(delegator, role, content, tip.number(role))
+        for left in reversed(range(_RACES)):
+            with self.turn():
+                base = self._rebased(tip, roles)
+                if not wanted():
+                    raise ConflictError(TIMESTAMP_KEY, "another publisher has opened a new epoch")
+                try:
+                    self._race(base, files, now)
+                    return
+                except ConflictError:
+                    if not left:
+                        raise
+            pause()
+
+    def _rebased(self, tip: Tip, roles: Iterable[str]) -> Tip:
+        """The store's head as it is now, if all that ``roles`` were made from is the same there."""
+        if tip.timestamp is None:
+            return tip  # made of all that is signed, our uploads among it: what is public is not told
+        newest = self.newest()
+        same = (newest.root.version, newest.rekeyed) == (tip.root.version, tip.rekeyed) and all(
+            newest.number(role) == tip.number(role) for role in ("targets", *roles)
+        )
+        if not same:
+            raise ConflictError(TIMESTAMP_KEY, "another publisher has changed the same list, or keys")
+        _check_numbers(newest)
+        return newest
+
+    def _race(self, tip: Tip, files: Mapping[str, MetaFile], now: datetime) -> None:
+        snapshot = make_snapshot(1, now + self.lifetimes.of("snapshot"), {**tip.meta, **files})
         self.move(tip, self._upload(tip.root, "snapshot", snapshot, tip.number("snapshot")), now)
 
     def move(self, tip: Tip, snapshot: MetaFile, now: datetime) -> None:
@@ -95,17 +154,8 @@ class Committer:
         data = self._sign(tip.root, "timestamp", timestamp)
         self.store.replace(TIMESTAMP_KEY, data, TIMESTAMP, tip.tag)
 
-    def _upload_role(
-        self, tip: Tip, delegator: Root | Targets, role: str, content: Targets, now: datetime
-    ) -> MetaFile:
-        place = (role, tip.number(role))
-        if place not in self.uploaded:
-            content.expires = now + self.lifetimes.of(role)
-            self.uploaded[place] = self._upload(delegator, role, content, place[1])
-        return self.uploaded[place]
-
     def _upload(self, delegator: Root | Targets, role: str, content: Signed, after: int) -> MetaFile:
-        """Sign ``content`` under the next free number and upload it."""
+        """Sign ``content`` under the next free number, upload it."""
         number = after
         while True:
             number = self.ledger.reserve({role: number})[role]
@@ -128,6 +178,22 @@ class Committer:
         # A signer that answers with rubbish must not reach the store.
         open_role(delegator, role, data, type(content))
         return data
+
+
+def committer_of(
+    workspace: Workspace,
+    repository: Repository,
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Committer:
+    """What moves the head of a repository with a workspace's keys."""
+    return Committer(
+        repository.store,
+        workspace.keyring,
+        workspace.ledger,
+        workspace.settings.lifetimes,
+        repository.tip,
+        turn,
+    )
 
 
 def _check_numbers(tip: Tip) -> None:

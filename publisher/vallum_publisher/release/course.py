@@ -8,10 +8,8 @@ attempt that stopped, and the next one goes on from what the catalog and the sto
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from random import SystemRandom
 
 from tuf.api.metadata import Metadata, Root, Targets
 
@@ -24,7 +22,7 @@ from vallum_publisher.errors import ConflictError
 from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.collection import closed_twins
-from vallum_publisher.release.commit import Committer
+from vallum_publisher.release.commit import Committer, committer_of, pause
 from vallum_publisher.release.judgement import judged
 from vallum_publisher.release.metadata import list_role, role_keys
 from vallum_publisher.release.readback import check_listed, check_published
@@ -36,9 +34,6 @@ from vallum_publisher.workspace import Workspace
 
 ATTEMPTS = 64
 """Races for the head that one command runs before it gives up; in each of them somebody else publishes."""
-_LONGEST_PAUSE = 0.25
-"""Seconds after a lost race, drawn evenly from none to all of it."""
-_RANDOM = SystemRandom()
 
 
 class Course:
@@ -212,18 +207,20 @@ class Course:
 
     def committer(self) -> Committer:
         """What moves the head of this workspace's repository."""
-        workspace = self.workspace
-        return Committer(self.store, workspace.keyring, workspace.ledger, workspace.settings.lifetimes)
+        return committer_of(self.workspace, self.repository, self.catalog.turn)
 
-    def _try(self, committer: Committer, tip: Tip, roles: Mapping[str, Targets], now: datetime) -> None:
+    def _try(
+        self,
+        committer: Committer,
+        tip: Tip,
+        roles: Mapping[str, Targets],
+        now: datetime,
+        release: Release | None = None,
+    ) -> None:
         try:
-            committer.commit(tip, roles, now)
+            committer.commit(tip, roles, now, lambda: release is None or not self._is_superseded(release))
         except ConflictError:
-            self.pause()
-
-    def pause(self) -> None:
-        """Wait a little after a lost race, so that not all run again at once."""
-        time.sleep(_RANDOM.uniform(0, _LONGEST_PAUSE))
+            pause()
 
     def beaten(self) -> ConflictError:
         """The error of whoever has lost every race."""

@@ -10,7 +10,7 @@ from tuf.api.metadata import Metadata
 from vallum.durable import make_folder, write_durable
 from vallum.errors import ConfigError
 from vallum_publisher.keys import AskPassphrase, make_key, passphrase_from_environment
-from vallum_publisher.release.commit import Committer
+from vallum_publisher.release.commit import committer_of
 from vallum_publisher.release.metadata import check_threshold, make_root, make_targets, open_role, role_keys
 from vallum_publisher.release.repository import Repository, metadata_key
 from vallum_publisher.store import ROOT, ObjectStore
@@ -64,10 +64,10 @@ def init_workspace(
                 "the store holds another repository", hint="give each publisher a bucket or prefix of its own"
             )
         store.create(metadata_key("root", 1), root, ROOT)
-        tip = Repository(store, root).tip()
+        repository = Repository(store, root)
+        tip = repository.tip()
         if tip.timestamp is None:
-            committer = Committer(store, workspace.keyring, workspace.ledger, settings.lifetimes)
-            committer.commit(tip, {"targets": make_targets(now)}, now)
+            committer_of(workspace, repository).commit(tip, {"targets": make_targets(now)}, now)
         workspace.open_catalog(create=True).close()
         # Last: a folder with settings is a founded one.
         # It may hold a database's password, and the folder may have been there before, open to all.

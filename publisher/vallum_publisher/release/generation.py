@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tuf.api.metadata import Targets
 
 from vallum.errors import ConfigError, DataError, StateError
 from vallum.expression import Keyer
 from vallum.format.charter import Charter
+from vallum.format.fields import format_time
 from vallum.format.limits import MAX_EPOCH
 from vallum_publisher.catalog import Catalog, ListInfo, Version
 from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.metadata import charter_of
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.version import StreamHead, streams_of
+
+_APART = timedelta(days=1)
 
 
 def required_charter(info: ListInfo, targets: Targets) -> Charter:
@@ -49,6 +52,22 @@ def check_generation(info: ListInfo, targets: Targets) -> None:
         raise StateError(
             f"{info.name}: generation {info.generation} was opened here and is not chartered yet",
             hint=f"finish it: vallum-publisher list new-generation {info.name} --reason …",
+        )
+
+
+def check_first(catalog: Catalog, info: ListInfo, now: datetime) -> None:
+    """Refuse another generation within a day: more likely the same command was given twice on a bad night.
+
+    Raises:
+        ConfigError: this catalog's generation began less than a day ago.
+    """
+    first = catalog.versions(info.name)[:1]
+    if info.generation > 1 and first and now - first[0].created_at < _APART:
+        began = f"{info.name}: generation {info.generation} began at {format_time(first[0].created_at)}"
+        raise ConfigError(
+            f"{began}, less than a day ago",
+            hint="if that was this very command, nothing is left to do; else add --again, and every client "
+            "fetches the whole list once more",
         )
 
 

@@ -12,11 +12,13 @@ from datetime import datetime
 from securesystemslib.signer import Key
 
 from vallum.errors import ConfigError, StateError
+from vallum.format.charter import Charter
 from vallum_publisher.catalog import ListInfo, ListSpec, Version
 from vallum_publisher.keys import make_key
 from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.release.agreement import public_heads, public_version, unannounced
 from vallum_publisher.release.generation import (
+    check_first,
     check_generation,
     heads_before,
     raise_generation,
@@ -34,6 +36,7 @@ from vallum_publisher.release.metadata import (
     role_keys,
 )
 from vallum_publisher.release.readback import check_published
+from vallum_publisher.release.repository import Tip
 from vallum_publisher.release.upkeep import Upkeep
 from vallum_publisher.release.version import Release, StreamHead, charter_for, streams_of
 from vallum_publisher.workspace import SignerEntry
@@ -186,7 +189,7 @@ class Publisher(Upkeep):
             roles = self._upload(tip, tip.required_targets(), made[which], name, stored, now)
             if roles is not None:
                 # Whether we moved the head or were beaten, the next look tells.
-                self._try(committer, tip, roles, now)
+                self._try(committer, tip, roles, now, made[which])
         raise self.beaten()
 
     def rows(self, name: str) -> Mapping[str, int]:
@@ -206,10 +209,12 @@ class Publisher(Upkeep):
         now: datetime,
         holders: Holders | None = None,
         new_pepper: bool = False,
+        again: bool = False,
     ) -> Published:
         """Publish the catalog as version 1 of the list's next generation; the guard's limits start anew.
 
-        Needs the offline keys. Run it again after a failure: it finishes what was begun.
+        Needs the offline keys. Run it again after a failure: it finishes what was begun. Once it is public,
+        another one within a day must be asked for.
 
         Args:
             name: the list.
@@ -217,9 +222,11 @@ class Publisher(Upkeep):
             now: the time.
             holders: new keys of its streams, where the old ones may be a thief's as well.
             new_pepper: draw another pepper and key all rows by it; all ids change.
+            again: although one began less than a day ago.
 
         Raises:
-            ConfigError, ConflictError, UnavailableError: as of :meth:`publish`.
+            ConfigError: as of :meth:`publish`, or one began less than a day ago.
+            ConflictError, UnavailableError: as of :meth:`publish`.
             GuardError: it breaks an absolute, which no generation lifts.
             StateError: the store has another list of this name, or a pepper that this catalog does not know.
             TrustError: the new keys break a key rule.
@@ -239,14 +246,14 @@ class Publisher(Upkeep):
                     if done and (opened or not (new_pepper or holders)):
                         info = self.catalog.get_list(name)
                         return self._summary(info, public, [1], pending.changes, sum(stored.values()))
+                    again = True  # what the stopped command asked for is not known
                     continue
                 # What an earlier command began, without a new pepper, would not be what was asked for.
                 old = new_pepper and not opened and self.custody.is_pepper_of(info, charter)
                 if not begun or old:
                     if opened:
                         continue
-                    # A generation that is open here and not in the store would keep the list from everything.
-                    self.workspace.keyring.require("targets", *role_keys(tip.root, "targets"))
+                    self._check_opening(info, tip, charter, again, now)
                     if not new_pepper and not self.custody.is_pepper_of(info, charter):
                         raise StateError(
                             f"{name}: its pepper in the store is not this catalog's",
@@ -266,8 +273,19 @@ class Publisher(Upkeep):
                 targets = recharter(redelegate(targets, holders or {}), name, charter)
                 roles = self._upload(tip, targets, release, name, stored, now)
                 if roles is not None:
-                    self._try(committer, tip, {"targets": targets, **roles}, now)
+                    self._try(committer, tip, {"targets": targets, **roles}, now, release)
             raise self.beaten()
+
+    def check_new_generation(self, name: str, *, again: bool = False, now: datetime) -> None:
+        """Refuse what :meth:`new_generation` would, before keys are made for it. Raises as it does."""
+        info, tip = self.catalog.get_list(name), self.repository.tip()
+        self._check_opening(info, tip, required_charter(info, tip.required_targets()), again, now)
+
+    def _check_opening(self, info: ListInfo, tip: Tip, charter: Charter, again: bool, now: datetime) -> None:
+        # A generation that is open here and not in the store would keep the list from everything.
+        self.workspace.keyring.require("targets", *role_keys(tip.root, "targets"))
+        if not again and info.generation <= charter.generation:  # else it is only to be finished
+            check_first(self.catalog, info, now)
 
     def _raise_generation(
         self,

@@ -24,6 +24,7 @@ from vallum.sync.roles import check_roles
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.keys import shown
 from vallum_publisher.release.agreement import public_heads, public_version
+from vallum_publisher.release.commit import pause
 from vallum_publisher.release.holders import GROUPS, TOP_LEVEL, delegator_of
 from vallum_publisher.release.metadata import Holders, next_root, open_role, redelegate, role_keys
 from vallum_publisher.release.publisher import Publisher
@@ -266,7 +267,7 @@ class Rotation:
             try:
                 committer.commit(tip, content, now)
             except ConflictError:
-                publisher.pause()  # somebody published; on top of that, then
+                pause()  # somebody published; on top of that, then
                 continue
             repository = publisher.repository
             if repository.root_bytes != self._workspace.root_bytes():

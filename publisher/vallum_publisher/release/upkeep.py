@@ -18,6 +18,7 @@ from vallum_publisher.recipients.wraps import collect_wraps, restore_wraps, uplo
 from vallum_publisher.release.absence import absent, lost_runs, stray_warning
 from vallum_publisher.release.agreement import public_heads, public_version
 from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
+from vallum_publisher.release.commit import pause
 from vallum_publisher.release.condition import Condition, read_condition
 from vallum_publisher.release.course import Course
 from vallum_publisher.release.metadata import parse_run_key, role_keys
@@ -88,7 +89,7 @@ class Upkeep(Course):
                 else:
                     committer.move(tip, tip.timestamp.snapshot_meta, now)
             except ConflictError:
-                self.pause()
+                pause()
                 continue
             # Few need a lost run; to let the list go stale for everybody were the worse fault.
             lost = lost_runs(self.repository, self.store, tip)
