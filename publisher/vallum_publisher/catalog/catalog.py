@@ -239,14 +239,16 @@ class Catalog(RecipientRecords):
         state: str,
         tables: Mapping[str, str],
         details: Mapping[str, Any] | None = None,
+        begun: datetime | None = None,
     ) -> Version:
         """Record the state computed of the version under way, before anything of it is uploaded.
 
         Raises:
-            StateError: that version is not under way, or it was sealed with another state.
+            StateError: that version, begun at that time, is not under way, or it was sealed with another
+                state.
         """
         with self._changing(name) as (connection, info):
-            return versions.seal(connection, info, version, state, tables, details or {})
+            return versions.seal(connection, info, version, state, tables, details or {}, begun)
 
     def finish_version(self, name: str, version: int, *, actor: str, now: datetime) -> Version:
         """Say that the version under way is public; again for one that is, nothing happens.
@@ -265,6 +267,14 @@ class Catalog(RecipientRecords):
         with self._changing(name) as (connection, info):
             version = versions.abandon(connection, info)
             if version is not None:
+                record_change(connection, info, actor, "abandon version", now, **_numbers(version))
+            return version
+
+    def abandon_left(self, name: str, *, actor: str, now: datetime) -> Version | None:
+        """Abandon a version that was left without a state, if the list is to be another by now."""
+        with self._changing(name) as (connection, info):
+            version = None
+            if versions.is_left(connection, info, now) and (version := versions.abandon(connection, info)):
                 record_change(connection, info, actor, "abandon version", now, **_numbers(version))
             return version
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, text, update
@@ -21,7 +21,11 @@ from vallum.format.limits import MAX_GENERATION, MAX_VERSION
 from vallum_publisher.catalog.engine import indexed
 from vallum_publisher.catalog.entry import from_seconds, to_seconds
 from vallum_publisher.catalog.lists import ListInfo
+from vallum_publisher.catalog.rows import count_unpublished
 from vallum_publisher.catalog.tables import lists, versions
+
+_STOPPED = timedelta(seconds=30)
+"""So old is a version without a state if nobody is computing it any more; if somebody is, he begins again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +101,16 @@ def seal(
     state: str,
     tables: Mapping[str, str],
     details: Mapping[str, Any],
+    begun: datetime | None,
 ) -> Version:
     """Record what was computed of the version under way; sealing it again alike is fine.
 
     Raises:
-        StateError: that version is not under way (another publisher may have finished it), or it was sealed
-            with another state.
+        StateError: that version is not under way (another publisher may have finished it, or begun it anew
+            since ``begun``), or it was sealed with another state.
     """
     held = under_way(connection, info)
-    if held is None or held.version != version:
+    if held is None or held.version != version or begun not in (None, held.created_at):
         raise StateError(f"version {version} of {info.name} is not under way")
     if held.state is not None and (held.state, held.tables) != (state, tables):
         raise StateError(
@@ -174,6 +179,14 @@ def abandon(connection: Connection, info: ListInfo) -> Version | None:
             delete_from(versions).where(versions.c.list_id == info.id, versions.c.published_at.is_(None))
         )
     return held
+
+
+def is_left(connection: Connection, info: ListInfo, now: datetime) -> bool:
+    """Whether a stopped publisher left the version under way without a state, and rows have changed since."""
+    held = under_way(connection, info)
+    if held is None or held.state is not None or now - held.created_at < _STOPPED:
+        return False
+    return count_unpublished(connection, info.id) > 0
 
 
 def open_generation(connection: Connection, info: ListInfo, above: int = 0) -> int:

@@ -80,6 +80,11 @@ def publish(home: Path, names: tuple[str, ...], sign_with: tuple[str, ...], as_j
             say(f"{where}: public under a new key, {each.uploaded:,} bytes of runs; read back and verified")
         else:
             say(f"{where}: nothing has changed since")
+        if each.taken_off:
+            warn(
+                f"{each.list}: what an earlier publish had begun was public for a moment before that, "
+                f"with rows that were taken off since ({each.taken_off:,})"
+            )
     for name, reason in failed.items():
         if len(wanted) > 1:
             note(f"{name} was not published:")

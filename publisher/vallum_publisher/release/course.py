@@ -103,6 +103,7 @@ class Course:
         except DataError as error:
             if self._overtaken(info.name, version):
                 return None  # rows may have been read that are the next version's
+                begun=version.created_at,
             if isinstance(error, GuardError):
                 # Nothing of it was signed: its changes wait for a correction.
                 self.catalog.abandon_version(info.name, actor=self.actor, now=now)
@@ -190,7 +191,7 @@ class Course:
     def _overtaken(self, name: str, version: Version) -> bool:
         """Whether a version that was under way is so no more: another publisher finished it."""
         held = self.catalog.pending_version(name)
-        return held is None or (held.generation, held.version) != (version.generation, version.version)
+        return held is None or _identity(held) != _identity(version)
 
     def _looks(self, name: str) -> Iterator[tuple[ListInfo, Version | None, Tip]]:
         """Catalog and store as they were at one moment, again for each attempt."""
@@ -229,3 +230,7 @@ class Course:
             f"other publishers were faster {ATTEMPTS} times",
             hint="run it again; what was begun is finished first",
         )
+
+
+def _identity(version: Version) -> tuple[int, int, datetime]:
+    return version.generation, version.version, version.created_at

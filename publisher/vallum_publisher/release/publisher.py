@@ -6,12 +6,12 @@ How a publication goes, whatever happened before, is :mod:`.course`'s; here stan
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from securesystemslib.signer import Key
 
-from vallum.errors import ConfigError, StateError
+from vallum.errors import ConfigError, StateError, VallumError
 from vallum.format.charter import Charter
 from vallum_publisher.catalog import ListInfo, ListSpec, Version
 from vallum_publisher.keys import make_key
@@ -52,6 +52,8 @@ class Published:
         rows: rows listed now, by table.
         changes: rows changed by ``versions``.
         uploaded: bytes of runs; metadata not counted.
+        taken_off: rows that a version of ``versions``, begun by an earlier call, listed although they had
+            been taken off since; the next one did so.
     """
 
     list: str
@@ -62,6 +64,7 @@ class Published:
     rows: Mapping[str, int]
     changes: int
     uploaded: int
+    taken_off: int = 0
 
 
 class Publisher(Upkeep):
@@ -121,6 +124,9 @@ class Publisher(Upkeep):
     def publish(self, name: str, *, now: datetime, begin: bool = True) -> Published:
         """Publish what waits in the catalog as a new version; finish first what an earlier call began.
 
+        What that call had not come to compute is begun anew if the list is to be another by now. Notes of an
+        error (PEP 678) say which versions became public nevertheless.
+
         Args:
             name: the list.
             now: the time.
@@ -134,18 +140,26 @@ class Publisher(Upkeep):
             UnavailableError: store or catalog do not answer; run it again.
         """
         with self.workspace.lock():
-            return self._publish(name, now, begin)
+            out: list[str] = []
+            try:
+                return self._publish(name, now, begin, out)
+            except VallumError as error:
+                for note in out:
+                    error.add_note(note)
+                raise
 
-    def _publish(self, name: str, now: datetime, begin: bool) -> Published:
+    def _publish(self, name: str, now: datetime, begin: bool, out: list[str]) -> Published:
         committer = self.committer()
         made: dict[tuple[int, ...], Release] = {}
         versions: list[int] = []
         stored: dict[str, int] = {}
         gone: list[str] = []
-        changes = 0
+        changes = taken_off = 0
         never = self.workspace.never_block()  # read first: a broken file must not go unnoticed
         self.catalog.expire(name, actor=self.actor, now=now)
-        rekeyed = False
+        if begin:
+            self.catalog.abandon_left(name, actor=self.actor, now=now)
+        rekeyed = ours = False
         for info, pending, tip in self._looks(name):
             check_generation(info, tip.required_targets())
             gone += self.custody.prepare(info, streams_of(info), actor=self.actor, now=now)
@@ -156,12 +170,17 @@ class Publisher(Upkeep):
                 if self._confirm(name, public, pending, now):
                     versions.append(pending.version)
                     changes += pending.changes
+                late = 0 if ours else self.catalog.count_taken_off(name)
                 continue
             if pending is None and begin:
                 pending = self._begin(info, now)
+                    taken_off += late
+                    since = f", and lists what was taken off since ({late:,})" if late else ""
+                    out.append(f"{name}: version {at} became public before that{since}")
                 if pending is None and self.catalog.get_list(name) != info:
                     continue  # what we would have published, another publisher did just now
             version = pending or unannounced(self.catalog, info, public)
+                ours = True
             if version is None:
                 check_in_force(self.catalog, info, self.custody, never)
                 # Of somebody whose admission was cut short, also if nothing else is new.
@@ -171,7 +190,8 @@ class Publisher(Upkeep):
                 if rekeyed:
                     heads = {stream: held.head for stream, held in public.items() if held}
                     check_published(self.store, self.repository.root_bytes, heads)
-                return self._summary(info, public, versions, changes, sum(stored.values()))
+                done = self._summary(info, public, versions, changes, sum(stored.values()))
+                return replace(done, taken_off=taken_off)
             if pending is not None and pending.version != at + 1:
                 continue  # somebody published between our look and now
             rekeyed = pending is None
