@@ -167,20 +167,20 @@ class Publisher(Upkeep):
             at = public_version(self.catalog, info, pending, public)
             if pending is not None and at == pending.version:
                 # It is public: by us just now, by us before we were stopped, or by another publisher.
+                late = 0 if ours else self.catalog.count_taken_off(name)
                 if self._confirm(name, public, pending, now):
                     versions.append(pending.version)
                     changes += pending.changes
-                late = 0 if ours else self.catalog.count_taken_off(name)
-                continue
-            if pending is None and begin:
-                pending = self._begin(info, now)
                     taken_off += late
                     since = f", and lists what was taken off since ({late:,})" if late else ""
                     out.append(f"{name}: version {at} became public before that{since}")
+                continue
+            if pending is None and begin:
+                pending = self._begin(info, now)
+                ours = True
                 if pending is None and self.catalog.get_list(name) != info:
                     continue  # what we would have published, another publisher did just now
             version = pending or unannounced(self.catalog, info, public)
-                ours = True
             if version is None:
                 check_in_force(self.catalog, info, self.custody, never)
                 # Of somebody whose admission was cut short, also if nothing else is new.
