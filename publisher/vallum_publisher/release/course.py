@@ -99,11 +99,11 @@ class Course:
                 details=judged(
                     self.catalog, info, version, release, self.custody, self.workspace.never_block(), now
                 ),
+                begun=version.created_at,
             )
         except DataError as error:
             if self._overtaken(info.name, version):
                 return None  # rows may have been read that are the next version's
-                begun=version.created_at,
             if isinstance(error, GuardError):
                 # Nothing of it was signed: its changes wait for a correction.
                 self.catalog.abandon_version(info.name, actor=self.actor, now=now)
