@@ -23,7 +23,7 @@ from vallum.format.charter import is_list_name, is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.journal import read_journal
-from vallum.regular import read_regular
+from vallum.regular import read_if_there, read_regular
 from vallum.state import Current, Pin, StreamState, format_stream, parse_stream
 from vallum.sync.errand import NOTHING
 from vallum.sync.floor import FILE as FLOOR
@@ -54,16 +54,24 @@ def state_file(source: str, stream: str, head: Head) -> Path:
 
 
 def keep(state_dir: Path, streams: Iterable[tuple[str, str, StreamState]], now: datetime) -> None:
-    """Write what was signed about versions in force, if it is not there. Raises ``StorageError``."""
-    for source, stream, state in streams:
-        path = state_dir / state_file(source, stream, state.head)
+    """Write what was signed about versions in force, where that is not what lies there (client.md §8.3).
+
+    Of two entries of one version the last counts. Raises ``StorageError``.
+    """
+    wanted = {
+        state_dir / state_file(source, stream, state.head): StreamState(state.charter, state.head)
+        for source, stream, state in streams
+    }
+    for path, signed in wanted.items():
         with os_errors(path, "read"):
-            if path.is_file():
-                continue
-        signed = StreamState(state.charter, state.head)
-        raw = {"activated": format_time(now), "stream": format_stream(signed)}
+            data = read_if_there(path)
+        there = _parse(data) if data is not None else None
+        if there is not None and there.state == signed:
+            continue
+        activated = now if there is None else there.activated
         make_folder(path.parent, FOLDER_MODE)
         clear_way(path)
+        raw = {"activated": format_time(activated), "stream": format_stream(signed)}
         write_durable(path, [format_digested(raw)], mode=FILE_MODE)
 
 

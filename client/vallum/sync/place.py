@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.durable import clear_way, make_folder, os_errors, remove_all, write_durable
-from vallum.errors import StorageError
+from vallum.errors import FormatError, StorageError
 from vallum.format.head import Head
-from vallum.regular import read_regular
+from vallum.regular import parse_json, read_if_there
 from vallum.sync.floor import Mark
 from vallum.sync.tables import folder_bytes
 
@@ -72,11 +73,15 @@ class Place:
             )
 
     def write_role(self, stream: str, head: Head, role: bytes) -> None:
-        """Keep the signed role of a version beside its tables (client.md §7.2). Raises ``StorageError``."""
+        """Keep the signed role of a version beside its tables (client.md §7.2), if it does not lie there.
+
+        Raises:
+            StorageError: it cannot be kept.
+        """
         path = self.state_dir / role_file(self.name, stream, head)
         with os_errors(path, "read"):
-            there = path.is_file()
-        if not there:
+            there = read_if_there(path)
+        if there != role:
             clear_way(path)
             write_durable(path, [role], mode=FILE_MODE)
 
@@ -85,24 +90,34 @@ class Place:
 
         Args:
             stream: the list.
-            held, where: the state that came first, and where its role lies, relative to the state folder;
-                one that cannot be read is left out.
+            held, where: the state that came first, and where its role lies, relative to the state folder.
             offered, role: the other one.
 
         Raises:
-            StorageError: they cannot be kept.
+            StorageError: they cannot be kept, or what lies there is not the role of the first.
         """
         make_folder(self.folder / EVIDENCE, FOLDER_MODE)
         self._keep_piece(stream, offered, role)  # first: it is not to be had again
-        try:
-            ours = read_regular(self.state_dir / where)
-        except OSError:
-            return
+        path = self.state_dir / where
+        with os_errors(path, "read"):
+            ours = read_if_there(path)
+        if ours is None or not _says(ours, stream, held):
+            raise StorageError(f"of {held.generation}.{held.version}, which came first, it is damaged here")
         self._keep_piece(stream, held, ours)
 
     def _keep_piece(self, stream: str, state: Head | Mark, role: bytes) -> None:
         path = self.folder / EVIDENCE / f"{stream}-{role_file(self.name, stream, state).name}"
         write_durable(path, [role], mode=FILE_MODE, exclusive=True)
+
+
+def _says(role: bytes, stream: str, mark: Head | Mark) -> bool:
+    """Whether a role names this state; whether it is rightly signed is for whoever judges the evidence."""
+    try:
+        raw: Any = parse_json(EVIDENCE, role)
+        said = raw["signed"]["targets"][f"{stream}/head"]["custom"]["vallum"]
+        return bool(said["state"] == mark.state)
+    except (FormatError, LookupError, TypeError):
+        return False
 
 
 def role_file(source: str, stream: str, mark: Head | Mark, folder_name: str = "lists") -> Path:
