@@ -39,6 +39,7 @@ _MAX_BYTES = 64 << 20
 _ID = re.compile(r"(?:[a-z0-9-]+/[a-z0-9.-]+[ :]+)?(?:id )?([0-9A-Fa-f]{16})")
 _LIKE_ID = re.compile(r"(?=.*[0-9])[0-9A-Fa-f]{12,20}")
 _HOST = re.compile(r"[^/?#\s]+")
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can say half of a character, UTF-8 cannot
 
 
@@ -119,6 +120,8 @@ class Allowances:
     def of(entries: Iterable[Allowance], now: datetime) -> Allowances:
         """Those that are in force now."""
         live = [entry for entry in entries if entry.lasts(now)]
+        if not live:
+            return NOTHING
         texts = {kind: frozenset(entry.text for entry in live if entry.kind is kind) for kind in Kind}
         ends = [entry.until for entry in live if entry.until is not None]
         return Allowances(
@@ -172,27 +175,33 @@ def parse_subject(text: str) -> tuple[Kind, str]:
 
 
 class AllowFile:
-    """The file as a reader sees it: read again when it changes, asked again when something in it ends."""
+    """The file as a reader sees it: read again when it changes, asked again when something in it ends.
+
+    While it cannot be read, what it said before goes on, each part until its end (client.md §13.3).
+    """
 
     def __init__(self, state_dir: Path) -> None:
         self._dir = state_dir
         self._seen: tuple[int, int, int] | None = None
         self._entries: tuple[Allowance, ...] = ()
         self._now = NOTHING
-        self._asked = datetime.min.replace(tzinfo=UTC)
+        self._asked = _NEVER
 
-    def current(self) -> Allowances:
-        """What is allowed now; the same object while that is the same.
+    def look(self) -> None:
+        """Read the file if it is another one.
 
         Raises:
-            StorageError, FormatError: the file cannot be read; what was allowed before stays so.
+            StorageError, FormatError: it cannot be read.
         """
-        now = datetime.now(UTC)  # noqa: TID251 - an allowance ends by the wall clock, in whoever matches
         seen = _seen(self._dir / FILE)
         if seen != self._seen:
             self._entries = read_allowances(self._dir)
-            self._seen = seen
-        elif self._asked <= now and (self._now.ends is None or now < self._now.ends):
+            self._seen, self._asked = seen, _NEVER
+
+    def current(self) -> Allowances:
+        """What is allowed now; the same object while that is the same."""
+        now = datetime.now(UTC)  # noqa: TID251 - an allowance ends by the wall clock, in whoever matches
+        if _NEVER < self._asked <= now and (self._now.ends is None or now < self._now.ends):
             return self._now
         # Also when the clock has gone back: what had ended by it has not ended any more.
         self._now, self._asked = Allowances.of(self._entries, now), now

@@ -268,6 +268,67 @@ def test_an_allowance_by_id_and_its_end(repository: Repository, blocked_shop: Cl
     assert json.loads((client.state / "allow.json").read_text())["allow"] == []
 
 
+def _spoil(client: Client, what: str) -> None:
+    """The newest state cannot be opened."""
+    if what == "current.json":
+        (client.state / what).write_bytes(b"{")
+        return
+    client.repository.release("urls", listed("new.example/", SHOP.removeprefix("https://"), *PAGES))
+    client.synced()
+    [table] = (client.state / "hotline/lists/urls.full").glob("1-3-*.exact")
+    table.write_bytes(table.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damaged", ["current.json", "a table"])
+def test_an_allowance_while_the_newest_state_cannot_be_opened(blocked_shop: Client, damaged: str) -> None:
+    """Made, ended, made and taken back: in force in a running process all the same, and so is each end."""
+    client = blocked_shop
+    with vallum.open(client.state) as lists:
+        _spoil(client, damaged)
+        _look(lists)
+        assert lists.problem
+        for taken_back in (False, True):
+            assert lists.match_url(SHOP)
+            until = datetime.now(UTC) + (HOUR if taken_back else timedelta(seconds=3))  # noqa: TID251 - as above
+            made = _allow(client, "shop.example", until)
+            _look(lists)
+            assert lists.match_url(SHOP) == []
+            if taken_back:
+                allow.remove(client.state, "shop.example", "listed rightly", made.since)
+            else:
+                _wait(until)
+            _look(lists)
+        assert lists.match_url(SHOP)
+        assert lists.problem
+
+
+def test_an_allowance_ends_though_its_file_is_damaged(blocked_shop: Client) -> None:
+    """A running process goes on with what it had read, until its end; then the list applies there, too."""
+    client = blocked_shop
+    until = datetime.now(UTC) + timedelta(seconds=3)  # noqa: TID251 - as above
+    _allow(client, "shop.example", until)
+    with vallum.open(client.state) as lists:
+        (client.state / allow.FILE).write_text("{")
+        _look(lists)
+        assert lists.match_url(SHOP) == []
+        assert "damaged" in lists.problem
+        _wait(until)
+        _look(lists)
+        assert lists.match_url(SHOP)
+        assert "damaged" in lists.problem
+
+
+def _wait(until: datetime) -> None:
+    """Until then, by the clock that readers go by."""
+    time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))  # noqa: TID251 - as above
+
+
+def _look(lists: vallum.Lists) -> None:
+    """A second is over."""
+    lists._due = 0.0
+    lists.match_url(BAD)
+
+
 def test_what_is_asked_or_allowed_is_in_no_repr() -> None:
     """A traceback that shows its values, or a log line of one, is read by others than the operator."""
     url, host, names = (frozenset({text}) for text in ("shop.example/x", "shop.example", "*.shop.example"))

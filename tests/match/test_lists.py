@@ -15,8 +15,11 @@ import pytest
 import vallum
 from tests.match.states import digest_table, url_table, write_state
 from vallum.expression import Scope
+from vallum.format.table import Table
 from vallum.match import lists as lists_module
+from vallum.match import loaded
 from vallum.state import FILE, Current, read_current
+from vallum.tablefile import open_table
 
 A, B = ("uk-sap:1:A",), ("uk-sap:1:B",)
 PAGE = (Scope.URL, "example.com/listed", B)
@@ -67,7 +70,7 @@ def test_a_state_replaced_while_it_is_read_is_not_missed(
         return current
 
     write_state(tmp_path, {"urls": url_table([PAGE], version=1)})
-    monkeypatch.setattr(lists_module, "read_current", read_then_replaced)
+    monkeypatch.setattr(loaded, "read_current", read_then_replaced)
     with vallum.open(tmp_path) as lists:
         for version in (2, 3):  # each read while the next one came
             due_now(lists)
@@ -203,6 +206,94 @@ def test_open_wants_every_configured_list(tmp_path: Path) -> None:
     write_state(tmp_path, {})
     with pytest.raises(vallum.UnavailableError):
         vallum.open(tmp_path)
+
+
+def test_a_list_that_has_nothing_yet_holds_back_no_other(tmp_path: Path) -> None:
+    """The operator adds a source that is down, or a list that is unpublished: readers go on following."""
+    write_state(tmp_path, {"urls": url_table([PAGE], version=1)})
+    with vallum.open(tmp_path) as lists:
+        new = url_table([PAGE, (Scope.URL, "example.com/new", B)], version=2)
+        write_state(tmp_path, {"urls": new}, missing=["hashes.full"])
+        due_now(lists)
+        assert [match.version for match in lists.match_url("http://example.com/new")] == [2]
+        assert "hotline/hashes.full" in lists.problem
+        assert [(one.list, one.version) for one in lists.status()] == [("urls", 2)]
+        assert not lists.ready(0.1)
+        write_state(tmp_path, {"urls": new, "hashes": digest_table([])})
+        assert lists.ready()
+        assert not lists.problem
+
+
+def test_a_list_that_is_lost_stays_where_it_is_open(tmp_path: Path) -> None:
+    """The state was recovered from damage, and the store is down: of one list nothing is in force now."""
+    write_state(tmp_path, {"urls": url_table([PAGE]), "own": url_table([(Scope.HOST, "own.example", A)])})
+    with vallum.open(tmp_path) as lists:
+        write_state(tmp_path, {"urls": url_table([PAGE], version=2)}, missing=["own.full"])
+        due_now(lists)
+        assert lists.match_url("http://own.example/")
+        assert "own.full" in lists.problem
+        assert [(one.list, one.version) for one in lists.status()] == [("own", 1), ("urls", 2)]
+        write_state(tmp_path, {"urls": url_table([PAGE], version=2)})
+        due_now(lists)
+        assert lists.match_url("http://own.example/") == [], "it is followed no longer"
+
+
+def _turned(state_dir: Path, pattern: str) -> tuple[Path, bytes]:
+    """A bit of a table turns; where, and its right bytes."""
+    (table,) = state_dir.glob(pattern)
+    right = table.read_bytes()
+    table.write_bytes(right[:-1] + bytes([right[-1] ^ 1]))
+    return table, right
+
+
+def test_a_damaged_list_holds_back_no_other(tmp_path: Path) -> None:
+    """One list's new table is damaged: that list stays as it was, and is not taken for the new version."""
+    write_state(tmp_path, {"one": url_table([PAGE]), "two": url_table([PAGE])})
+    with vallum.open(tmp_path) as lists:
+        write_state(tmp_path, {"one": url_table([PAGE], version=2), "two": url_table([PAGE], version=2)})
+        table, right = _turned(tmp_path, "hotline/lists/one.full/1-2-*.exact")
+        due_now(lists)
+        versions = {match.list: match.version for match in lists.match_url("http://example.com/listed")}
+        assert versions == {"one": 1, "two": 2}
+        assert {one.list: one.version for one in lists.status()} == versions
+        assert str(table) in lists.problem
+        with pytest.raises(vallum.StateError):
+            vallum.open(tmp_path)
+        table.unlink()
+        table.write_bytes(right)
+        due_now(lists)
+        assert {match.version for match in lists.match_url("http://example.com/listed")} == {2}
+        assert not lists.problem
+
+
+def test_a_damaged_table_is_not_hashed_in_each_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some look-up would wait for it each second; and a snapshot of what is the same is not made anew."""
+    opened = []
+
+    def open_and_count(path: Path, digest: str) -> Table:
+        opened.append(path)
+        return open_table(path, digest)
+
+    monkeypatch.setattr(loaded, "open_table", open_and_count)
+    write_state(tmp_path, {"urls": url_table([PAGE])})
+    with vallum.open(tmp_path) as lists:
+        before = lists._now()
+        write_state(tmp_path, {"urls": url_table([PAGE], version=2)})
+        table, right = _turned(tmp_path, "hotline/lists/*/1-2-*.exact")
+        opened.clear()
+        for _ in range(5):
+            due_now(lists)
+            assert lists.match_url("http://example.com/listed")[0].version == 1
+            assert str(table) in lists.problem
+        assert opened == [table]
+        assert lists._now() is before
+        # Put right in place, as `cp -p` does it: the same file by all that is asked of it.
+        times = table.stat().st_atime_ns, table.stat().st_mtime_ns
+        table.write_bytes(right)
+        os.utime(table, ns=times)
+        later = time.monotonic() + 100
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        assert lists.match_url("http://example.com/listed")[0].version == 2
 
 
 def test_closed_lists_answer_nothing(tmp_path: Path) -> None:

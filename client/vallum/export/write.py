@@ -111,7 +111,9 @@ def open_export(
     missing = current.missing()
     if missing and not selection.lists:
         raise UnavailableError(f"no verified version of {', '.join(missing)}", hint="run `vallum sync` first")
-    allowed = AllowFile(state_dir).current()
+    file = AllowFile(state_dir)
+    file.look()
+    allowed = file.current()
     export = Export(
         tuple(Listing(current, state_dir, found, selection, allowed) for found in selection.streams(current)),
         format_name,

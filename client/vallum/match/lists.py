@@ -8,68 +8,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Self
 
-from vallum.allow import NOTHING, Allowances, AllowFile, Kind
-from vallum.durable import os_errors
-from vallum.errors import InputError, StorageError, UnavailableError, VallumError
-from vallum.expression import Keyer
-from vallum.format.charter import Charter, split_stream
+from vallum.allow import NOTHING, AllowFile, Kind
+from vallum.errors import InputError, UnavailableError, VallumError
 from vallum.match.answer import Decision, Match
 from vallum.match.digests import Hasher, feed, feed_bounded
-from vallum.match.exact import Matcher
 from vallum.match.explain import Explanation, explain
 from vallum.match.lifted import Lifted, lifted
+from vallum.match.loaded import Gap, Loaded, Loader
 from vallum.match.policy import Policy
 from vallum.match.snapshot import Snapshot
 from vallum.match.status import ListStatus, list_statuses
-from vallum.pepper import read_pepper
-from vallum.regular import identity
-from vallum.state import FILE, Current, StreamState, read_current
-from vallum.tablefile import open_table
 
 _RECHECK_SECONDS = 1.0
 _READY_STEP_SECONDS = 0.05
-_EXACT = "exact"
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """One list's tables. ``near``: signals of near matching that have rows; ``rows``: of all its tables."""
-
-    charter: Charter
-    matcher: Matcher
-    near: frozenset[str]
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What is looked up in, what it was made of, and the file that said so."""
-
-    snapshot: Snapshot
-    current: Current
-    tables: dict[Path, _Opened]
-    seen: tuple[int, int, int] | None
-
-    def allowing(self, allowed: Allowances) -> _Loaded:
-        """The same lists with other things allowed."""
-        return replace(self, snapshot=self.snapshot.allowing(allowed))
 
 
 class Lists:
     """Looks up in all lists of all sources. Thread-safe, and safe in any number of processes.
 
-    The state is re-checked at most once a second, by whichever look-up comes first. A new state that cannot
-    be opened leaves the old one in force; ``problem`` then says why.
+    The state is re-checked at most once a second, by whichever look-up comes first. Of a new state, a list
+    that cannot be opened stays as it was, and one that has nothing yet is left out; neither holds back other
+    lists or what is allowed (client.md §13). ``problem`` then says why.
     """
 
-    def __init__(self, state_dir: Path | str, policy: Policy | None = None) -> None:
-        """Open what is in force.
+    def __init__(
+        self, state_dir: Path | str, policy: Policy | None = None, *, incomplete: bool = False
+    ) -> None:
+        """Open what is in force; with ``incomplete`` also if that is less than is followed, see ``gaps``.
 
         Raises:
             UnavailableError: nothing has been verified here, or a configured list has not.
@@ -79,14 +49,25 @@ class Lists:
         self._dir = Path(state_dir)
         self._policy = policy or Policy()
         self._reloading = Lock()
-        self.problem = ""
+        self._loader = Loader(self._dir)
         self._allow = AllowFile(self._dir)
-        loaded = self._load({})
-        # A damaged file of allowances must not keep lists from being enforced.
-        with self._telling():
-            loaded = self._allowing(loaded)
-        self._loaded: _Loaded | None = loaded
+        self._unread = ""
+        loaded, errors = self._loader.load()
+        if errors and not (incomplete and loaded.tables):
+            raise errors[0]
+        self._loaded: Loaded | None = self._allowing(loaded)
         self._due = time.monotonic() + _RECHECK_SECONDS
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Why lists that are followed are not looked up in, or not as they are in force; empty if all are."""
+        loaded = self._loaded
+        return () if loaded is None else loaded.missing + loaded.wrong
+
+    @property
+    def problem(self) -> str:
+        """What of the newest state could not be taken up, and why; empty if all was."""
+        return "; ".join([*(gap.says for gap in self.gaps), *filter(None, [self._unread])])
 
     def match_url(self, url: str | bytes) -> list[Match]:
         """Look a URL up; most severe first. Empty means: looked up in every list and not listed.
@@ -180,7 +161,7 @@ class Lists:
         """Say what is in force, sorted by source and list."""
         self._now()
         loaded = self._require()
-        rows = {(one.matcher.source, one.matcher.list): one.rows for one in loaded.tables.values()}
+        rows = {(source, one.matcher.list): one.rows for (source, _), one in loaded.tables.items()}
         return list_statuses(loaded.current, rows)
 
     def ready(self, timeout: float = 0.0) -> bool:
@@ -215,7 +196,7 @@ class Lists:
             self._reload()
         return self._require().snapshot
 
-    def _require(self) -> _Loaded:
+    def _require(self) -> Loaded:
         loaded = self._loaded
         if loaded is None:
             raise UnavailableError("these lists have been closed", hint="open the state folder again")
@@ -234,77 +215,33 @@ class Lists:
             loaded = self._loaded
             if loaded is None:
                 return False
-            with self._telling():
-                if self._seen() != loaded.seen or self.problem:
-                    loaded = self._load(loaded.tables).allowing(loaded.snapshot.allowed)
-                self._loaded = loaded
-                self._loaded = self._allowing(loaded)
+            self._loaded = self._allowing(self._newest(loaded))
             return True
         finally:
             self._reloading.release()
 
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Keep what goes wrong as ``problem``; it is solved when nothing goes wrong."""
+    def _newest(self, loaded: Loaded) -> Loaded:
+        """Take up the lists of a new state, or those that could not be opened before."""
         try:
-            yield
-            self.problem = ""
+            if self._loader.seen() == loaded.seen and not loaded.wrong:
+                return loaded
+            return self._loader.load(loaded)[0]
         except VallumError as error:
-            self.problem = str(error)
+            return replace(loaded, wrong=(Gap.of(error),))
 
-    def _allowing(self, loaded: _Loaded) -> _Loaded:
-        allowed = self._allow.current()
-        return loaded if allowed is loaded.snapshot.allowed else loaded.allowing(allowed)
+    def _allowing(self, loaded: Loaded) -> Loaded:
+        """Take up what is allowed now, whatever came of the lists.
 
-    def _seen(self) -> tuple[int, int, int] | None:
-        """What tells one state from the next without reading it; ``None`` if there is none."""
-        path = self._dir / FILE
-        with os_errors(path, "look at"):
-            try:
-                return identity(path)
-            except FileNotFoundError:
-                return None
-
-    def _load(self, held: dict[Path, _Opened]) -> _Loaded:
-        # A sync may replace the state and remove the old tables between two steps of ours.
-        with suppress(StorageError):
-            return self._load_once(held)
-        return self._load_once(held)
-
-    def _load_once(self, held: dict[Path, _Opened]) -> _Loaded:
-        # Before it is read: whoever replaces it in between is then noticed at the next look.
-        seen = self._seen()
-        current = read_current(self._dir)
-        missing = current.missing()
-        if missing or not any(current.streams()):
-            raise UnavailableError(
-                f"no verified version of {', '.join(missing) or 'any list'}", hint="run `vallum sync` first"
-            )
-        tables: dict[Path, _Opened] = {}
-        for source, stream, state in current.streams():
-            if stream in current.sources[source].lifted:
-                continue
-            path = state.files(source, stream)[_EXACT]
-            kept = held.get(path)
-            if kept is None or kept.charter != state.charter:
-                kept = self._open(source, stream, state)
-            tables[path] = kept
-        near = frozenset[str]().union(*(table.near for table in tables.values()))
-        return _Loaded(Snapshot((table.matcher for table in tables.values()), near), current, tables, seen)
-
-    def _open(self, source: str, stream: str, state: StreamState) -> _Opened:
-        pepper = read_pepper(self._dir, source, stream, state.charter)
-        tables = {
-            name: open_table(self._dir / path, state.head.tables[name])
-            for name, path in state.files(source, stream).items()
-        }
-        rows = sum(len(table.rows) for table in tables.values())
-        exact = tables.pop(_EXACT)
-        keyer = Keyer(pepper, state.charter.host_bits)
-        near = frozenset(name for name, table in tables.items() if len(table.rows))
-        return _Opened(state.charter, Matcher(source, split_stream(stream)[0], exact, keyer), near, rows)
+        A damaged file of allowances must not keep lists from being enforced.
+        """
+        try:
+            self._allow.look()
+            self._unread = ""
+        except VallumError as error:
+            self._unread = str(error)
+        return loaded.allowing(self._allow.current())
 
 
-def open_lists(state_dir: Path | str, policy: Policy | None = None) -> Lists:
+def open_lists(state_dir: Path | str, policy: Policy | None = None, *, incomplete: bool = False) -> Lists:
     """Open the lists of a state folder for look-ups; known as ``vallum.open``. See :class:`Lists`."""
-    return Lists(state_dir, policy)
+    return Lists(state_dir, policy, incomplete=incomplete)
