@@ -26,7 +26,7 @@ SLOWEST = 300.0
 """Seconds between attempts to connect, at most."""
 
 _BREATH = 0.05
-"""Seconds from one event to the next: a flood of them costs its sender a connection, and us nothing."""
+"""Seconds from one reading to the next (client.md §11.3): whatever a flood is made of, its sender waits."""
 _MAX_LINE = 4096
 _CHUNK = 4096
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
@@ -96,17 +96,19 @@ class Listener(threading.Thread):
         while not self._ended.is_set():
             began = time.monotonic()
             try:
-                for digest in self._listen():
+                for digests in self._listen():
                     if self._ended.is_set():
                         return
-                    self._hear(self._source.name, digest)
+                    for digest in digests[-1:]:  # what was said before it is old by now
+                        self._hear(self._source.name, digest)
                     self._ended.wait(_BREATH)
             except (VallumError, urllib3.exceptions.HTTPError, OSError, ValueError):
                 pass  # the polls go on by themselves, and tell of what is wrong with the source
             failures = 0 if time.monotonic() - began >= SETTLED else failures + 1
             self._ended.wait(min(SLOWEST, 2.0 ** min(failures, 12)) * random.uniform(0.5, 1))
 
-    def _listen(self) -> Iterator[str]:
+    def _listen(self) -> Iterator[list[str]]:
+        """Read on; what the events of each reading say."""
         connections = Connections(self._source)
         try:
             response = connections.get(
@@ -119,7 +121,7 @@ class Listener(threading.Thread):
                     return
                 events = Events()
                 while chunk := response.read1(_CHUNK):
-                    yield from events.feed(chunk)
+                    yield events.feed(chunk)
             finally:
                 response.close()
         finally:
