@@ -7,8 +7,10 @@ wrong is :mod:`.condition`'s to say.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from vallum_publisher.catalog import Catalog
+from vallum_publisher.errors import LostError
 from vallum_publisher.keys import belongs_here, reach
 from vallum_publisher.recipients.inspection import stray_wraps
 from vallum_publisher.release.agreement import public_head
@@ -23,8 +25,25 @@ from vallum_publisher.workspace import Workspace
 
 def lost_runs(repository: Repository, store: ObjectStore, tip: Tip) -> dict[str, str]:
     """Which streams list a run that the store has not whole, and what to do (:func:`.readback.lacking`)."""
-    heads = {stream: public_head(repository, tip, stream) for stream in tip.streams()}
+    heads = {}
+    for stream in tip.streams():
+        with suppress(LostError):  # what it lists is not known
+            heads[stream] = public_head(repository, tip, stream)
     return lacking(store, {stream: held.listed.values() for stream, held in heads.items() if held})
+
+
+def lost_metadata(repository: Repository, tip: Tip) -> Iterator[str]:
+    """What the store has lost, or altered, of what the timestamp leads to, and what to do.
+
+    A former role may still be there to sign it anew from (``Repository.last_role``).
+    """
+    if tip.lost:
+        yield f"{tip.lost}, and nobody can read any list: run refresh, which makes it anew"
+    for stream in tip.streams():
+        try:
+            repository.list_role(tip, stream)
+        except LostError as error:
+            yield f"{error}, and nobody can read {stream}: run refresh, which makes it anew"
 
 
 def stray_warning(catalog: Catalog, store: ObjectStore) -> str:
@@ -51,7 +70,8 @@ def absent(workspace: Workspace, catalog: Catalog, repository: Repository, store
         UnavailableError: store or catalog do not answer.
     """
     tip = repository.tip()
-    found = [*_missing_keys(workspace, catalog, tip), *lost_runs(repository, store, tip).values()]
+    found = [*_missing_keys(workspace, catalog, tip), *lost_metadata(repository, tip)]
+    found += lost_runs(repository, store, tip).values()
     ours = {stream for info in catalog.lists() for stream in streams_of(info)}
     if set(tip.streams()) <= ours and (strays := stray_warning(catalog, store)):
         found.append(strays)  # of a store with another catalog's lists, they may be that one's

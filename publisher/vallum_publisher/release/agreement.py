@@ -17,8 +17,8 @@ def public_heads(repository: Repository, tip: Tip, info: ListInfo) -> dict[str, 
 
 
 def public_head(repository: Repository, tip: Tip, stream: str) -> StreamHead | None:
-    """What one stream's role says under ``tip``."""
-    said = head_of(stream, repository.list_role(tip, stream))
+    """What one stream's role says under ``tip``; of one that is lost, the one before."""
+    said = head_of(stream, repository.last_role(tip, stream))
     return StreamHead(*said) if said else None
 
 

@@ -22,6 +22,7 @@ from vallum.errors import DataError
 from vallum.format.head import Head
 from vallum.progress import Tell, silent
 from vallum.sync.fetch import PACKED
+from vallum_publisher.errors import LostError
 from vallum_publisher.release.metadata import head_of, parse_run_key, run_key
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.sightings import Sightings
@@ -69,6 +70,8 @@ def collect(
     runs = list(repository.store.list("targets/"))
     histories = _histories(repository.store.list("metadata/"))
     tip = repository.tip()
+    if tip.lost:  # what is in force is not known
+        raise LostError(tip.lost, hint="run refresh first, which makes it anew")
     since = now - retention
     under_way = _Unfinished(repository, tip)
     old = {run.key for run in runs if run.modified < since and run.key not in under_way}

@@ -4,7 +4,8 @@ One publication uploads, in this order: runs (by its caller), then the list role
 it changed), the snapshot, and ``timestamp.json`` last, by compare-and-swap. **The swap is the commit point.**
 Before it, readers hold to the old timestamp, whose snapshot names only files that are still there: what was
 uploaded so far is invisible. After it they see everything new at once. Nothing has to be undone at any point,
-and nothing that was uploaded is ever changed.
+and nothing that was uploaded is ever changed. What the head will lead to is read back before it moves: a
+store that lost or damaged one file would else end the repository for everybody.
 
 Several publishers share one head. What takes long, runs and roles, is uploaded before the race for it. Then
 only a snapshot and a timestamp are signed, on top of what is there at that moment. Who loses does that again,
@@ -29,7 +30,7 @@ from vallum.errors import ConfigError, TrustError
 from vallum.format.columns import compress
 from vallum.sync.fetch import PACKED
 from vallum.sync.roles import check_roles
-from vallum_publisher.errors import ConflictError
+from vallum_publisher.errors import ConflictError, DamageError
 from vallum_publisher.keys import Keyring
 from vallum_publisher.release.metadata import (
     make_snapshot,
@@ -46,6 +47,7 @@ from vallum_publisher.release.repository import (
     metadata_key,
 )
 from vallum_publisher.store import METADATA, PACKED_METADATA, TIMESTAMP, ObjectStore
+from vallum_publisher.store.acceptance import TRIES, create_kept, swap_kept
 from vallum_publisher.workspace import Ledger, Lifetimes, Workspace
 
 _PACK_LEVEL = 19
@@ -98,7 +100,8 @@ class Committer:
             TrustError: somebody else has signed with our keys.
             ConflictError: another publisher changed one of the roles since ``tip`` was read, or was faster
                 each time, or they are wanted no more. Nothing of ours is visible; read again.
-            UnavailableError: the store did not answer. It may or may not have happened; run it again.
+            UnavailableError: the store did not answer. It may or may not have happened; run it again. A
+                ``DamageError``: it does not keep what it accepts; nothing of ours is visible.
         """
         if tip.rekeyed and "targets" not in roles:
             raise ConfigError(
@@ -131,7 +134,7 @@ class Committer:
 
     def _rebased(self, tip: Tip, roles: Iterable[str]) -> Tip:
         """The store's head as it is now, if all that ``roles`` were made from is the same there."""
-        if tip.timestamp is None:
+        if not tip.is_public:
             return tip  # made of all that is signed, our uploads among it: what is public is not told
         newest = self.newest()
         same = (newest.root.version, newest.rekeyed) == (tip.root.version, tip.rekeyed) and all(
@@ -152,11 +155,14 @@ class Committer:
         timestamp = make_timestamp(1, now + self.lifetimes.of("timestamp"), snapshot)
         timestamp.version = self.ledger.reserve({"timestamp": tip.number("timestamp")})["timestamp"]
         data = self._sign(tip.root, "timestamp", timestamp)
-        self.store.replace(TIMESTAMP_KEY, data, TIMESTAMP, tip.tag)
+        swap_kept(self.store, TIMESTAMP_KEY, data, TIMESTAMP, tip.tag)
 
     def _upload(self, delegator: Root | Targets, role: str, content: Signed, after: int) -> MetaFile:
-        """Sign ``content`` under the next free number, upload it."""
-        number = after
+        """Sign ``content`` under the next free number, upload it, and see that the store has it, whole.
+
+        Nothing else has a copy of it: once the timestamp leads to it, nobody could read on without.
+        """
+        number, damaged = after, 0
         while True:
             number = self.ledger.reserve({role: number})[role]
             if self.store.get(metadata_key(role, number)) is not None:
@@ -165,9 +171,15 @@ class Committer:
             data = self._sign(delegator, role, content)
             try:
                 key = metadata_key(role, number)
-                self.store.create(key, data, METADATA)
+                create_kept(self.store, key, data, METADATA)
                 # The packed twin, for clients that ask for it first (client.md §2.6).
-                self.store.create(key + PACKED, compress(data, _PACK_LEVEL), PACKED_METADATA)
+                packed = compress(data, _PACK_LEVEL)
+                create_kept(self.store, key + PACKED, packed, PACKED_METADATA)
+            except DamageError:
+                damaged += 1
+                if damaged == TRIES:
+                    raise
+                continue  # a name holds what it holds: under the next number, then
             except ConflictError:
                 continue  # somebody took the number between our look and our write
             return meta_file(number, data)

@@ -10,7 +10,7 @@ from vallum.errors import GuardError, StateError
 from vallum.format.head import Head, stale_after
 from vallum.guard import NeverBlock
 from vallum_publisher.catalog import Catalog, ListInfo
-from vallum_publisher.errors import with_hint
+from vallum_publisher.errors import LostError, with_hint
 from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.agreement import public_head, public_heads, public_version, unannounced
 from vallum_publisher.release.judgement import check_in_force
@@ -128,8 +128,11 @@ def read_condition(
             ),
         ]
     for stream in tip.streams():
-        role = repository.list_role(tip, stream)
-        due = head_is_due(public_head(repository, tip, stream), role, lifetimes, now)
+        try:
+            held, role = public_head(repository, tip, stream), repository.last_role(tip, stream)
+        except LostError:
+            continue  # its list's problem says so
+        due = head_is_due(held, role, tip.number(stream), lifetimes, now)
         roles.append(RoleCondition(stream, role.version, role.expires, due))
     lists = tuple(
         _read_list(
@@ -163,9 +166,9 @@ def _read_list(
     head: Head | None = None
     pending = catalog.pending_version(info.name)
     if set(streams_of(info)) <= set(tip.streams()):
-        public = public_heads(repository, tip, info)
-        head = next((held.head for held in public.values() if held), None)
         try:
+            public = public_heads(repository, tip, info)
+            head = next((held.head for held in public.values() if held), None)
             public_version(catalog, info, pending, public)
             check_in_force(catalog, info, custody, never)
             if unannounced(catalog, info, public):
@@ -175,7 +178,7 @@ def _read_list(
             elif lost:
                 wraps = f"wraps are gone from the store ({lost})"
                 problem = f"{info.name}: {wraps}, and newcomers cannot read: run refresh"
-        except (StateError, GuardError) as error:
+        except (StateError, GuardError, LostError) as error:
             problem = with_hint(error)
     else:
         problem = f"{info.name}: creating the list was stopped; run list create again"

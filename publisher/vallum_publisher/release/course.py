@@ -17,19 +17,22 @@ from vallum.errors import BusyError, DataError, GuardError, StateError
 from vallum.format.head import Head
 from vallum.format.table import SALT_BYTES
 from vallum.progress import Tell, silent
+from vallum.sync.fetch import AbsentError
 from vallum_publisher.catalog import Catalog, ListInfo, Version
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.recipients.wraps import upload_wraps
-from vallum_publisher.release.agreement import public_head
+from vallum_publisher.release.agreement import public_head, public_heads, public_version
 from vallum_publisher.release.collection import closed_twins
 from vallum_publisher.release.commit import Committer, committer_of, pause
 from vallum_publisher.release.judgement import judged
 from vallum_publisher.release.metadata import list_role, role_keys
 from vallum_publisher.release.readback import check_listed, check_published
+from vallum_publisher.release.remaking import put_back
 from vallum_publisher.release.repository import TIMESTAMP_KEY, Repository, Tip
 from vallum_publisher.release.tables import TableCache
-from vallum_publisher.release.version import Release, StreamHead, make_release
+from vallum_publisher.release.version import Release, StreamHead, make_release, streams_of
 from vallum_publisher.store import RUN, ObjectStore
+from vallum_publisher.store.acceptance import create_kept
 from vallum_publisher.workspace import Workspace
 
 ATTEMPTS = 64
@@ -56,6 +59,7 @@ class Course:
         self.tell = tell
         self._cache = TableCache(workspace.cache)
         self.custody = workspace.custody(catalog)
+        self._whole: set[str] = set()  # keys of runs that were read back
 
     def trust(self, root: bytes) -> None:
         """Go on from a root that the one before did not sign; that is kept, to know what it did."""
@@ -133,7 +137,8 @@ class Course:
                 break
             if key not in stored:
                 self.tell(f"{name}: uploading {len(data):,} bytes")
-                self.store.create(key, data, RUN)
+                create_kept(self.store, key, data, RUN)
+                self._whole.add(key)
                 stored[key] = len(data)
                 uploaded.append(key)
         upload_wraps(self.catalog, self.store, self.tell)
@@ -173,23 +178,31 @@ class Course:
     def _confirm(
         self, name: str, public: Mapping[str, StreamHead | None], version: Version, now: datetime
     ) -> bool:
-        """Read a version back and call it finished; ``False`` if another publisher did so before."""
+        """Read a version back and call it finished; ``False`` if another publisher did so before.
+
+        Runs that were damaged after they had been read back, or are lost, are made again.
+        """
         self.tell(f"{name}: reading version {version.version} back")
         heads = {stream: held.head for stream, held in public.items() if held}
+        root = self.repository.root_bytes
         try:
-            check_published(self.store, self.repository.root_bytes, heads)
-        except DataError:
+            check_published(self.store, root, heads, self._whole)
+        except (DataError, AbsentError):
             if self._overtaken(name, version):
                 return False  # and by now there may be a newer head
-            raise
+            info = self.catalog.get_list(name)
+            parts = (self.store, self.catalog, self._cache, self.custody)
+            if not put_back(*parts, info, version, public, self.tell):
+                raise
+            check_published(self.store, root, heads)
+        self.catalog.finish_version(name, version.version, actor=self.actor, now=now)
         for stream, head in heads.items():
             self._delete_twins(stream, head)
-        self.catalog.finish_version(name, version.version, actor=self.actor, now=now)
         self._cache.prune(name, version.version, version.generation)
         return True
 
     def _overtaken(self, name: str, version: Version) -> bool:
-        """Whether a version that was under way is so no more: another publisher finished it."""
+        """Whether a version that was under way is so no more: another publisher finished or began it anew."""
         held = self.catalog.pending_version(name)
         return held is None or _identity(held) != _identity(version)
 
@@ -209,6 +222,21 @@ class Course:
     def committer(self) -> Committer:
         """What moves the head of this workspace's repository."""
         return committer_of(self.workspace, self.repository, self.catalog.turn)
+
+    def _make_public(self, committer: Committer, tip: Tip, now: datetime) -> None:
+        """Sign a snapshot anew that the store has lost, of what the roles say that are there.
+
+        Raises:
+            StateError: they say less than the catalog knows to be public: with a new signature an old list
+                would pass for today's.
+            ConflictError, UnavailableError: as of ``Committer.commit``.
+        """
+        self.tell(f"{tip.lost}: signing it anew")
+        for info in self.catalog.lists():
+            if set(streams_of(info)) <= set(tip.streams()):
+                pending = self.catalog.pending_version(info.name)
+                public_version(self.catalog, info, pending, public_heads(self.repository, tip, info))
+        self._try(committer, tip, {}, now)
 
     def _try(
         self,

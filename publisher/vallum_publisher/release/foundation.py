@@ -14,6 +14,7 @@ from vallum_publisher.release.commit import committer_of
 from vallum_publisher.release.metadata import check_threshold, make_root, make_targets, open_role, role_keys
 from vallum_publisher.release.repository import Repository, metadata_key
 from vallum_publisher.store import ROOT, ObjectStore
+from vallum_publisher.store.acceptance import create_kept
 from vallum_publisher.workspace import ROOT_FILE, SETTINGS, Settings, SignerEntry, Workspace, format_settings
 
 ONLINE = "online"
@@ -63,7 +64,7 @@ def init_workspace(
             raise ConfigError(
                 "the store holds another repository", hint="give each publisher a bucket or prefix of its own"
             )
-        store.create(metadata_key("root", 1), root, ROOT)
+        create_kept(store, metadata_key("root", 1), root, ROOT)
         repository = Repository(store, root)
         tip = repository.tip()
         if tip.timestamp is None:

@@ -162,6 +162,9 @@ class Publisher(Upkeep):
         rekeyed = ours = False
         for info, pending, tip in self._looks(name):
             check_generation(info, tip.required_targets())
+            if tip.lost:
+                self._make_public(committer, tip, now)
+                continue
             gone += self.custody.prepare(info, streams_of(info), actor=self.actor, now=now)
             public = public_heads(self.repository, tip, info)
             at = public_version(self.catalog, info, pending, public)

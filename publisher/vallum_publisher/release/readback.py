@@ -6,14 +6,14 @@ for monitoring to watch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tuf.api.metadata import TargetFile
 
-from vallum.errors import DataError, StateError
+from vallum.errors import DataError, FormatError, StateError
 from vallum.format.columns import decompress
 from vallum.format.head import Head, RunRef
 from vallum.sync.fetch import PACKED, AbsentError, Fetcher, limit_of
@@ -52,11 +52,18 @@ class StoreTransport:
 
     def _compare(self, name: str, plain: bytes) -> None:
         packed = self._store.get(name)
-        if packed and decompress("metadata", packed.data, limit_of(name)) != plain:
-            raise DataError(
-                f"{name}: not what the plain file says",
-                hint="clients read this one first: delete it, then the plain file serves everybody",
-            )
+        if packed is None:
+            return
+        reason = "not what the plain file says"
+        try:
+            if decompress("metadata", packed.data, limit_of(name)) == plain:
+                return
+        except FormatError as error:
+            reason = str(error)
+        raise DataError(
+            f"{name}: {reason}",
+            hint="clients read this one first: delete it, then the plain file serves everybody",
+        )
 
 
 class Reading:
@@ -78,17 +85,31 @@ class Reading:
             raise DataError(f"{stream}: no head where one was published")
         return head
 
-    def run(self, stream: str, generation: int, ref: RunRef) -> bytes:
-        """Fetch a listed run, its length and hash checked against signed metadata.
+    def listed(self, stream: str, generation: int, ref: RunRef) -> TargetFile:
+        """What signed metadata says of a listed run.
 
         Raises:
-            DataError: it is not listed, missing or altered.
+            DataError: nothing.
         """
         file = self.client.run(stream, generation, ref)
         if file is None:
             raise DataError(f"{stream}: the head lists a run that is no target")
+        return file
+
+    def run(self, stream: str, generation: int, ref: RunRef) -> bytes:
+        """Fetch a listed run, its length and hash checked against signed metadata.
+
+        Raises:
+            DataError: it is not listed, or altered.
+            AbsentError: it is missing.
+        """
+        file = self.listed(stream, generation, ref)
         path = self._folder / "run"
-        self.client.download(file, path)
+        try:
+            self.client.download(file, path)
+        except DataError as error:
+            error.hint = _RESTORE  # a client's says: tell the publisher
+            raise
         data = path.read_bytes()
         path.unlink()
         return data
@@ -147,7 +168,9 @@ def lacking(store: ObjectStore, listed: Mapping[str, Iterable[TargetFile]]) -> d
     return found
 
 
-def check_published(store: ObjectStore, root: bytes, published: Mapping[str, Head]) -> None:
+def check_published(
+    store: ObjectStore, root: bytes, published: Mapping[str, Head], whole: Container[str] = ()
+) -> None:
     """Require that a client that starts now sees these heads, and that the runs that end there are whole.
 
     Older runs that they list were read when they were new; :func:`check_listed` knows that they are there.
@@ -156,9 +179,11 @@ def check_published(store: ObjectStore, root: bytes, published: Mapping[str, Hea
         store: where it was published.
         root: a root of trust.
         published: head by stream.
+        whole: keys of runs that were read back already, when they were uploaded.
 
     Raises:
         DataError: a client sees something else.
+        AbsentError: something is missing.
     """
     with reading(store, root) as client:
         for stream, expected in published.items():
@@ -171,5 +196,8 @@ def check_published(store: ObjectStore, root: bytes, published: Mapping[str, Hea
             ):
                 raise DataError(f"{stream}: a client sees another head than was published")
             for ref in head.runs:
-                if ref.end == head.version:
+                if (
+                    ref.end == head.version
+                    and run_key(client.listed(stream, head.generation, ref)) not in whole
+                ):
                     client.run(stream, head.generation, ref)

@@ -13,7 +13,7 @@ from tuf.api.metadata import Targets
 
 from vallum.errors import StateError
 from vallum_publisher.catalog import Catalog, ListInfo
-from vallum_publisher.errors import with_hint
+from vallum_publisher.errors import LostError, with_hint
 from vallum_publisher.release.agreement import public_head, public_heads, public_version
 from vallum_publisher.release.metadata import list_role, make_targets
 from vallum_publisher.release.repository import Repository, Tip
@@ -46,8 +46,15 @@ def offline_is_due(expires: datetime, lifetime: timedelta, now: datetime) -> boo
     return expires - now <= lifetime / 6
 
 
-def head_is_due(held: StreamHead | None, role: Targets, lifetimes: Lifetimes, now: datetime) -> bool:
-    """Say whether a list role is to be signed again: for ``as_of``, or before it expires."""
+def head_is_due(
+    held: StreamHead | None, role: Targets, number: int, lifetimes: Lifetimes, now: datetime
+) -> bool:
+    """Say whether a list role is to be signed again: for ``as_of``, or before it expires.
+
+    So it is at once if ``role`` is one before the ``number`` that the snapshot names, which is lost.
+    """
+    if role.version != number:
+        return True
     left, lifetime = role.expires - now, lifetimes.of("list")
     if left <= lifetime / 2 or left > lifetime + _AHEAD:
         return True
@@ -73,8 +80,12 @@ def due_heads(
     refused: dict[str, str] = {}
     known = {stream: info for info in lists for stream in streams_of(info)}
     for stream in tip.streams():
-        held = public_head(repository, tip, stream)
-        wanted = head_is_due(held, repository.list_role(tip, stream), lifetimes, now)
+        try:
+            held, role = public_head(repository, tip, stream), repository.last_role(tip, stream)
+        except LostError as error:
+            refused[stream] = with_hint(error)
+            continue
+        wanted = head_is_due(held, role, tip.number(stream), lifetimes, now)
         if stream not in known:
             if wanted:  # until then its own catalog's publisher may do so
                 refused[stream] = "the list is not in this catalog"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from tuf.api.exceptions import RepositoryError
@@ -20,6 +21,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, Targets
 
 from vallum.errors import DataError, TrustError
 from vallum.sync.roles import check_roles
+from vallum_publisher.errors import LostError
 from vallum_publisher.release.metadata import delegated_streams, make_snapshot, meta_file, open_role
 from vallum_publisher.store import ObjectStore
 
@@ -27,6 +29,7 @@ TIMESTAMP_KEY = "metadata/timestamp.json"
 LARGEST_NUMBER = 10**8
 """Above it no honest repository's metadata is numbered: one publication a minute takes two centuries."""
 _MAX_ROOTS = 1024
+_RESTORE = "restore it from a copy of the store"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NUMBERED = re.compile(r"metadata/([0-9]+)\.(.+)\.json")
@@ -51,6 +54,8 @@ class Tip:
             replaced there is no timestamp, and the snapshot is not the store's, which may be a thief's, but
             made of the newest roles that their own keys signed.
         rekeyed: root has replaced the keys that signed targets: it is signed anew before anything else.
+        lost: why nobody can read what the timestamp leads to; empty if all is well. The snapshot is missing
+            or altered in the store, and ``snapshot`` is made as after new online keys.
     """
 
     root: Root
@@ -59,6 +64,12 @@ class Tip:
     snapshot: Snapshot | None = None
     targets: Targets | None = None
     rekeyed: bool = False
+    lost: str = ""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether this is what clients are shown; else it is the newest that is signed."""
+        return self.timestamp is not None and not self.lost
 
     @property
     def meta(self) -> Mapping[str, MetaFile]:
@@ -110,7 +121,7 @@ class Repository:
 
         Raises:
             TrustError: signatures or key rules do not hold.
-            DataError: a file that verified metadata names is missing or altered.
+            DataError: a file that verified metadata names is missing or altered, the snapshot apart.
             UnavailableError: the store does not answer.
         """
         root = self._newest_root()
@@ -121,7 +132,10 @@ class Repository:
         if signer is not root:
             return self._salvaged(root, stored.tag)
         file = timestamp.snapshot_meta
-        snapshot, signer = self._by_root(lambda by: self._open(by, "snapshot", file, Snapshot))
+        try:
+            snapshot, signer = self._by_root(lambda by: self._open(by, "snapshot", file, Snapshot))
+        except LostError as error:
+            return self._salvaged(root, stored.tag, timestamp, str(error))
         if signer is not root:
             return self._salvaged(root, stored.tag)
         named = _named(snapshot, "targets")
@@ -138,11 +152,31 @@ class Repository:
         return False
 
     def list_role(self, tip: Tip, stream: str) -> Targets:
-        """Read the role of one stream under ``tip``. Raises as :meth:`tip`."""
+        """Read the role of one stream under ``tip``.
+
+        Raises:
+            LostError: it is missing or altered.
+            TrustError, DataError, UnavailableError: as of :meth:`tip`.
+        """
         targets, snapshot = tip.required_targets(), tip.snapshot
         if snapshot is None:
             raise DataError("there is no repository in the store")
         return self._open(targets, stream, _named(snapshot, stream), Targets)
+
+    def last_role(self, tip: Tip, stream: str) -> Targets:
+        """The role of one stream under ``tip``, or, if it is lost, the one before, to sign it anew from.
+
+        Its own number tells which. What it says may be older than what was public: the catalog knows.
+        Raises as :meth:`list_role`, if the store has none before, either.
+        """
+        try:
+            return self.list_role(tip, stream)
+        except LostError:
+            opened = partial(_open_stream, tip.required_targets(), stream)
+            before = [number for number in self._numbers().get(stream, ()) if number < tip.number(stream)]
+            for role, _ in self._signed(stream, {stream: before}, opened):
+                return role
+            raise
 
     def _newest_root(self) -> Root:
         for _ in range(_MAX_ROOTS):
@@ -167,39 +201,43 @@ class Repository:
                     return opened(former), former
             raise
 
-    def _salvaged(self, root: Root, tag: str) -> Tip:
+    def _salvaged(self, root: Root, tag: str, timestamp: Timestamp | None = None, lost: str = "") -> Tip:
         """The tip made of what its own keys signed: the online keys were replaced, perhaps stolen before.
 
         What a thief of online keys says is which roles are the newest. So nobody is asked but the roles: of
         each the highest number that its keys signed. He cannot make one, only hide it, and the catalog knows.
+        Of a snapshot that the store has ``lost``, nothing else is known either: then its timestamp stays.
         """
-        numbers: dict[str, list[int]] = {}
-        for item in self.store.list("metadata/"):
-            match = _NUMBERED.fullmatch(item.key)
-            if match and int(match[1]) <= LARGEST_NUMBER:
-                numbers.setdefault(match[2], []).append(int(match[1]))
+        numbers = self._numbers()
         for (targets, signer), file in self._signed("targets", numbers, self._targets_by_root):
             roles = self._roles_of(targets, numbers)
             if roles is not None:
                 check_roles(root, targets)
                 meta = {"targets.json": file, **roles}
-                snapshot = make_snapshot(max(numbers.get("snapshot", [0])), _LONG_AGO, meta)
-                return Tip(root, tag, None, snapshot, targets, rekeyed=signer is not root)
+                number = max([0, *numbers.get("snapshot", ())])
+                if timestamp is not None:
+                    number = max(number, timestamp.snapshot_meta.version)
+                snapshot = make_snapshot(number, _LONG_AGO, meta)
+                return Tip(root, tag, timestamp, snapshot, targets, signer is not root, lost)
         raise DataError(
             "there is no targets role in the store that the offline keys signed",
             hint="restore the store from a copy",
         )
 
+    def _numbers(self) -> dict[str, list[int]]:
+        """Under which numbers each role has a file in the store, as far as honest ones go."""
+        numbers: dict[str, list[int]] = {}
+        for item in self.store.list("metadata/"):
+            match = _NUMBERED.fullmatch(item.key)
+            if match and int(match[1]) <= LARGEST_NUMBER:
+                numbers.setdefault(match[2], []).append(int(match[1]))
+        return numbers
+
     def _roles_of(self, targets: Targets, numbers: Mapping[str, list[int]]) -> dict[str, MetaFile] | None:
         """The newest role of each stream by its name in a snapshot; ``None`` if one is not there at all."""
         roles: dict[str, MetaFile] = {}
         for stream in delegated_streams(targets):
-
-            def opened(data: bytes, of: str = stream) -> Targets:
-                role: Targets = open_role(targets, of, data, Targets)
-                return role
-
-            newest = next(self._signed(stream, numbers, opened), None)
+            newest = next(self._signed(stream, numbers, partial(_open_stream, targets, stream)), None)
             if newest is None:
                 return None
             roles[f"{stream}.json"] = newest[1]
@@ -221,13 +259,11 @@ class Repository:
     def _stored(self, key: str, file: MetaFile) -> bytes:
         stored = self.store.get(key)
         if stored is None:
-            raise DataError(f"{key} is missing from the store", hint="restore it from a copy of the store")
+            raise LostError(f"{key} is missing from the store", hint=_RESTORE)
         try:
             file.verify_length_and_hashes(stored.data)
         except RepositoryError:
-            raise DataError(
-                f"{key} is not what signed metadata says", hint="restore it from a copy of the store"
-            ) from None
+            raise LostError(f"{key} is not what signed metadata says", hint=_RESTORE) from None
         return stored.data
 
     def _open(self, delegator: Root | Targets, role: str, file: MetaFile, kind: type[_SignedT]) -> _SignedT:
@@ -241,6 +277,11 @@ class Repository:
             raise TrustError(f"{key} has another version than its name says")
         self._opened[place] = signed
         return signed
+
+
+def _open_stream(targets: Targets, stream: str, data: bytes) -> Targets:
+    role: Targets = open_role(targets, stream, data, Targets)
+    return role
 
 
 def _named(snapshot: Snapshot, role: str) -> MetaFile:

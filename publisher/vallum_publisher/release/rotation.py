@@ -39,6 +39,7 @@ from vallum_publisher.release.succession import (
     roles_of,
 )
 from vallum_publisher.store import ROOT
+from vallum_publisher.store.acceptance import create_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,7 @@ class Rotation:
 
     def _upload_root(self, version: int, data: bytes) -> None:
         try:
-            self._publisher.store.create(metadata_key("root", version), data, ROOT)
+            create_kept(self._publisher.store, metadata_key("root", version), data, ROOT)
         except ConflictError:
             self._workspace.end_root()
             raise BusyError(

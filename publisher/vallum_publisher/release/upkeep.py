@@ -67,7 +67,12 @@ class Upkeep(Course):
     def _refresh(self, now: datetime) -> Refreshed:
         lifetimes = self.workspace.settings.lifetimes
         committer = self.committer()
+        restored = False
         for tip in self.tips():
+            if tip.lost:
+                self._make_public(committer, tip, now)
+                restored = True
+                continue
             lists = self.catalog.lists()
             due, refused = due_heads(self.repository, self.catalog, lists, tip, lifetimes, now)
             if refused and (self.catalog.lists() != lists or self.repository.tip().tag != tip.tag):
@@ -81,7 +86,8 @@ class Upkeep(Course):
                     del due[stream]
             snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
             if not snapshot and not timestamp_is_due(tip, lifetimes, now):
-                return Refreshed((), False, False, refused, lost_runs(self.repository, self.store, tip))
+                lost = lost_runs(self.repository, self.store, tip)
+                return Refreshed((), restored, restored, refused, lost)
             self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
             try:
                 if snapshot or tip.timestamp is None:
@@ -93,7 +99,7 @@ class Upkeep(Course):
                 continue
             # Few need a lost run; to let the list go stale for everybody were the worse fault.
             lost = lost_runs(self.repository, self.store, tip)
-            return Refreshed(tuple(due), snapshot, True, refused, lost)
+            return Refreshed(tuple(due), snapshot or restored, True, refused, lost)
         raise self.beaten()
 
     def status(self, *, now: datetime) -> Condition:
