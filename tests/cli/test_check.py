@@ -194,3 +194,29 @@ def test_another_generation_while_lines_still_come(both: Path, client: Type, pub
                 time.sleep(1.1)  # lists are looked at again once a second
         reading.stdin.close()
     assert reading.returncode == 0
+
+
+def test_a_list_that_has_nothing_yet(both: Path, client: Type, publisher: Type) -> None:
+    """It is followed and unpublished: what is listed is said, and nothing is called "not listed"."""
+    assert publisher("list", "create", "more", "--kind", "url", "--public").code == 0
+    config = both / "provider" / "vallum.toml"
+    config.write_text(config.read_text().replace("lists = [", 'lists = ["more.full", '))
+    assert "unpublished" in client("sync").out
+    found = client("check", LISTED)
+    assert (found.code, "LISTED" in found.out, "hotline/more.full" in found.err) == (0, True, True)
+    for words in (
+        ["https://clean.example/"],
+        ["--digest", "0" * 64],
+        ["--explain", "https://clean.example/"],
+    ):
+        result = client("check", *words)
+        assert result.code == 2, result.mixed
+        assert "but: no verified version of hotline/more.full" in result.err
+        assert "hint: run `vallum sync`" in result.err
+        assert "not listed" not in result.out.lower()
+    [answer] = documents(client("check", "--json", "https://clean.example/"))
+    assert isinstance(answer, dict)
+    assert answer["listed"] is None
+    several = client("check", "https://clean.example/", LISTED)
+    assert several.code == 0
+    assert "error: URL 1: not in what could be looked up" in several.err

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.terminal import NO, OK, USAGE, clock, emit_line, fail, note, say, show_error, show_hint, warn
-from vallum.errors import DataError, InputError, StorageError, VallumError
+from vallum.errors import DataError, InputError, StorageError, UnavailableError, VallumError
 from vallum.format.fields import format_time
 from vallum.slips import refuse_no_url
 
@@ -83,7 +83,7 @@ def _check(
     if explain and (files or digests):
         raise InputError("--explain goes with URLs only")
     state = load_config(config).state
-    with open_lists(state) as lists:
+    with open_lists(state, incomplete=True) as lists:
         answers = _Answers(
             lists, state, as_json, several=len(urls) + len(files) + len(digests) > 1 or "-" in urls
         )
@@ -92,9 +92,11 @@ def _check(
             asked = True
             try:
                 listed |= answers.explain(question) if explain else answers.give(question)
-            except (InputError, StorageError) as error:
+            except (InputError, UnavailableError) as error:
                 failed = True
                 answers.refuse(question, error)
+        for gap in lists.gaps if listed else ():
+            warn(f"not everything that is followed was looked up: {gap.says}", gap.hint)
     if not asked:
         raise InputError("no URL came on standard input", hint="one a line: vallum check - < urls.txt")
     if listed and not as_json:
@@ -132,6 +134,8 @@ class _Answers:
         spared, why = self._spared(question, matches)
         if question.url and not (matches or spared):
             refuse_no_url(question.url)
+        if not matches:
+            self._refuse_gaps()
         if self._json:
             emit_line(
                 {
@@ -168,15 +172,29 @@ class _Answers:
         explanation = self._lists.explain_url(question.url)
         if explanation.url.host and not (explanation.matches or explanation.allowed):
             refuse_no_url(question.url)
+        answered = bool(explanation.matches) or not self._lists.gaps
         if self._json:
             emit_line({"asked": question.where, **explanation.to_dict()})
         else:
-            say("\n".join(explanation.lines()))
+            say("\n".join(explanation.lines()[0 if answered else 2 :]))  # less the verdict
         if not explanation.url.host:
             raise no_host(question.url)
+        if not answered:
+            self._refuse_gaps()
         return bool(explanation.matches)
 
-    def refuse(self, question: _Question, error: InputError | StorageError) -> None:
+    def _refuse_gaps(self) -> None:
+        """What is not listed in some of the lists has no answer (client.md §13.4).
+
+        Raises:
+            UnavailableError: that is so.
+        """
+        gaps = self._lists.gaps
+        if gaps:
+            says = "; ".join(gap.says for gap in gaps)
+            raise UnavailableError(f"not in what could be looked up, but: {says}", hint=gaps[0].hint)
+
+    def refuse(self, question: _Question, error: InputError | UnavailableError) -> None:
         """Say why there is no answer."""
         # What cannot be read names its file itself.
         named = "" if isinstance(error, StorageError) else self._named(question)
