@@ -128,6 +128,17 @@ class Member(Published):
         yield
 
 
+class AfterTutorial(Scenes):
+    """Where the tutorial ends, with a hotline whose `urls` is public: what a page shows must not reach it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        _do(folder, *HOTLINE, *FOUND, "--public-url", f"file://{folder}/hotline/store")
+        _do(folder, *HOTLINE, "list", "create", "urls", "--kind", "url", "--public")
+        self.stand = folder / "provider"
+        self.stand.mkdir()
+
+
 class BadNight(Scenes):
     """A provider's folder, and a hotline that can do what the real one refuses to."""
 
@@ -291,7 +302,7 @@ PLAYED: dict[str, Callable[[Path], Scenes]] = {
     "docs/tutorial/first-list.md": Scenes,
     "docs/how-to/backup.md": Member,
     "docs/how-to/bad-night.md": BadNight,
-    "docs/how-to/encrypted-lists.md": Founded,
+    "docs/how-to/encrypted-lists.md": AfterTutorial,
     "docs/how-to/hotline.md": Founded,
     "docs/how-to/keys.md": Published,
     "docs/how-to/private-stores.md": BadNight,
