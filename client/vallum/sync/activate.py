@@ -34,8 +34,7 @@ from vallum.sync.kept import (
     state_file,
     worth_keeping,
 )
-from vallum.sync.place import EVIDENCE, TRUST, role_file
-from vallum.sync.quarantine import FOLDER as QUARANTINE
+from vallum.sync.place import EVIDENCE, QUARANTINE, TRUST, role_file
 from vallum.sync.tables import Proven, sweep
 
 

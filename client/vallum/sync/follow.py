@@ -31,7 +31,7 @@ from vallum.sync.mend import Mender
 from vallum.sync.place import Place, role_file
 from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.sync.roles import TopLevel
-from vallum.sync.tables import Proven, sync_version, write_version
+from vallum.sync.tables import Proven, sync_version, table_bytes, write_version
 from vallum.sync.trust import Repository
 from vallum.uptime import Uptime
 
@@ -275,6 +275,7 @@ class Follower:
     ) -> None:
         """Keep an absurd version for a person to decide, and say so once (client.md §6.7)."""
         place, now = self.place, self.judge.now
+        place.check_quota_aside(stream, table_bytes(tables))
         about = Quarantined(state, aside.since if aside else now, error.reasons)
         if aside is None:
             record_version(

@@ -29,6 +29,7 @@ from vallum.sync.apply import apply_listed, check_tables
 from vallum.sync.fetch import AbsentError
 from vallum.sync.keys import SourceKeys
 from vallum.sync.place import Place
+from vallum.sync.tables import table_bytes
 from vallum.sync.trust import Repository
 
 
@@ -160,9 +161,7 @@ class Guide:
             check_tables(head, tables)  # 6.4
         except StateError as error:
             raise _RunFailed(None, error) from None
-        self.place.check_quota(
-            sum(memoryview(chunk).nbytes for table in tables.values() for chunk in table.chunks())
-        )
+        self.place.check_quota(table_bytes(tables))
         return tables
 
     def _download(self, run: TargetFile, file: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
-from vallum.durable import clear_way, make_folder, os_errors, remove_all, write_durable
+from vallum.durable import clear_way, is_folder, make_folder, os_errors, remove_all, write_durable
 from vallum.errors import FormatError, StorageError
 from vallum.format.head import Head
 from vallum.regular import parse_json, read_if_there
@@ -15,7 +15,10 @@ from vallum.sync.floor import Mark
 from vallum.sync.tables import folder_bytes
 
 STAGING = "staging"
+QUARANTINE = "quarantine"
 EVIDENCE = "evidence"
+MOST_EVIDENCE = 16
+"""Signed roles of one list that are kept: as many states of one version prove no more."""
 TRUST = "trust"
 _ROOTS = "root_history"
 """A folder of python-tuf's in its cache."""
@@ -61,15 +64,32 @@ class Place:
             remove_all(found)
 
     def check_quota(self, more: int) -> None:
-        """Refuse what would fill more than the source may.
+        """Refuse what would fill more than the source may (client.md §8.9).
+
+        What is in quarantine, or kept as evidence, is not counted: it must not keep an honest version out.
 
         Raises:
             StorageError: it would.
         """
-        if folder_bytes(self.folder) + more > self.quota:
+        if folder_bytes(self.folder, apart=(QUARANTINE, EVIDENCE)) + more > self.quota:
             raise StorageError(
                 f"source {self.name} would fill more than its quota of {self.quota} bytes",
                 hint="raise `quota` in the source if its lists are meant to be so large",
+            )
+
+    def check_quota_aside(self, stream: str, more: int) -> None:
+        """Refuse to put a version aside where those of all lists would fill more than as much again.
+
+        Raises:
+            StorageError: it would.
+        """
+        folder = self.folder / QUARANTINE
+        others = folder_bytes(folder, apart=(stream,)) if is_folder(folder) else 0
+        if others + more > self.quota:
+            raise StorageError(
+                f"{stream}: it is absurd, and with it what is in quarantine of source {self.name} would fill "
+                f"more than its quota of {self.quota} bytes",
+                hint="call the publisher; `vallum quarantine show` shows the others, and `accept` makes room",
             )
 
     def write_role(self, stream: str, head: Head, role: bytes) -> None:
@@ -106,7 +126,12 @@ class Place:
         self._keep_piece(stream, held, ours)
 
     def _keep_piece(self, stream: str, state: Head | Mark, role: bytes) -> None:
-        path = self.folder / EVIDENCE / f"{stream}-{role_file(self.name, stream, state).name}"
+        folder = self.folder / EVIDENCE
+        path = folder / f"{stream}-{role_file(self.name, stream, state).name}"
+        with os_errors(folder, "read"):
+            there = [piece.name for piece in folder.glob(f"{stream}-*")]
+        if len(there) >= MOST_EVIDENCE and path.name not in there:  # 8.9
+            raise StorageError(f"{folder} holds {len(there)} roles of {stream}; move them to a safe place")
         write_durable(path, [role], mode=FILE_MODE, exclusive=True)
 
 

@@ -23,10 +23,9 @@ from vallum.format.table import Table
 from vallum.regular import read_if_there, read_regular
 from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.floor import equivocation
-from vallum.sync.place import role_file
+from vallum.sync.place import QUARANTINE, role_file
 from vallum.sync.tables import open_tables, write_version
 
-FOLDER = "quarantine"
 _RECORD = "record.json"
 _LAYER = "quarantine"
 
@@ -104,7 +103,7 @@ class Quarantine:
 
     def all(self) -> Iterator[tuple[str, Quarantined]]:
         """Everything that is kept aside, by stream."""
-        folder = self.state_dir / self.source / FOLDER
+        folder = self.state_dir / self.source / QUARANTINE
         with os_errors(folder, "read"):
             names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         for name in names:
@@ -126,7 +125,7 @@ class Quarantine:
 
     def tables(self, stream: str, state: StreamState) -> dict[str, Table]:
         """The tables that are kept aside of this version; empty if they are not, or damaged."""
-        return open_tables(self.state_dir, state.files(self.source, stream, FOLDER), state.head.tables)
+        return open_tables(self.state_dir, state.files(self.source, stream, QUARANTINE), state.head.tables)
 
     def whole(self, stream: str, state: StreamState) -> tuple[dict[str, Table], bytes] | None:
         """What accepting this version needs, its tables and signed role; ``None`` if they are not whole."""
@@ -138,11 +137,11 @@ class Quarantine:
 
     def role(self, stream: str, head: Head) -> Path:
         """Where its signed role lies, relative to the state folder."""
-        return role_file(self.source, stream, head, FOLDER)
+        return role_file(self.source, stream, head, QUARANTINE)
 
     def keep(self, stream: str, about: Quarantined, tables: Mapping[str, Table], role: bytes) -> None:
         """Put a version aside in place of what was there. Raises ``StorageError``."""
-        files = about.state.files(self.source, stream, FOLDER)
+        files = about.state.files(self.source, stream, QUARANTINE)
         folder = self._folder(stream)
         with os_errors(folder, "look at"):
             real = folder.is_dir() and not folder.is_symlink()
@@ -182,7 +181,7 @@ class Quarantine:
         write_durable(path, [format_digested(raw)], mode=FILE_MODE)
 
     def _folder(self, stream: str) -> Path:
-        return self.state_dir / self.source / FOLDER / stream
+        return self.state_dir / self.source / QUARANTINE / stream
 
 
 def name_of(head: Head) -> str:

@@ -17,8 +17,9 @@ from vallum.pepper import epoch_lies
 from vallum.state import StreamState
 from vallum.sync.errand import Errand, Staged, unsynced
 from vallum.sync.judge import REJECTED, absurd
+from vallum.sync.place import QUARANTINE
 from vallum.sync.poll import may_poll
-from vallum.sync.quarantine import FOLDER, Quarantine, Quarantined
+from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.sync.report import StreamOutcome, StreamReport, foreseen
 from vallum.sync.tables import Proven
 
@@ -83,7 +84,7 @@ class SourceSync:
 
     def _unchanged(self) -> tuple[StreamReport, ...]:
         place, streams = self._errand.place, self._errand.streams
-        anything = is_folder(place.folder / FOLDER)
+        anything = is_folder(place.folder / QUARANTINE)
         quarantine = Quarantine(place.state_dir, place.name)
         return tuple(
             self._still(name, streams.get(name), quarantine.find(name) if anything else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from vallum.access import FILE_MODE, FOLDER_MODE, table_mode
@@ -171,13 +171,21 @@ def sweep(state_dir: Path, folders: Iterable[Path], keep: Iterable[Path]) -> Non
         remove_all(folder / name for name in gone)
 
 
-def folder_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder. Raises ``StorageError``."""
+def table_bytes(tables: Mapping[str, Table]) -> int:
+    """How many bytes the files of a version's tables have."""
+    return sum(memoryview(chunk).nbytes for table in tables.values() for chunk in table.chunks())
+
+
+def folder_bytes(folder: Path, apart: Collection[str] = ()) -> int:
+    """Bytes of all files below a folder, but for what lies ``apart`` in it. Raises ``StorageError``."""
     size, pending = 0, [os.fspath(folder)]
+    left_out = {os.fspath(folder / name) for name in apart}
     with os_errors(folder, "measure"):
         while pending:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
+                    if entry.path in left_out:
+                        continue
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
                     else:
