@@ -5,14 +5,18 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.fakes.client import Client
+from tests.fakes.repository import Repository, listed
 from tests.servers.nginx import MIRROR, StartNginx, start_origin_and_mirror
 from tests.servers.process import free_ports
+from vallum.sync.transport import open_transport
 from vallum_publisher.store import METADATA, PACKED_METADATA, RUN, TIMESTAMP, WRAP, ObjectStore
 from vallum_publisher.store.directory import DirectoryStore
 
@@ -153,6 +157,7 @@ class CarelessOrigin:
     status: int = 200
     seen: list[dict[str, str]] = field(default_factory=list)
     methods: set[str] = field(default_factory=set)
+    queries: set[str] = field(default_factory=set)
 
 
 @pytest.fixture
@@ -164,11 +169,13 @@ def careless_origin() -> Iterator[CarelessOrigin]:
         def do_GET(self) -> None:
             origin.seen.append({name.lower(): value for name, value in self.headers.items()})
             origin.methods.add(self.command)
+            query = urlsplit(self.path).query
+            origin.queries.add(query)
             self.send_response(origin.status)
             self.send_header("Cache-Control", "public, max-age=3600")
             self.send_header("Content-Length", "4")
             self.end_headers()
-            self.wfile.write(b"body")
+            self.wfile.write(b"<xml" if query else b"body")
 
         do_PUT = do_POST = do_DELETE = do_GET
 
@@ -211,6 +218,52 @@ def test_the_mirror_keeps_good_answers_only_whatever_the_origin_says(
         for path in ("/metadata/2.root.json", "/metadata/timestamp.json"):
             assert ask(mirror, path, method).status == 403
     assert careless_origin.methods == {"GET"}
+
+
+def test_a_root_that_a_cache_never_should_have_kept_is_asked_for_past_it(
+    tmp_path: Path, start_nginx: StartNginx
+) -> None:
+    """Another cache is careless still: what it keeps in the next root's name, for ever, is no metadata."""
+    (tmp_path / "store").mkdir()
+    _, mirror = start_origin_and_mirror(start_nginx, tmp_path)
+    repository = Repository()
+    repository.create("urls")
+    repository.release("urls", listed("a.example/x"))
+    client = Client(repository, tmp_path / "client")
+    (source,) = client.config.sources
+    client.config = replace(client.config, sources=(replace(source, url=f"http://127.0.0.1:{mirror}/"),))
+    client.connect = open_transport
+    repository.write_to(tmp_path / "store")
+    client.synced()
+    (tmp_path / "store/metadata/2.root.json").write_bytes(b"<Tagging/>")
+    assert ask(mirror, "/metadata/2.root.json").body == b"<Tagging/>"
+    repository.rotate("timestamp")
+    repository.publish()
+    repository.write_to(tmp_path / "store")
+    assert ask(mirror, "/metadata/2.root.json").body == b"<Tagging/>"
+    client.synced()
+    assert ask(mirror, "/metadata/2.root.json").body == repository.objects["metadata/2.root.json"]
+
+
+@pytest.mark.parametrize("fresh", [{}, {"Cache_Control": "no-cache"}], ids=["cached", "past the cache"])
+def test_a_question_about_an_object_is_not_kept_as_the_object(
+    careless_origin: CarelessOrigin, tmp_path: Path, start_nginx: StartNginx, fresh: dict[str, str]
+) -> None:
+    """`?tagging` on a readable key gives 200 and XML (SeaweedFS): asked once, no client gets its root."""
+    unused, mirror = free_ports(2)
+    replacements = {
+        "listen 127.0.0.1:8080": f"listen 127.0.0.1:{unused}",
+        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{mirror}",
+        "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{careless_origin.port}",
+        "/var/cache/nginx/vallum": str(tmp_path / "cache"),
+    }
+    start_nginx(MIRROR, replacements)
+    for path in ("/metadata/3.root.json", "/targets/a.full/1.run", "/wraps/00ff", "/metadata/timestamp.json"):
+        # A client whose source has a `query` is served all the same.
+        assert ask(mirror, f"{path}?tagging", **fresh).body == b"body"
+        assert ask(mirror, path).body == b"body"
+        assert ask(mirror, f"{path}?acl&sig=0123", **fresh).body == b"body"
+    assert careless_origin.queries == {""}
 
 
 def _tag(store: ObjectStore) -> str:

@@ -75,6 +75,11 @@ class TooLargeError(DataError):
     """An object is larger than its kind may be, whatever was signed."""
 
 
+def is_root(name: str) -> bool:
+    """Whether an object is a numbered root, whose name anybody can guess and no metadata pins."""
+    return _ROOT.fullmatch(name) is not None
+
+
 def limit_of(name: str) -> int:
     """The most bytes that we take of an object, whatever was signed (client.md §2.2)."""
     name = name.removesuffix(PACKED)
@@ -84,7 +89,7 @@ def limit_of(name: str) -> int:
         return limits.WRAP
     if name == TIMESTAMP:
         return limits.TIMESTAMP
-    if _ROOT.fullmatch(name):
+    if is_root(name):
         return limits.ROOT
     if _SNAPSHOT.fullmatch(name):
         return limits.SNAPSHOT
@@ -170,16 +175,20 @@ class Fetcher:
         used, self._packed, self._unpacked = self._unpacked, False, False
         return used
 
-    def _read(self, name: str) -> bytes:
-        data = self._read_unless(name, "")
+    def read_past_caches(self, name: str) -> bytes:
+        """Fetch a small object from the store itself, as far as caches heed it; errors as of :meth:`read`."""
+        return self._read(name, fresh=True)
+
+    def _read(self, name: str, fresh: bool = False) -> bytes:
+        data = self._read_unless(name, "", fresh)
         assert data is not None  # noqa: S101 - nothing was sent that a 304 could answer
         return data
 
-    def _read_unless(self, name: str, etag: str) -> bytes | None:
+    def _read_unless(self, name: str, etag: str, fresh: bool = False) -> bytes | None:
         """Fetch an object whole, again if its body breaks off; ``None`` if ``etag`` still is its tag."""
         made = 0
         while True:
-            answer, made = self._ask(name, etag, made)
+            answer, made = self._ask(name, etag, made, fresh)
             if answer.status == 304:
                 return None
             try:
@@ -210,13 +219,14 @@ class Fetcher:
     def _whole(self, name: str, answer: Answer) -> bytes:
         return b"".join(self._capped(name, answer))
 
-    def _ask(self, name: str, etag: str = "", made: int = 0) -> tuple[Answer, int]:
+    def _ask(self, name: str, etag: str = "", made: int = 0, fresh: bool = False) -> tuple[Answer, int]:
         """Ask until there is an answer that is worth something; ``made`` attempts were made before.
+
+        Past caches if ``fresh``, or where they may be to blame.
 
         Returns:
             The answer, and how many attempts were made by then.
         """
-        fresh = False
         for attempt in range(made, ATTEMPTS):
             last = attempt + 1 == ATTEMPTS
             self._check_deadline()
@@ -290,7 +300,7 @@ class Fetcher:
 
 
 def _is_pinned(name: str) -> bool:
-    return name != TIMESTAMP and not _ROOT.fullmatch(name) and not name.endswith(PACKED)
+    return name != TIMESTAMP and not is_root(name) and not name.endswith(PACKED)
 
 
 def _discard(answer: Answer) -> None:

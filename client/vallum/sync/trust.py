@@ -22,7 +22,7 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Metadata, TargetFile
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import Updater, UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
@@ -32,7 +32,7 @@ from vallum.errors import ConfigError, DataError, FetchError, StorageError, Trus
 from vallum.format import limits
 from vallum.format.charter import Charter, parse_charter
 from vallum.format.head import Head, RunRef, parse_head
-from vallum.sync.fetch import METADATA, TARGETS, AbsentError, Fetcher, TooLargeError
+from vallum.sync.fetch import METADATA, TARGETS, AbsentError, Fetcher, TooLargeError, is_root
 from vallum.sync.roles import CHARTERS, TopLevel, read_list_role, read_top_level
 
 _CONFIG = UpdaterConfig(
@@ -192,7 +192,19 @@ class _TufFetcher(FetcherInterface):
         return _convert(with_errors, url)
 
     def _read(self, name: str) -> Iterator[bytes]:
-        return iter((self._fetcher.read(name),))
+        data = self._fetcher.read(name)
+        if is_root(name) and not _is_metadata(data):
+            # 2.4: a stranger may have made a cache keep another answer under this name, for ever.
+            data = self._fetcher.read_past_caches(name)
+        return iter((data,))
+
+
+def _is_metadata(data: bytes) -> bool:
+    try:
+        Metadata.from_bytes(data)
+    except RepositoryError:
+        return False
+    return True
 
 
 def _convert(fetch: Callable[[str], Iterator[bytes]], name: str) -> Iterator[bytes]:
