@@ -59,6 +59,10 @@ class Config:
     hard_expiry: HardExpiry = HardExpiry()
     group_readable: bool = False
 
+    def followed(self) -> list[str]:
+        """All lists that are followed, as ``source/stream``."""
+        return [f"{source.name}/{stream}" for source in self.sources for stream in source.streams]
+
     def digest(self) -> str:
         """SHA-256 over the values and the bytes of the files they name, as hex.
 

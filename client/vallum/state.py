@@ -126,6 +126,10 @@ class Current:
             for stream, stream_state in state.streams.items():
                 yield source, stream, stream_state
 
+    def names(self) -> list[str]:
+        """What is in force, as ``source/stream``."""
+        return [f"{source}/{stream}" for source, stream, _ in self.streams()]
+
     def missing(self) -> list[str]:
         """Followed streams with no verified version in any edition (client.md §1.4), as ``source/stream``."""
         there = {(source, split_stream(stream)[0]) for source, stream, _ in self.streams()}

@@ -13,10 +13,11 @@ from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
 from tests.levers.conftest import BAD, PAGES, said, unplug
 from vallum.config import Config
-from vallum.errors import ConfigError, GuardError, StorageError
+from vallum.errors import ConfigError, GuardError, StorageError, UnavailableError
 from vallum.state import read_current
 from vallum.sync import activate, levers
 from vallum.sync.errand import still_followed
+from vallum.sync.standing import LINGERS, read_standing
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -126,16 +127,48 @@ def test_an_edition_that_cannot_be_had(repository: Repository, client: Client) -
     assert client.in_force() == good
 
 
-def test_an_edition_that_came(repository: Repository, client: Client) -> None:
-    """Once the other edition is in force, or its list is followed no longer, the old one is not."""
+def test_a_name_that_is_mistyped(repository: Repository, client: Client) -> None:
+    """A letter is missing in `lists`: the list that was meant is looked up in still, and that is said."""
+    good, right = client.in_force(), client.config
+    client.config = _edition(right, "url.full")
+    report = client.sync()
+    [(where, error)] = report.errors()
+    assert (where, type(error)) == ("hotline/url.full", ConfigError)
+    assert (report.left, report.lingering) == ((), ("hotline/urls.full",))
+    assert client.in_force() == good
+    with pytest.raises(UnavailableError, match=r"url\.full"):
+        vallum.open(client.state)
+    assert vallum.open(client.state, incomplete=True).match_url(BAD)
+    [standing] = read_standing(client.config, repository.now).streams
+    assert [remark.says for remark in standing.remarks()] == [LINGERS]
+    client.config = right
+    assert client.sync().lingering == ()
+
+
+def test_a_source_that_is_renamed_while_the_store_is_down(repository: Repository, client: Client) -> None:
+    """Another name makes another source of it, which has nothing yet: the old one stays until it has."""
+    good, right = client.in_force(), client.config
+    client.config = replace(right, sources=(replace(right.sources[0], name="iwf"),))
+    unplug(repository)
+    assert not client.sync().ok
+    assert client.in_force() == good
+    repository.answers = {}
+    report = client.sync()
+    assert report.left == ("hotline/urls.full",)
+    assert [*client.in_force()] == ["iwf/urls.full"]
+
+
+def test_what_comes_in_the_place_of_a_list(repository: Repository, client: Client) -> None:
+    """Once what is followed instead is in force, was never published, or is nothing, the old one leaves."""
     [source] = client.config.sources
     full = client.held()
     held = replace(read_current(client.state).sources["hotline"], streams={"urls.full": full})
     match = replace(source, streams=("urls.match",))
     assert still_followed(match, held) == {"urls.full": full}
+    assert still_followed(match, held, unpublished=["urls.match"]) == {}
     came = replace(held, streams={"urls.full": full, "urls.match": full})
     assert still_followed(match, came) == {"urls.match": full}
-    assert still_followed(replace(source, streams=("other.full",)), held) == {}
+    assert still_followed(replace(source, streams=()), held) == {}
 
 
 def test_a_pin_that_came_to_nothing(

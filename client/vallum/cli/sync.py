@@ -135,6 +135,8 @@ def _show(report: SyncReport) -> None:
         table(("list", "outcome", "from", "to", "runs", "requests", "bytes", "seconds"), rows)
     requests, fetched = counted(report.requests, "request"), counted(report.bytes, "byte")
     say(f"in all {requests}, {fetched}, {report.seconds:.2f} s (metadata included)")
+    for name in report.left:
+        note(f"{name}: left force; it is not in `lists` any more")
     for source in report.sources:
         if source.outcome == "unchanged" and not source.streams:
             say(f"{source.source}: unchanged")
@@ -150,7 +152,10 @@ def _show(report: SyncReport) -> None:
 
 def _complain(report: SyncReport, config: Config) -> None:
     from vallum.allow import UNREAD
+    from vallum.sync.standing import LINGERS
 
+    for name in report.lingering:
+        warn(f"{name}: {LINGERS}")
     errors = report.errors()
     held = _in_force(config) if errors else set()
     for where, error in errors:
@@ -173,10 +178,10 @@ def _in_force(config: Config) -> set[str]:
     from vallum.sync.activate import read_held
 
     try:
-        streams = [*read_held(config.state).streams()]
+        names = read_held(config.state).names()
     except VallumError:
         return set()  # the sync itself tells of it
-    return {source for source, _, _ in streams} | {f"{source}/{stream}" for source, stream, _ in streams}
+    return {*names, *(name.partition("/")[0] for name in names)}
 
 
 @click.command(

@@ -88,10 +88,7 @@ def activate(
     Raises:
         StorageError: ``current.json`` cannot be written; all stays as it was.
     """
-    sources = {
-        name: state for name, state in before.sources.items() if configured is None or name in configured
-    }
-    done = []
+    sources, done = dict(before.sources), []
     for item in staged:
         name = item.report.source
         try:
@@ -102,6 +99,9 @@ def activate(
             continue
         sources[name] = item.state
         done.append(item)
+    if configured is not None and all(name in sources and sources[name].streams for name in configured):
+        # 1.4: not before each source that may be there in their place has something in force.
+        sources = {name: state for name, state in sources.items() if name in configured}
     after = Current(sources)
     if after != before:
         _account(state_dir, before, after, now)

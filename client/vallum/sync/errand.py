@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from vallum.config import HardExpiry, Source
 from vallum.failure import failures
-from vallum.format.charter import split_stream
 from vallum.guard import NeverBlock
 from vallum.progress import Tell, silent
 from vallum.state import SourceState, StreamState
@@ -92,18 +91,17 @@ class Errand:
         )
 
 
-def still_followed(source: Source, held: SourceState) -> dict[str, StreamState]:
+def still_followed(
+    source: Source, held: SourceState, unpublished: Collection[str] = ()
+) -> dict[str, StreamState]:
     """Leave out lists that are followed no longer: they are not in force any longer.
 
-    An edition that is followed no longer stays until the one that is followed in its place is in force
-    (client.md §1.4): a store that is down, or an edition that is none, takes no list away.
+    They stay while a list that is followed instead has nothing in force (client.md §1.4): a name that is
+    mistyped, an edition that cannot be had or a store that is down take nothing away.
     """
-    coming = {split_stream(name)[0] for name in source.streams if name not in held.streams}
-    return {
-        name: state
-        for name, state in held.streams.items()
-        if name in source.streams or split_stream(name)[0] in coming
-    }
+    if set(source.streams) - held.streams.keys() - set(unpublished):
+        return dict(held.streams)
+    return {name: held.streams[name] for name in source.streams if name in held.streams}
 
 
 def unsynced(
@@ -122,7 +120,7 @@ def unsynced(
     and none by a clock that the store's, if it said one, contradicts.
     """
     state = held or NOTHING
-    streams: Mapping[str, StreamState] = still_followed(source, state)
+    streams = still_followed(source, state)
     today = now.toordinal()
     passed = uptime.since(state.failed_up)
     counts = today > state.failed_on and (passed is None or passed >= HALF_A_DAY) and not is_ahead(now, store)

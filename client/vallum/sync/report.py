@@ -125,6 +125,8 @@ class SyncReport:
         warning: why old files were left lying about; the next sync tries again.
         unsettled: why what the operator's file allows was not taken over; what it said before goes on.
         unread: why what was allowed cannot be read, so that nothing is allowed; no list waits for that.
+        left: lists that are followed no longer and have left force with this sync, as ``source/stream``.
+        lingering: those that stay, since what is followed instead has nothing in force yet (client.md §1.4).
     """
 
     sources: tuple[SourceReport, ...]
@@ -132,6 +134,8 @@ class SyncReport:
     warning: VallumError | None = None
     unsettled: VallumError | None = None
     unread: VallumError | None = None
+    left: tuple[str, ...] = ()
+    lingering: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -167,6 +171,8 @@ class SyncReport:
             "ok": self.ok,
             "allow_error": _error(self.unread or self.unsettled),
             "sources": [source.to_dict() for source in self.sources],
+            "left": list(self.left),
+            "lingering": list(self.lingering),
             "requests": self.requests,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),

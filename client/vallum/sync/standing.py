@@ -21,6 +21,9 @@ from vallum.sync.judge import way_out
 from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.tablefile import open_table
 
+LINGERS = "not in `lists` any more; it stays in force until what is followed instead is"
+"""What is said of a list that lingers (client.md §1.4)."""
+
 
 class Remark(NamedTuple):
     """A sentence for an operator, and what he can do, if anything."""
@@ -41,6 +44,7 @@ class StreamStanding:
         aside: what is in quarantine.
         pin: the operator's, while it lasts.
         lifted: whether it is not enforced, since it is hard-expired and the operator's policy says so.
+        lingering: whether it is followed no longer (client.md §1.4).
     """
 
     source: str
@@ -53,6 +57,7 @@ class StreamStanding:
     aside: Quarantined | None
     pin: Pin | None
     lifted: bool
+    lingering: bool
 
     @property
     def expires(self) -> datetime:
@@ -77,6 +82,8 @@ class StreamStanding:
         elif self.stale_at is not None:
             stale = format_time(self.stale_at)
             said.append(Remark(f"half of its time is over: it will be stale at {stale}", again))
+        if self.lingering:
+            said.append(Remark(LINGERS, "if it should be followed, put it back into `lists`"))
         if self.pin is not None:
             said.append(Remark(f"pinned until {format_time(self.pin.until)}: {self.pin.reason}"))
         if self.aside is not None:
@@ -98,6 +105,7 @@ class StreamStanding:
             "verified_at": format_time(self.about.verified_at),
             "freshness": str(self.freshness),
             "lifted": self.lifted,
+            "lingering": self.lingering,
             "pinned": {"until": format_time(pin.until), "reason": pin.reason} if pin else None,
             "quarantined": self.aside.to_dict() if self.aside else None,
             "warnings": [remark.says for remark in self.remarks()],
@@ -158,6 +166,7 @@ def read_standing(config: Config, now: datetime) -> Standing:
             allowed, which keeps nobody from seeing how lists stand.
     """
     current = read_current(config.state)
+    followed = config.followed()
     streams = []
     for source, stream, state in current.streams():
         about = current.sources[source]
@@ -179,11 +188,11 @@ def read_standing(config: Config, now: datetime) -> Standing:
                 # Where nothing newer could come into force, the state keeps one that has ended.
                 state.pin if state.pin is not None and now < state.pin.until else None,
                 stream in about.lifted,
+                f"{source}/{stream}" not in followed,
             )
         )
     held = {standing.name for standing in streams}
     # By the configuration of today: a source that was added and never synced has no state at all.
-    followed = [f"{source.name}/{stream}" for source in config.sources for stream in source.streams]
     missing = dict.fromkeys(name for name in (*current.missing(), *followed) if name not in held)
     unsettled, unread = _unsettled(config.allow, now), None
     allowed: list[Allowance] = []

@@ -115,7 +115,16 @@ class Updater:
                 self._held = self._seen(), after
                 warning = self._tidied(before, after, now)
         took = time.monotonic() - started
-        return SyncReport(tuple(reports[source.name] for source in due), took, warning, unsettled, unread)
+        followed, there = self._config.followed(), after.names()
+        return SyncReport(
+            tuple(reports[source.name] for source in due),
+            took,
+            warning,
+            unsettled,
+            unread,
+            left=tuple(name for name in before.names() if name not in there),
+            lingering=tuple(name for name in there if name not in followed),
+        )
 
     def _settled(self, before: Current, now: datetime) -> tuple[VallumError | None, VallumError | None]:
         """Settle what the operator allows; what is wrong with it may hold back no list (client.md §8.8).

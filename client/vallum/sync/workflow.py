@@ -64,7 +64,8 @@ def _sync(errand: Errand, proven: Proven) -> Staged:
     streams = errand.streams
     expires = [top.expires]
     reports = [_follow(errand, follower, stream, streams, expires) for stream in source.streams]
-    streams = still_followed(source, replace(held, streams=streams))  # 1.4
+    unpublished = [report.stream for report in reports if report.outcome == "unpublished"]
+    streams = still_followed(source, replace(held, streams=streams), unpublished)  # 1.4
     good = all(report.error is None for report in reports)
     # 10.1: what is in quarantine stays there under the same timestamp.
     whole = all(report.error is None or report.outcome == "quarantined" for report in reports)
