@@ -40,7 +40,7 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     assert "space" in done.stdout
     assert "owns" not in done.stdout
     with open_catalog(tmp_path / "catalog.sqlite") as catalog:
-        assert catalog.count_pending("pics") == 1  # the test row
+        assert catalog.count_pending("pics", now=NOW) == 1  # the test row
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_full_disk_leaves_the_catalog_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with open_catalog(path) as catalog:
         catalog.create_list(ListSpec("urls", "url", public=True), actor="ann", now=NOW)
-        before = catalog.pending_changes("urls")
+        before = catalog.pending_changes("urls", now=NOW)
     with open_catalog(path) as catalog:
         # SQLite's own limit answers as a full disk does.
         from sqlalchemy import event
@@ -75,4 +75,4 @@ def test_a_full_disk_leaves_the_catalog_as_it_was(tmp_path: Path) -> None:
         with pytest.raises(StorageError) as caught:
             put(catalog, *(url(f"h{number}", *A) for number in range(2000)))
         assert "full" in str(caught.value)
-        assert catalog.pending_changes("urls") == before
+        assert catalog.pending_changes("urls", now=NOW) == before

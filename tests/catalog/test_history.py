@@ -18,6 +18,8 @@ from vallum.testrow import test_url as url_of_test_row
 from vallum_publisher.catalog import Catalog, ListSpec, Mode, Record, Status, held, open_catalog
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+LATE = datetime(2033, 5, 18, 12, tzinfo=UTC)
+"""After every ``expires_at`` below."""
 PEPPER = b"p" * 32
 KEYER = Keyer(PEPPER, 20)
 TEST_KEY = KEYER.url_key(Scope.URL, url_of_test_row("urls"))
@@ -77,15 +79,17 @@ class Model:
             del self.entries[at]
         return added, removed, changed, unchanged, absent
 
-    def wanted(self) -> dict[bytes, Labels]:
+    def wanted(self, now: datetime = NOW) -> dict[bytes, Labels]:
         rows: dict[bytes, set[str]] = {TEST_KEY: {"test"}}
         for (at, _ref), record in self.entries.items():
-            if record.status is Status.ACTIVE and record.expires_at != 1:
+            if record.status is Status.ACTIVE and not 0 < record.expires_at <= now.timestamp():
                 rows.setdefault(at, set()).update(record.labels)
         return {at: tuple(sorted(labels)) for at, labels in rows.items()}
 
-    def changes_after(self, known: dict[bytes, Labels | None]) -> dict[bytes, Labels | None]:
-        wanted = self.wanted()
+    def changes_after(
+        self, known: dict[bytes, Labels | None], now: datetime = NOW
+    ) -> dict[bytes, Labels | None]:
+        wanted = self.wanted(now)
         keys = wanted.keys() | known.keys()
         return {at: wanted.get(at) for at in keys if wanted.get(at) != known.get(at)}
 
@@ -161,10 +165,15 @@ def follow(catalog: Catalog, path: Path, model: Model, step: object) -> Catalog:
 def check(catalog: Catalog, model: Model) -> None:
     under_way = model.under_way or {}
     coming = {**model.published, **under_way}
-    changes = catalog.pending_changes("urls")
-    assert {change.key: change.labels for change in changes} == model.changes_after(coming)
-    assert all(change.before == coming.get(change.key) for change in changes)
-    assert [change.key for change in changes] == sorted(change.key for change in changes)
+    for now in (NOW, LATE):
+        changes = catalog.pending_changes("urls", now=now)
+        assert {change.key: change.labels for change in changes} == model.changes_after(coming, now)
+        assert all(change.before == coming.get(change.key) for change in changes)
+        assert [change.key for change in changes] == sorted(change.key for change in changes)
+        assert catalog.count_pending("urls", now=now) == len(changes)
+    assert catalog.count_ended("urls", now=NOW) == 0
+    at_most = {at for at, _ref in model.entries} & coming.keys()
+    assert catalog.count_ended("urls", now=LATE) <= len(at_most)
 
     frozen = catalog.version_changes("urls")
     assert {change.key: change.labels for change in frozen} == under_way
@@ -182,6 +191,6 @@ def check(catalog: Catalog, model: Model) -> None:
     assert entries.keys() == model.entries.keys()
     for at, record in model.entries.items():
         assert (entries[at].labels, entries[at].status) == (record.labels, record.status)
-    assert (catalog.get_list("urls").version, catalog.count_pending("urls")) == (model.version, len(changes))
+    assert catalog.get_list("urls").version == model.version
     asked = {*model.touched, *model.wanted(), *model.published, bytes(12)}
     assert set(catalog.published_keys("urls", "exact", asked)) == model.published.keys()

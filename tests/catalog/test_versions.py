@@ -58,14 +58,14 @@ def test_a_version_under_way_is_read_back_exactly_while_ingest_goes_on(catalog: 
 
 def test_an_abandoned_version_waits_for_the_next(catalog: Catalog) -> None:
     put(catalog, url("a", *A))
-    before = catalog.pending_changes("urls")
+    before = catalog.pending_changes("urls", now=NOW)
     catalog.begin_version("urls", salt=bytes(16), actor="ann", now=NOW)
     with pytest.raises(StateError, match="sealed"):
         catalog.finish_version("urls", 1, actor="ann", now=NOW)
     abandoned = catalog.abandon_version("urls", actor="ann", now=NOW)
     assert abandoned is not None
     assert catalog.abandon_version("urls", actor="ann", now=NOW) is None
-    assert catalog.pending_changes("urls") == before
+    assert catalog.pending_changes("urls", now=NOW) == before
     with pytest.raises(StateError, match="under way"):
         catalog.finish_version("urls", 1, actor="ann", now=NOW)
     assert publish(catalog) == 1
@@ -78,7 +78,7 @@ def test_a_new_generation_publishes_everything_anew(catalog: Catalog) -> None:
     publish(catalog)
     info = catalog.open_generation("urls", actor="ann", now=NOW)
     assert (info.generation, info.version) == (2, 0)
-    assert {change.before for change in catalog.pending_changes("urls")} == {None}
+    assert {change.before for change in catalog.pending_changes("urls", now=NOW)} == {None}
     assert publish(catalog) == 1
     assert [row.key for row in catalog.touched_rows("urls", "exact", 0)] == sorted(listed(catalog))
     assert len(listed(catalog)) == 2

@@ -47,4 +47,4 @@ def listed(catalog: Catalog) -> dict[bytes, tuple[str, ...] | None]:
 
 
 def pending(catalog: Catalog) -> dict[bytes, tuple[tuple[str, ...] | None, tuple[str, ...] | None]]:
-    return {change.key: (change.before, change.labels) for change in catalog.pending_changes("urls")}
+    return {change.key: (change.before, change.labels) for change in catalog.pending_changes("urls", now=NOW)}

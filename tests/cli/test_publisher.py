@@ -7,7 +7,9 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,17 @@ def test_reports_parse_as_json(publisher: Type) -> None:
     assert json.loads(said.out)["lists"] == ["urls.full"]
     assert json.loads(said.out)["fingerprint"] in publisher("invite", "urls").err
     refused(publisher("invite", "urls", "--json"), 2, "standard output", "--output")
+
+
+def test_what_could_not_be_published_is_told_in_full_as_json(publisher: Type, both: Path) -> None:
+    (both / "hotline/keys/urls.full-1.pem").rename(both / "urls.pem")
+    assert publisher("ingest", "urls", "-", "--add", stdin=b"https://b.example/").code == 0
+    result = publisher("publish", "--json")
+    done, failed = json.loads(result.out)
+    assert (done["list"], failed["list"]) == ("pictures", "urls")
+    assert (failed["kind"], failed["exit_code"], result.code) == ("ConfigError", 2, 2)
+    assert "no key file" in failed["error"]
+    assert "--sign-with" in failed["hint"]
 
 
 NEW = ["vallum-publisher", "-C", "new"]
@@ -185,6 +198,23 @@ def test_what_changes_while_a_version_is_under_way_waits(publisher: Type, both: 
     assert publisher("status").code == 1
     assert f"warning: {told}\n" in publisher("status").err
     assert json.loads(publisher("status", "--json").out)["warnings"] == [told]
+
+
+def test_what_is_public_after_its_time_is_said_until_it_is_published(publisher: Type, both: Path) -> None:
+    ends = clock() + timedelta(seconds=6)
+    line = f"url,expires_at\nhttps://b.example/,{ends:%Y-%m-%dT%H:%M:%SZ}\n"
+    publisher("ingest", "urls", "-", "--add", "--format", "csv", stdin=line.encode())
+    assert "3 listed" in publisher("publish", "urls").out
+    while clock() < ends:
+        time.sleep(0.1)
+    told = "warning: urls: entries whose time is over are still public (1): run publish\n"
+    for command in ("status", "refresh"):
+        assert (publisher(command).code, told in publisher(command).err) == (1, True)
+    (change,) = json.loads(publisher("diff", "urls", "--json").out)
+    assert (change["change"], change["state"]) == ("removed", "waiting")
+    assert "Next: " in publisher("ingest", "urls", "-", "--add", stdin=LISTED.encode() + b"\n").out
+    assert publisher("publish", "urls").code == 0
+    assert (publisher("status").code, publisher("refresh").code) == (0, 0)
 
 
 def test_the_last_entry_can_be_taken_off(publisher: Type) -> None:

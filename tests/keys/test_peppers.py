@@ -247,7 +247,7 @@ def test_rows_are_keyed_anew_in_either_database(catalog: Catalog) -> None:
 
 
 def _keys(catalog: Catalog, name: str) -> set[bytes]:
-    keys = {row.key for row in catalog.pending_changes(name)} | {
+    keys = {row.key for row in catalog.pending_changes(name, now=NOW)} | {
         row.key for row in catalog.listed_rows(name, "exact")
     }
     assert keys == {entry.key for entry in catalog.entries(name)}

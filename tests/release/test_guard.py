@@ -33,11 +33,11 @@ def refused(scene: Publisher, part: str) -> GuardError:
     before = scene.status(now=NOW)
     root = scene.workspace.root_bytes()
     was = listed_values(scene.store, root, "urls.full")
-    changes = len(scene.catalog.pending_changes("urls"))
+    changes = len(scene.catalog.pending_changes("urls", now=NOW))
     with pytest.raises(GuardError, match=part) as raised:
         scene.publish("urls", now=NOW)
     assert listed_values(scene.store, root, "urls.full") == was
-    assert len(scene.catalog.pending_changes("urls")) == changes
+    assert len(scene.catalog.pending_changes("urls", now=NOW)) == changes
     assert scene.catalog.pending_version("urls") is None
     assert scene.status(now=NOW) == before
     assert "new-generation urls" in raised.value.hint

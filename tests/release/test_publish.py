@@ -246,8 +246,16 @@ def test_what_expires_goes(scene: Publisher) -> None:
     fill(scene.catalog, "urls", [url("a.example/x"), url("b.example/x")._replace(expires_at=ends)])
     scene.publish("urls", now=NOW)
     assert len(_read(scene)) == 2
-    scene.publish("urls", now=NOW + timedelta(hours=2))
+    assert (scene.status(now=NOW).warnings, scene.refresh(now=NOW).overdue) == ((), {})
+    late = NOW + timedelta(hours=2)
+    (change,) = scene.catalog.pending_changes("urls", now=late)
+    assert (change.before, change.labels) == ((), None)
+    told = "urls: entries whose time is over are still public (1): run publish"
+    assert (scene.status(now=late).warnings, scene.refresh(now=late).overdue) == ((told,), {"urls": told})
+    assert scene.status(now=late).lists[0].waiting == 1
+    scene.publish("urls", now=late)
     assert _read(scene) == {b"\x01a.example/x"}
+    assert (scene.status(now=late).warnings, scene.refresh(now=late).overdue) == ((), {})
 
 
 def test_requests_that_cannot_be_meant(scene: Publisher) -> None:

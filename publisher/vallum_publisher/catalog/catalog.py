@@ -172,15 +172,20 @@ class Catalog(RecipientRecords):
 
     # Rows
 
-    def pending_changes(self, name: str) -> list[RowChange]:
+    def pending_changes(self, name: str, *, now: datetime) -> list[RowChange]:
         """Return what a version begun after the one under way would change, by table and key."""
         with reading(self._engine) as connection:
-            return rows.unpublished(connection, lists.find_list(connection, name).id)
+            return rows.unpublished(connection, lists.find_list(connection, name).id, now)
 
-    def count_pending(self, name: str) -> int:
+    def count_pending(self, name: str, *, now: datetime) -> int:
         """Count what :meth:`pending_changes` returns."""
         with reading(self._engine) as connection:
-            return rows.count_unpublished(connection, lists.find_list(connection, name).id)
+            return rows.count_unpublished(connection, lists.find_list(connection, name).id, now)
+
+    def count_ended(self, name: str, *, now: datetime) -> int:
+        """Count the rows that are public, or with other labels, although their entries' time is over."""
+        with reading(self._engine) as connection:
+            return rows.count_ended(connection, lists.find_list(connection, name).id, now)
 
     def count_taken_off(self, name: str) -> int:
         """Count the rows that the version under way lists although they were taken off since."""

@@ -31,8 +31,9 @@ LEFT JOIN entries e ON e.list_id = r.list_id AND e.tbl = r.tbl AND e.key = r.key
 WHERE r.list_id = ? AND """
 _AFTER = _SELECT + "(r.tbl, r.key) > (?, ?) ORDER BY r.tbl, r.key LIMIT ?"
 _NAMED = _SELECT + "r.tbl = ? AND r.key IN "
-_EXPIRED = """SELECT DISTINCT tbl, key FROM entries INDEXED BY entries_expiring
+EXPIRED = """SELECT DISTINCT tbl, key FROM entries INDEXED BY entries_expiring
 WHERE list_id = :list AND active = 1 AND expires_at <= :now AND expires_at > 0"""
+"""Rows with an active entry whose time is over."""
 
 _ENTRY_COLUMNS = (
     "list_id, tbl, key, ref, content_id, labels, status, active, expires_at, "
@@ -85,7 +86,7 @@ def read_rows(connection: Connection, list_id: int, rows: Sequence[bytes]) -> He
 
 def expired_rows(connection: Connection, list_id: int, now: int) -> list[bytes]:
     """Return the rows with an active entry whose time is over."""
-    found = connection.execute(indexed(connection, _EXPIRED), {"list": list_id, "now": now})
+    found = connection.execute(indexed(connection, EXPIRED), {"list": list_id, "now": now})
     return [TABLE_BYTES[tbl] + key for tbl, key in found]
 
 

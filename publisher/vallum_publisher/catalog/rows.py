@@ -7,15 +7,17 @@ meanwhile shows in :func:`unpublished` only, which compares with that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from vallum.labels import LabelSet
+from vallum.labels import LabelSet, label_set
 from vallum_publisher.catalog.classes import UNLISTED, LabelSets
 from vallum_publisher.catalog.engine import indexed
-from vallum_publisher.catalog.entry import Entry, Status, classify, from_seconds
-from vallum_publisher.catalog.held import LOOKUP
+from vallum_publisher.catalog.entry import Entry, Status, classify, from_seconds, to_seconds
+from vallum_publisher.catalog.held import EXPIRED, LOOKUP
 from vallum_publisher.catalog.tables import TABLE_IDS, TABLE_NAMES, list_rows
 
 _BLOCK = 10_000
@@ -60,14 +62,30 @@ WHERE list_id = :list AND pending IS NOT NULL AND wanted = published"""
 """Rows that a version under way changes, and that are to be again as they are published."""
 
 
-def unpublished(connection: Connection, list_id: int) -> list[RowChange]:
-    """Return what a version begun after the one under way would change, by table and key."""
-    return _changes(
+_ENDED = f"""SELECT r.tbl, r.key, r.value, r.wanted, COALESCE(r.pending, r.published), e.labels, e.expires_at
+FROM ({EXPIRED}) ended
+JOIN list_rows r ON r.list_id = :list AND r.tbl = ended.tbl AND r.key = ended.key
+JOIN entries e ON e.list_id = :list AND e.tbl = r.tbl AND e.key = r.key AND e.active = 1"""  # noqa: S608 - constants
+"""All active entries of those rows."""
+
+
+def unpublished(connection: Connection, list_id: int, now: datetime) -> list[RowChange]:
+    """Return what a version begun after the one under way would change, by table and key.
+
+    Entries whose time is over at ``now`` count as off the list, though nobody has taken them off yet.
+    """
+    changes = _changes(
         connection,
         list_id,
         f"""SELECT tbl, key, value, wanted, COALESCE(pending, published) {_AFRESH}
         UNION ALL SELECT tbl, key, value, wanted, pending {_BACK} ORDER BY 1, 2""",
     )
+    ended = _ended(connection, list_id, now)
+    if not ended:
+        return changes
+    others = [change for change in changes if (change.table, change.key) not in ended]
+    others += [row.change for row in ended.values() if row.waits]
+    return sorted(others, key=lambda change: (TABLE_IDS[change.table], change.key))
 
 
 def frozen(connection: Connection, list_id: int) -> list[RowChange]:
@@ -154,10 +172,55 @@ def entries_of(connection: Connection, list_id: int, key: bytes | None) -> Itera
         )
 
 
-def count_unpublished(connection: Connection, list_id: int) -> int:
+def count_unpublished(connection: Connection, list_id: int, now: datetime) -> int:
     """Count what :func:`unpublished` returns; the cost grows with that, not with the list."""
     sql = f"SELECT (SELECT count(*) {_AFRESH}) + (SELECT count(*) {_BACK})"
-    return int(connection.execute(indexed(connection, sql), {"list": list_id}).scalar_one())
+    waiting = int(connection.execute(indexed(connection, sql), {"list": list_id}).scalar_one())
+    return waiting + sum(row.waits - row.counted for row in _ended(connection, list_id, now).values())
+
+
+def count_ended(connection: Connection, list_id: int, now: datetime) -> int:
+    """Count the rows that are still listed, or with labels that are to go, although that time is over."""
+    return sum(row.overdue for row in _ended(connection, list_id, now).values())
+
+
+class _Ended(NamedTuple):
+    """A row with entries whose time is over: what it is to become, and whether it waits even with them."""
+
+    change: RowChange
+    counted: bool
+
+    @property
+    def waits(self) -> bool:
+        return self.change.labels != self.change.before
+
+    @property
+    def overdue(self) -> bool:
+        before, labels = self.change.before, self.change.labels
+        return before is not None and (labels is None or not set(before) <= set(labels))
+
+
+def _ended(connection: Connection, list_id: int, now: datetime) -> dict[tuple[str, bytes], _Ended]:
+    moment = to_seconds(now)
+    entries = connection.execute(indexed(connection, _ENDED), {"list": list_id, "now": moment}).all()
+    if not entries:
+        return {}
+    sets: dict[int, LabelSet | None] = {**LabelSets(connection).by_number(), UNLISTED: None}
+    left: dict[tuple[str, bytes], list[LabelSet]] = {}
+    rows = {}
+    for tbl, key, value, wanted, known, labels, expires_at in entries:
+        row = TABLE_NAMES[tbl], bytes(key)
+        rows[row] = bytes(value), wanted, known
+        goes_on = left.setdefault(row, [])
+        if not 0 < expires_at <= moment:
+            goes_on.append(sets[labels] or ())
+    return {
+        row: _Ended(
+            RowChange(*row, value, label_set(chain(*left[row])) if left[row] else None, sets[known]),
+            wanted != known,
+        )
+        for row, (value, wanted, known) in rows.items()
+    }
 
 
 def count_taken_off(connection: Connection, list_id: int) -> int:

@@ -186,7 +186,7 @@ def is_left(connection: Connection, info: ListInfo, now: datetime) -> bool:
     held = under_way(connection, info)
     if held is None or held.state is not None or now - held.created_at < _STOPPED:
         return False
-    return count_unpublished(connection, info.id) > 0
+    return count_unpublished(connection, info.id, now) > 0
 
 
 def open_generation(connection: Connection, info: ListInfo, above: int = 0) -> int:

@@ -120,7 +120,7 @@ def ingest(
                 pepper=workspace.custody(catalog).pepper(info),
                 progress=progress,
             )
-        waiting, begun = catalog.count_pending(name), catalog.pending_version(name)
+        waiting, begun = catalog.count_pending(name, now=clock()), catalog.pending_version(name)
     if as_json:
         emit({**asdict(done), "waiting": waiting, "under_way": begun.version if begun else None})
     else:
@@ -161,7 +161,7 @@ def diff(home: Path, name: str, values: bool, as_json: bool) -> None:
         info = catalog.get_list(name)
         begun = catalog.pending_version(name)
         frozen = catalog.version_changes(name) if begun else []
-        changes = catalog.pending_changes(name)
+        changes = catalog.pending_changes(name, now=clock())
         keyer = Keyer(workspace.custody(catalog).pepper(info), info.host_bits)
     if as_json:
         coming = [("under way", frozen), ("waiting", changes)]

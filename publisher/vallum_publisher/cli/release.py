@@ -99,7 +99,7 @@ def _published(each: Published) -> dict[str, object]:
 @click.command(
     epilog="\b\nExamples:\n  vallum-publisher refresh     # from a timer, every hour\n\n"
     "Exit codes: 0 nothing is due any more, 1 catalog and store disagree on a list, something due could not "
-    "be signed, or the store has lost a run."
+    "be signed, the store has lost a run, or something is public although its time is over."
 )
 @sign_with_option
 @json_option
@@ -109,7 +109,8 @@ def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
 
     A list on which catalog and store disagree, as after a restored backup, is never signed again, and named
     each time, due or not. With `rotate_days` in publisher.toml it also replaces keys of encrypted lists that
-    are older. It puts back wraps that the store has lost.
+    are older. It puts back wraps that the store has lost. It names lists with entries whose `expires_at` is
+    over: only `publish` takes them off.
     """
     from vallum_publisher.recipients.roster import Roster
 
@@ -136,7 +137,9 @@ def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
                 if stream in signed
                 else f"warning: {reason}"
             )
-    return NO if refused or done.lacking else OK
+        for told in done.overdue.values():
+            warn(told)
+    return NO if refused or done.lacking or done.overdue else OK
 
 
 @click.command(

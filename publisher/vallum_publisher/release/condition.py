@@ -72,8 +72,8 @@ class ListCondition:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A repository. ``fingerprint`` is the newest root's, to compare by telephone; ``roots`` are all so far,
-    the newest first. ``warnings``: what is missing here or in the store, whichever list needs it, and which
-    publications were stopped.
+    the newest first. ``warnings``: what is missing here or in the store, whichever list needs it, which
+    publications were stopped, and what is public although its time is over.
     """
 
     root_version: int
@@ -136,15 +136,28 @@ def read_condition(
         roles.append(RoleCondition(stream, role.version, role.expires, due))
     lists = tuple(
         _read_list(
-            repository, catalog, custody, never, tip, info, sum(lost.get(at, 0) for at in streams_of(info))
+            *(repository, catalog, custody, never, tip, info),
+            lost=sum(lost.get(at, 0) for at in streams_of(info)),
+            now=now,
         )
         for info in catalog.lists()
     )
     roots = read_roots(repository)
     stopped = (_stopped(catalog, each) for each in lists if each.under_way is not None)
     return Condition(
-        tip.root.version, roots[0].fingerprint, roots, tuple(roles), lists, (*warnings, *stopped)
+        *(tip.root.version, roots[0].fingerprint, roots, tuple(roles), lists),
+        (*warnings, *stopped, *overdue(catalog, now).values()),
     )
+
+
+def overdue(catalog: Catalog, now: datetime) -> dict[str, str]:
+    """Say of which lists something is public although its time is over, by list: only a version ends that."""
+    counted = {info.name: catalog.count_ended(info.name, now=now) for info in catalog.lists()}
+    return {
+        name: f"{name}: entries whose time is over are still public ({rows:,}): run publish"
+        for name, rows in counted.items()
+        if rows
+    }
 
 
 def _stopped(catalog: Catalog, each: ListCondition) -> str:
@@ -161,6 +174,7 @@ def _read_list(
     tip: Tip,
     info: ListInfo,
     lost: int,
+    now: datetime,
 ) -> ListCondition:
     problem = ""
     head: Head | None = None
@@ -192,7 +206,7 @@ def _read_list(
         public=head.version if head else 0,
         state=head.state if head else "",
         rows=sum(newest[0].details["rows"].values()) if newest else 0,
-        waiting=catalog.count_pending(info.name),
+        waiting=catalog.count_pending(info.name, now=now),
         under_way=pending.version if pending else None,
         created=head.created if head else None,
         as_of=head.as_of if head else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from vallum.errors import VallumError
@@ -19,7 +19,7 @@ from vallum_publisher.release.absence import absent, lost_runs, stray_warning
 from vallum_publisher.release.agreement import public_heads, public_version
 from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
 from vallum_publisher.release.commit import pause
-from vallum_publisher.release.condition import Condition, read_condition
+from vallum_publisher.release.condition import Condition, overdue, read_condition
 from vallum_publisher.release.course import Course
 from vallum_publisher.release.metadata import parse_run_key, role_keys
 from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
@@ -33,7 +33,8 @@ from vallum_publisher.release.version import streams_of
 class Refreshed:
     """What one ``refresh`` signed again; ``refused``: why not, by stream.
 
-    ``lacking``: which listed run the store has lost, by stream, signed again or not.
+    ``lacking``: which listed run the store has lost, by stream, signed again or not. ``overdue``: which lists
+    show entries whose time is over.
     """
 
     streams: tuple[str, ...]
@@ -42,6 +43,7 @@ class Refreshed:
     refused: Mapping[str, str]
     lacking: Mapping[str, str]
     wraps: int = 0
+    overdue: Mapping[str, str] = field(default_factory=dict)
 
 
 class Upkeep(Course):
@@ -62,7 +64,7 @@ class Upkeep(Course):
             done = self._refresh(now)
             wraps = upload_wraps(self.catalog, self.store, self.tell)
             wraps += restore_wraps(self.catalog, self.store, self.tell)
-            return replace(done, wraps=wraps)
+            return replace(done, wraps=wraps, overdue=overdue(self.catalog, now))
 
     def _refresh(self, now: datetime) -> Refreshed:
         lifetimes = self.workspace.settings.lifetimes
