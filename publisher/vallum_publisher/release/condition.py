@@ -173,6 +173,7 @@ def _read_list(
     never: NeverBlock,
     tip: Tip,
     info: ListInfo,
+    *,
     lost: int,
     now: datetime,
 ) -> ListCondition:
