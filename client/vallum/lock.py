@@ -24,12 +24,16 @@ _PAUSES = 0.001, 0.05
 """Seconds between two attempts: the first pause, which doubles, and the longest. A poll holds the lock for
 milliseconds: whoever always paused for long would come too late most times."""
 
+_open = set[int]()
+"""Descriptors of this process's locks, taken or waited for."""
+
 
 @contextmanager
 def exclusive(folder: Path, wait: float = WAIT, name: str = FILE) -> Iterator[None]:
     """Hold the lock ``name`` of ``folder``, which exists, while the block runs.
 
-    The kernel drops the lock when its holder dies: there is nothing to clean up after a crash.
+    The kernel drops the lock when its holder dies: there is nothing to clean up after a crash. A child
+    that is forked meanwhile does not hold it.
 
     Raises:
         BusyError: somebody else held it for ``wait`` seconds.
@@ -39,12 +43,28 @@ def exclusive(folder: Path, wait: float = WAIT, name: str = FILE) -> Iterator[No
     # One descriptor a call: flock belongs to it, so threads of one process exclude each other too.
     with os_errors(path, "lock"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    _open.add(descriptor)
     try:
         _acquire(descriptor, path, time.monotonic() + wait)
         yield
     finally:
+        _close(descriptor)
+
+
+def _close(descriptor: int) -> None:
+    if descriptor in _open:  # else a forked child has closed it, and the number may be another file's
+        _open.remove(descriptor)
         with suppress(OSError):  # whatever it answers, the descriptor is gone, and the lock with it
             os.close(descriptor)
+
+
+def _close_all() -> None:
+    for descriptor in list(_open):
+        _close(descriptor)
+
+
+# A lock lives as long as any descriptor of it: a server's workers would hold their parent's for ever.
+os.register_at_fork(after_in_child=_close_all)
 
 
 def _acquire(descriptor: int, path: Path, until: float) -> None:
