@@ -219,6 +219,42 @@ def test_whatever_ends_a_command_leaves_no_list_and_no_keys(
     living.unlink()
 
 
+SWALLOWING = """
+import os, signal, sys, time, click
+from vallum.cli.process import main
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{signal})
+        for _ in range(100):
+            pass
+
+@click.command()
+def work():
+    try:
+        for _ in range({often}):
+            dying = Dying()
+            del dying
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            pass
+    finally:
+        print("tidied up")
+
+sys.argv = ["work"]
+main(work)
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+@pytest.mark.parametrize("often", [1, 50])
+def test_a_signal_that_comes_while_an_object_dies(tmp_path: Path, name: str, code: int, often: int) -> None:
+    """Python swallows what `__del__` and weak references' callbacks raise: the command ends all the same."""
+    done = _run(SWALLOWING.format(signal=name, often=often), tmp_path)
+    assert (done.returncode, done.stdout) == (code, b"tidied up\n"), done.stderr
+    assert b"internal error" not in done.stderr
+
+
 def test_an_open_umask_opens_nothing_to_writers(folder: Path) -> None:
     """Under umask 000, as some service managers and containers have it, python-tuf's folders were 0777."""
     (folder / "open").mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -23,6 +24,7 @@ from vallum.cli.terminal import BROKEN, note, run
 _PR_SET_DUMPABLE = 4
 _FRAMES = 20
 _ENDING = signal.SIGTERM, signal.SIGHUP
+_MOMENT = 0.01
 
 
 def main(command: click.Command) -> NoReturn:
@@ -31,7 +33,7 @@ def main(command: click.Command) -> NoReturn:
     os.umask(os.umask(0o077) | 0o022)  # libraries make folders, too: nobody else is to write into them
     # Python's own would print the error's text, and that quotes what it choked on: a URL, a key.
     threading.excepthook = lambda told: _tell(told.exc_value)
-    sys.unraisablehook = lambda told: _tell(told.exc_value)
+    sys.unraisablehook = _cannot_raise
     ended = _end_in_order()
     try:
         code = run(command)
@@ -49,16 +51,42 @@ def _end_in_order() -> list[int]:
     """
     ended: list[int] = []
 
-    def end(number: int, _frame: object) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         for each in _ENDING:
             signal.signal(each, signal.SIG_IGN)  # tidying up is not to be cut short
         ended.append(number)
-        raise KeyboardInterrupt
+        _interrupt(frame)
 
     for each in _ENDING:
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup
             signal.signal(each, end)
     return ended
+
+
+def _cannot_raise(told: sys.UnraisableHookArgs) -> None:
+    """Tell what arose where nothing can be raised, such as in a callback of the garbage collector.
+
+    What was to end the command would be lost there: it comes once more, a moment later, from elsewhere.
+    """
+    if isinstance(told.exc_value, KeyboardInterrupt):
+        _interrupt_soon()
+    else:
+        _tell(told.exc_value)
+
+
+def _interrupt_soon() -> None:
+    signal.signal(signal.SIGALRM, lambda _number, frame: _interrupt(frame))
+    signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+
+
+def _interrupt(frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt in what is running: at once, or when the hook that would swallow it is done."""
+    while frame is not None:
+        if frame.f_code is _cannot_raise.__code__:
+            _interrupt_soon()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def keep_memory_private() -> None:
