@@ -32,6 +32,11 @@ _NO_URL = tuple(
         ),
         (_SECOND_URL, "it holds two", "one URL a line"),
         (
+            r"(?i)\A\s*(?:(?:md5|sha-?1|sha-?256)\s*[:=]\s*)?(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\s*\Z",
+            "it is a digest",
+            "look it up as one: vallum check --digest sha256:9f86…",
+        ),
+        (
             r"\A\s*[\"'<(\[`\u201c\u00ab](?![0-9A-Fa-f:.]+\])|[\">`]\s*\Z",
             "it is enclosed in quotation marks or brackets",
             "leave out what encloses it",
@@ -109,8 +114,8 @@ def refuse_no_url(text: str) -> None:
     Look-ups read whatever they are given, but "not listed" would be no answer to the URL that was meant.
 
     Raises:
-        InputError: it is in another encoding, quoted, defanged, or more than one URL. The message never
-            repeats the text.
+        InputError: it is in another encoding, quoted, defanged, a digest, or more than one URL. The message
+            never repeats the text.
     """
     for pattern, reason, hint in _NO_URL:
         if pattern.search(text):

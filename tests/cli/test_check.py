@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -68,6 +69,48 @@ def test_no_url_is_no_answer(client: Type, stdin: bytes) -> None:
     """An empty pipe, as of a command that failed: never "not listed"."""
     refused(client("check", "-", stdin=stdin), 2, "no URL came on standard input", "urls.txt")
     assert client("check", "-", LISTED, stdin=stdin).code == 0
+
+
+@pytest.mark.parametrize(
+    ("followed", "words", "error"),
+    [
+        ("urls", ["--file", "../picture.png"], "no list in force holds digests"),
+        ("urls", ["--digest", "0" * 64], "no list in force holds sha256 digests"),
+        ("pictures", ["--digest", f"sha1:{'0' * 40}"], "no list in force holds sha1 digests"),
+        ("pictures", [LISTED], "no list in force holds URLs"),
+        ("pictures", ["--explain", LISTED], "no list in force holds URLs"),
+    ],
+)
+def test_what_no_list_is_about_is_not_called_not_listed(
+    both: Path, client: Type, followed: str, words: list[str], error: str
+) -> None:
+    config = both / "provider" / "vallum.toml"
+    config.write_text(re.sub("lists = .*", f'lists = ["{followed}"]', config.read_text()))
+    assert client("sync").code == 0
+    result = client("check", *words)
+    assert result.code == 2, result.mixed
+    assert error in result.err
+    assert "hint: `vallum status` shows which lists are followed" in result.err
+    assert "not listed" not in result.out.lower()
+
+
+@pytest.mark.parametrize("words", [[], ["--explain"]])
+@pytest.mark.parametrize("digest", ["7C6F3AE2C8A4F0D6B8FF5D1F8DCF9A1E", "0" * 40, f"sha256:{'0' * 64}"])
+def test_a_digest_that_was_asked_as_a_url(client: Type, digest: str, words: list[str]) -> None:
+    """The first one is listed: as a host's name it is not."""
+    result = client("check", *words, digest)
+    assert result.code == 2, result.mixed
+    assert "this is not one URL: it is a digest" in result.err
+    assert "--digest" in result.err
+    assert "not listed" not in result.out.lower()
+
+
+@pytest.mark.parametrize("name", ["./urls.txt", "../provider/urls.txt", "{}/urls.txt"])
+def test_a_path_that_was_asked_as_a_url(both: Path, client: Type, name: str) -> None:
+    (both / "provider" / "urls.txt").write_text(LISTED)
+    result = client("check", name.format(both / "provider"))
+    assert result.code == 2
+    assert "hint: this is a file here" in result.err
 
 
 def test_a_file_that_was_asked_as_a_url(both: Path, client: Type) -> None:

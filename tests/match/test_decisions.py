@@ -95,6 +95,12 @@ def test_lists_of_urls_say_nothing_about_files(tmp_path: Path, innocent: Path) -
     assert lists.decide_digest("sha256", SHA256).outcome == "unchecked"
 
 
+def test_lists_of_digests_say_nothing_about_urls(tmp_path: Path) -> None:
+    lists = opened(tmp_path, STRONG)
+    for decision in (lists.decide_url("https://example.com/"), *lists.decide_urls(["https://example.com/"])):
+        assert (decision.outcome, decision.reason) == ("unchecked", "no list in force holds URLs")
+
+
 def test_what_cannot_be_read_whole_is_unchecked(tmp_path: Path, picture: Path) -> None:
     lists = opened(tmp_path, STRONG)
     os.mkfifo(tmp_path / "pipe")  # nobody writes: opening it would wait for ever

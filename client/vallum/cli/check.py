@@ -107,10 +107,14 @@ def _check(
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """``where`` names it without repeating it; a file is named by its path."""
+    """``where`` names it without repeating it; a file is named by its path.
+
+    ``deaf`` says why the lists have no answer to it, where they hold nothing of its kind.
+    """
 
     where: str
     look_up: Callable[[Lists | Snapshot], Sequence[Match]] = field(repr=False)
+    deaf: Callable[[Snapshot], str] = field(repr=False)
     url: str = field(default="", repr=False)
 
 
@@ -135,7 +139,7 @@ class _Answers:
         if question.url and not (matches or spared):
             refuse_no_url(question.url)
         if not matches:
-            self._refuse_gaps()
+            self._refuse_unheard(question)
         if self._json:
             emit_line(
                 {
@@ -158,11 +162,7 @@ class _Answers:
                 say(f"{where}  without that  {self._about(match)}")
         elif not matches:
             say(f"{where}not listed")
-        if question.url and _is_file(question.url):
-            show_hint(
-                f"{where or 'this '}is a file here, and was asked as a URL: `vallum check - < FILE` reads "
-                "URLs from it, `--file FILE` looks its digests up"
-            )
+        self._tell_file(question)
         return bool(matches)
 
     def explain(self, question: _Question) -> bool:
@@ -172,7 +172,7 @@ class _Answers:
         explanation = self._lists.explain_url(question.url)
         if explanation.url.host and not (explanation.matches or explanation.allowed):
             refuse_no_url(question.url)
-        answered = bool(explanation.matches) or not self._lists.gaps
+        answered = bool(explanation.matches) or not (self._lists.gaps or question.deaf(self._regardless))
         if self._json:
             emit_line({"asked": question.where, **explanation.to_dict()})
         else:
@@ -180,27 +180,41 @@ class _Answers:
         if not explanation.url.host:
             raise no_host(question.url)
         if not answered:
-            self._refuse_gaps()
+            self._refuse_unheard(question)
         return bool(explanation.matches)
 
-    def _refuse_gaps(self) -> None:
-        """What is not listed in some of the lists has no answer (client.md §13.4).
+    def _refuse_unheard(self, question: _Question) -> None:
+        """What was not looked up in all lists, or in none of its kind, has no answer (client.md §13.4).
 
         Raises:
             UnavailableError: that is so.
         """
-        gaps = self._lists.gaps
+        gaps, deaf = self._lists.gaps, question.deaf(self._regardless)
         if gaps:
             says = "; ".join(gap.says for gap in gaps)
             raise UnavailableError(f"not in what could be looked up, but: {says}", hint=gaps[0].hint)
+        if deaf:
+            raise UnavailableError(
+                f"it could not be looked up: {deaf}",
+                hint="`vallum status` shows which lists are followed; others go into the configuration",
+            )
 
     def refuse(self, question: _Question, error: InputError | UnavailableError) -> None:
         """Say why there is no answer."""
         # What cannot be read names its file itself.
         named = "" if isinstance(error, StorageError) else self._named(question)
         show_error(type(error)(f"{named}{error}", hint=error.hint))
+        self._tell_file(question)
         if self._json:
             emit_line({"asked": question.where, "listed": None, "error": str(error), "matches": []})
+
+    def _tell_file(self, question: _Question) -> None:
+        """Help whoever gave a file's name as a URL."""
+        if question.url and not self._json and _is_file(question.url):
+            show_hint(
+                f"{self._named(question) or 'this '}is a file here, and was asked as a URL: "
+                "`vallum check - < FILE` reads URLs from it, `--file FILE` looks its digests up"
+            )
 
     def _named(self, question: _Question) -> str:
         return f"{question.where}: " if self._several else ""
@@ -230,11 +244,11 @@ class _Answers:
 
 def _questions(urls: Iterable[str], files: Iterable[Path], digests: Iterable[str]) -> Iterator[_Question]:
     for where, url in _expand(urls):
-        yield _Question(where, partial(_match_url, url), url)
+        yield _Question(where, partial(_match_url, url), _deaf_to_urls, url)
     for path in files:
-        yield _Question(str(path), partial(_match_file, path))
+        yield _Question(str(path), partial(_match_file, path), _deaf_to_files)
     for number, text in enumerate(digests, 1):
-        yield _Question(f"digest {number}", partial(_match_digest, text))
+        yield _Question(f"digest {number}", partial(_match_digest, text), partial(_deaf_to_digest, text))
 
 
 def _expand(urls: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -280,6 +294,18 @@ def _match_file(path: Path, lists: Lists | Snapshot) -> list[Match]:
 
 def _match_digest(text: str, lists: Lists | Snapshot) -> list[Match]:
     return lists.match_digest(*_digest(text))
+
+
+def _deaf_to_urls(lists: Snapshot) -> str:
+    return lists.deaf_to_urls()
+
+
+def _deaf_to_files(lists: Snapshot) -> str:
+    return lists.deaf_to_files()
+
+
+def _deaf_to_digest(text: str, lists: Snapshot) -> str:
+    return lists.deaf_to(_digest(text)[0])
 
 
 def _digest(text: str) -> tuple[str, str]:

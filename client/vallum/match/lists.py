@@ -107,7 +107,10 @@ class Lists:
         return self._now().hasher()
 
     def decide_url(self, url: str | bytes) -> Decision:
-        """Look a URL up and say what to do. A URL without a host is ``unchecked``, never ``clean``."""
+        """Look a URL up and say what to do.
+
+        ``unchecked``, never ``clean``, if it has no host, or no list in force holds URLs.
+        """
         return self._decide(self._now(), url)
 
     def decide_urls(self, urls: Iterable[str | bytes]) -> Iterator[Decision]:
@@ -187,9 +190,10 @@ class Lists:
 
     def _decide(self, snapshot: Snapshot, url: str | bytes) -> Decision:
         try:
-            return self._policy.decide(snapshot.match_url(url))
+            found = snapshot.match_url(url)
         except InputError as error:
             return self._policy.undecided(str(error))
+        return self._policy.decide(found, unless="" if found else snapshot.deaf_to_urls())
 
     def _now(self) -> Snapshot:
         if time.monotonic() >= self._due:

@@ -82,6 +82,10 @@ class Snapshot:
             return ""
         return f"no list in force holds {signal} digests"
 
+    def deaf_to_urls(self) -> str:
+        """Say why a URL that is not listed is not clean; empty if it is."""
+        return "" if "url" in self._kinds() else "no list in force holds URLs"
+
     def deaf_to_files(self) -> str:
         """Say why a file of which no digest is listed is not clean; empty if it is."""
         missing = sorted((self.signals | self._near) - set(COMPUTABLE))
@@ -91,8 +95,10 @@ class Snapshot:
 
     def _holds_nothing(self) -> bool:
         """Whether there are lists of digests, all of them empty."""
-        kinds = {matcher.table.kind for matcher in self.matchers}
-        return "hash" in kinds and not self.signals and not self._near
+        return "hash" in self._kinds() and not self.signals and not self._near
+
+    def _kinds(self) -> set[str]:
+        return {matcher.table.kind for matcher in self.matchers}
 
 
 def _reading(answer: MatchUrl) -> Callable[[str | bytes], list[Match]]:
