@@ -191,6 +191,16 @@ def reject(folder: Path) -> Scene:
     return scene
 
 
+def mend(folder: Path) -> Scene:
+    """A sync finds that a table of the version that was refused for good is gone, and fetches it anew."""
+    scene = reject(folder)
+    scene.act(scene)
+    for table in scene.client.state.glob("*/quarantine/*/*.exact"):
+        table.unlink()
+    scene.act = sync
+    return scene
+
+
 def pin(folder: Path) -> Scene:
     """The operator goes back to the version before."""
 
@@ -247,6 +257,7 @@ SCENES: dict[str, Callable[[Path], Scene]] = {
         relief,
         accept,
         reject,
+        mend,
         pin,
         allow,
         disallow,

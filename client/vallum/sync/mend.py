@@ -14,7 +14,7 @@ from typing import Any
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
-from vallum.errors import DataError, NotEntitledError, StateError, VallumError
+from vallum.errors import DataError, NotEntitledError, StateError, StorageError, VallumError
 from vallum.format.charter import split_stream
 from vallum.format.table import Table
 from vallum.regular import read_regular
@@ -66,11 +66,14 @@ class Mender:
     def mend_aside(self, stream: str, aside: Quarantined, role: bytes) -> StateError | None:
         """See that the newest version, which is in quarantine, is whole there.
 
-        Nothing waits for it: what comes in the way is returned, for the report.
+        Nothing waits for it: what the store or its publisher puts in the way is returned, for the report.
 
         Args:
             stream, aside: which version.
             role: the verified role that names its runs.
+
+        Raises:
+            StorageError: this disk does not take it.
         """
         guide, place, state = self.guide, self.guide.place, aside.state
         quarantine = Quarantine(place.state_dir, place.name)
@@ -83,6 +86,8 @@ class Mender:
             codec = state.charter.codec(split_stream(stream)[1], pepper)
             tables, _, _ = guide.lead(stream, codec, state, None, {})
             quarantine.keep(stream, aside, tables, role)
+        except StorageError:
+            raise
         except VallumError as error:
             number = state.head.number
             return StateError(f"version {number} is damaged in quarantine: {error}", hint=error.hint)
