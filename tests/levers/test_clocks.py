@@ -16,9 +16,14 @@ from tests.levers.conftest import BAD, PAGES, SHOP, said, unplug
 from vallum import allow
 from vallum.allow import Allowance, Kind, read_allowances
 from vallum.config import HardExpiry
+from vallum.doctor import BAD as BAD_FINDING
+from vallum.doctor import examine
 from vallum.errors import FetchError
+from vallum.format.fields import format_time
 from vallum.state import read_current
 from vallum.sync import levers
+from vallum.sync.freshness import CLOCK_BEHIND, Freshness
+from vallum.sync.standing import read_standing
 from vallum.sync.transport import Answer
 from vallum.uptime import Uptime
 
@@ -194,3 +199,19 @@ def test_a_version_that_came_while_the_clock_was_ahead(repository: Repository, c
     assert client.in_force()["hotline/urls.full"][1] == 3
     repository.answers.clear()
     assert client.synced(repository.now + DAY + HOUR).after == 3
+
+
+def test_a_clock_that_was_ahead_for_one_sync(repository: Repository, client: Client) -> None:
+    """By 20 hours, and is right again: it is said until when that is seen, and that nothing is to be done."""
+    now = repository.now
+    client.synced(now + 20 * HOUR)
+    client.synced(now)
+    [standing] = read_standing(client.config, now).streams
+    [remark] = standing.remarks()
+    assert standing.freshness is Freshness.CLOCK
+    end = now + 20 * HOUR - CLOCK_BEHIND
+    assert "nothing is to be done" in remark.hint
+    assert format_time(end) in remark.hint
+    [found] = [one for one in examine(client.config, now, client.connect) if one.check == "clock"]
+    assert (found.level, "it was ahead at that sync" in found.hint) == (BAD_FINDING, True)
+    assert read_standing(client.config, end).streams[0].freshness is Freshness.FRESH

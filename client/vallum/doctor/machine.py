@@ -43,7 +43,8 @@ def clock(config: Config, now: datetime) -> Iterator[Finding]:
     if now < newest - CLOCK_TOLERANCE:
         yield Finding(
             "clock", "", BAD, f"it is behind {format_time(newest)}, when something was verified here",
-            "set the clock by NTP; lists stay enforced, their age cannot be judged",
+            "set the clock by NTP; if it is right, it was ahead at that sync, and this ends by itself then; "
+            "lists stay enforced, their age cannot be judged",
         )  # fmt: skip
     else:
         yield Finding("clock", "", GOOD, f"{format_time(now)}, not behind anything that was verified here")

@@ -50,7 +50,7 @@ def freshness(
     list's own signature (a stolen online key cannot renew that) or expired metadata. ``hard-expired`` is
     ``stale`` for ``days``, with failed syncs on as many different days: a clock that jumps is not enough.
     """
-    if stream.head.as_of > now + CLOCK_AHEAD or now < source.verified_at - CLOCK_BEHIND:
+    if now < clock_until(stream, source):
         return Freshness.CLOCK
     since = min(stale_after(stream.head), source.expires)
     if now < since:
@@ -58,6 +58,11 @@ def freshness(
     if now - since >= timedelta(days=days) and source.failed_days >= days:
         return Freshness.HARD_EXPIRED
     return Freshness.STALE
+
+
+def clock_until(stream: StreamState, source: SourceState) -> datetime:
+    """When ``clock`` ends by itself, if this machine's clock is right (client.md §9.2)."""
+    return max(stream.head.as_of - CLOCK_AHEAD, source.verified_at - CLOCK_BEHIND)
 
 
 def half_spent(stream: StreamState, source: SourceState, now: datetime) -> datetime | None:

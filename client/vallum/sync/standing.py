@@ -16,7 +16,7 @@ from vallum.format.fields import format_time
 from vallum.format.head import stale_after
 from vallum.pepper import read_pepper
 from vallum.state import Pin, SourceState, StreamState, read_current
-from vallum.sync.freshness import Freshness, freshness, half_spent
+from vallum.sync.freshness import Freshness, clock_until, freshness, half_spent
 from vallum.sync.judge import way_out
 from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.tablefile import open_table
@@ -74,7 +74,12 @@ class StreamStanding:
         said = []
         again = "run `vallum sync`; if it succeeds, call the publisher"
         if self.freshness is Freshness.CLOCK:
-            said.append(Remark("its times contradict this machine's clock", "set the clock by NTP"))
+            until = format_time(clock_until(self.state, self.about))
+            hint = (
+                "set the clock by NTP; if it is right, it was ahead at a sync, or the publisher's was: "
+                f"nothing is to be done, and this ends by itself at {until}"
+            )
+            said.append(Remark("its times contradict this machine's clock", hint))
         elif self.freshness is not Freshness.FRESH:
             enforced = "not enforced any more" if self.lifted else "still enforced"
             since = format_time(self.expires)
