@@ -11,9 +11,9 @@ from vallum.keyfile import is_locked, read_secret, write_secret
 
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 _MARK = "vallum-recipient-key-1"
-HINT = (
-    "take the copy that you keep of the recipient's key; without one, make another key with `vallum keygen` "
-    "and send the publisher its line"
+_HINT = (
+    "is `recipient` in vallum.toml right? If it is, take the copy that you keep of the key; without one, make "
+    "another key with `vallum keygen` and send the publisher its line"
 )
 _COMMENT = "A Vallum recipient's private key. Whoever has it can read the lists: keep it secret."
 
@@ -23,7 +23,7 @@ def write_key(path: Path, key: PrivateKey, passphrase: str = "", cost: int = pas
     write_secret(path, _MARK, key.suite, key.data, comment=_COMMENT, passphrase=passphrase, cost=cost)
 
 
-def read_key(path: Path, passphrase: str = "", *, hint: str = HINT) -> PrivateKey:
+def read_key(path: Path, passphrase: str = "", *, hint: str = _HINT) -> PrivateKey:
     """Read a key file.
 
     Args:
@@ -44,6 +44,12 @@ def read_key(path: Path, passphrase: str = "", *, hint: str = HINT) -> PrivateKe
         raise InputError(f"{path} is damaged: {error}", hint=hint) from None
 
 
-def is_key_locked(path: Path, *, hint: str = HINT) -> bool:
+def is_key_locked(path: Path, *, hint: str = _HINT) -> bool:
     """Whether :func:`read_key` will want a passphrase; errors as there."""
     return is_locked(path, _MARK, hint=hint)
+
+
+def check_key(path: Path, *, hint: str) -> None:
+    """Refuse a file that is no key; one under a passphrase is not opened. Errors as of :func:`read_key`."""
+    if not is_key_locked(path, hint=hint):
+        read_key(path, hint=hint)

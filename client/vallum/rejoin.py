@@ -32,13 +32,19 @@ def rejoin(path: Path, config: Config, source: Source, invited: Invitation, reci
         recipient: key file for encrypted lists, if the operator names one.
 
     Raises:
-        ConfigError: it is another publisher's, nothing is missing, or the file cannot be added to.
+        ConfigError: it is another publisher's, nothing is missing, the source names another key, or the file
+            cannot be added to.
         StorageError: a file cannot be written.
     """
     if check_url(invited.url, path.parent) != source.url:
         raise ConfigError(
             f"{path} follows a source named {source.name!r} already, at another address",
             hint="give this one another --name; or change `url` of the source, if the publisher has moved",
+        )
+    if recipient and source.recipient and recipient.resolve() != source.recipient.resolve():
+        raise ConfigError(
+            f"{path} names another key for the source {source.name!r} already: {source.recipient}",
+            hint=f"if the new one is right, put it into `recipient` of that source in {path}",
         )
     with os_errors(source.root, "look at"):
         rootless = not source.root.exists()

@@ -91,6 +91,39 @@ def test_init_adds_a_recipient_that_was_forgotten(both: Path, client: Type, tabl
     assert client("sync").code == 0
 
 
+@pytest.mark.parametrize("name", ["hotline", "second"])
+def test_a_recipient_is_a_private_key(both: Path, client: Type, name: str) -> None:
+    """Neither the line that goes to the publisher nor a name that was misspelt: sync would say it late."""
+    made = client("keygen", "recipient.key", "--suite", "x25519")
+    (both / "provider" / "line.txt").write_text(made.out)
+    before = everything(both / "provider")
+    for key, error in (("line.txt", "line.txt is no"), ("recipint.key", "there is no file recipint.key")):
+        result = client("init", "--invitation", "../invitation.json", "--name", name, "--recipient", key)
+        refused(result, 2, error, "the private key file that `vallum keygen FILE` made, not the line")
+        assert everything(both / "provider") == before
+
+
+def test_a_recipient_under_a_passphrase_is_taken_unopened(
+    both: Path, client: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VALLUM_PASSPHRASE", "words")
+    assert client("keygen", "recipient.key", "--suite", "x25519", "--passphrase").code == 0
+    monkeypatch.delenv("VALLUM_PASSPHRASE")
+    assert client(*AGAIN).code == 0
+
+
+def test_another_recipient_is_put_in_by_hand(both: Path, client: Type) -> None:
+    """What the configuration names is not replaced, and not called complete either."""
+    for key in ("other.key", "recipient.key"):
+        assert client("keygen", key, "--suite", "x25519").code == 0
+    assert client(*AGAIN[:-1], "other.key").code == 0
+    (both / "provider" / "other.key").unlink()
+    assert "hint: is `recipient` in vallum.toml right?" in client("doctor").out
+    before = everything(both / "provider")
+    refused(client(*AGAIN), 2, "names another key for the source 'hotline' already", "put it into `recipient`")
+    assert everything(both / "provider") == before
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_configuration_keeps_its_ends_of_lines(both: Path, client: Type, end: str) -> None:
     config = both / "provider" / "vallum.toml"
@@ -113,8 +146,9 @@ def test_a_name_over_two_lines_is_left_to_the_operator(both: Path, client: Type)
 @pytest.mark.parametrize("name", ["hotline", "second"])
 def test_a_path_that_no_configuration_can_hold(both: Path, client: Type, name: str) -> None:
     """TOML is UTF-8; names of files are any bytes."""
-    before = everything(both / "provider")
     path = os.fsdecode(b"\xff.key")
+    assert client("keygen", path, "--suite", "x25519").code == 0
+    before = everything(both / "provider")
     result = client("init", "--invitation", "../invitation.json", "--name", name, "--recipient", path)
     refused(result, 2, r"\udcff.key is no text", "another name")
     assert everything(both / "provider") == before

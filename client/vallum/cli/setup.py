@@ -20,6 +20,8 @@ from vallum.streams import DEFAULT_EDITION
 if TYPE_CHECKING:
     from vallum.invitation import Invitation
 
+_WHICH_KEY = "name the private key file that `vallum keygen FILE` made, not the line that it printed"
+
 
 @click.command(
     epilog="\b\nExamples:\n"
@@ -75,6 +77,7 @@ def init(
     """
     from vallum.config import load_config
     from vallum.invitation import parse_invitation, root_fingerprint, write_config
+    from vallum.recipient import check_key
     from vallum.rejoin import rejoin
 
     try:
@@ -88,6 +91,8 @@ def init(
     if replace_root:
         _replace_root(config, invited, source, fingerprint, as_json)
         return
+    if recipient is not None:
+        check_key(recipient, hint=_WHICH_KEY)
     known = load_config(config) if config.exists() else None
     followed = next((one for one in known.sources if one.name == source), None) if known else None
     if known is not None and followed is not None:
@@ -156,7 +161,7 @@ def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) 
 
     words = os.environ.get(PASSPHRASE_VARIABLE, "")
     if show:
-        key = read_key(file, words)
+        key = read_key(file, words, hint=_WHICH_KEY)
     else:
         if passphrase and not words:
             if not sys.stdin.isatty():
