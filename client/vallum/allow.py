@@ -295,6 +295,20 @@ def read_file(file: Path | None, now: datetime) -> list[Allowance]:
     return found
 
 
+def too_wide(file: Path | None, now: datetime) -> list[ConfigError]:
+    """What is to be said of lines of the operator's file that :func:`refuse_reach` would not let in.
+
+    They are in force all the same (client.md §8.8). Raises as of :func:`read_file`.
+    """
+    found = []
+    for entry in read_file(file, now):
+        try:
+            refuse_reach(entry.kind, entry.text)
+        except InputError as error:
+            found.append(ConfigError(f"{file}: {entry.reason}: {error}", hint=error.hint))
+    return found
+
+
 def pending(state_dir: Path, file: Path | None, now: datetime) -> list[Allowance]:
     """What the operator's file says and no sync has taken over yet; errors as of both readers."""
     there = {(entry.kind, entry.text) for entry in read_allowances(state_dir) if entry.until is None}

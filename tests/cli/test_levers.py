@@ -226,6 +226,25 @@ def test_lines_of_the_allow_file_show_before_a_sync_takes_them_over(both: Path, 
     assert (found["level"], "line 1" in found["says"]) == ("bad", True)
 
 
+def test_a_line_of_the_allow_file_that_reaches_too_far(both: Path, client: Type) -> None:
+    """`*.co.uk`, which `allow add` refuses: in force, as the file is the operator's, and said each time."""
+    config, file = both / "provider" / "vallum.toml", both / "provider" / "allow.txt"
+    config.write_text('allow = "allow.txt"\n' + config.read_text())
+    file.write_text("www.shop.example\n*.co.uk\n")
+    assert client("allow", "add", "*.co.uk", "--until", "2h", *WHY).code == 2
+    for words in (["sync"], ["sync", "--json"], ["status"]):
+        result = client(*words)
+        assert result.code == 0, result.mixed
+        assert "warning: " in result.err
+        assert "allow.txt: line 2 of allow.txt: anybody can register names below co.uk" in result.err
+        assert "hint: name the one that is meant" in result.err
+    [warning] = json.loads(client("status", "--json").out)["allow_warnings"]
+    assert "line 2 of allow.txt" in warning
+    file.write_text("www.shop.example\n")
+    for command in ("sync", "status"):
+        assert "co.uk" not in client(command).mixed
+
+
 def test_a_pin_among_two_generations(client: Type, publisher: Type) -> None:
     """Version 1 of two generations is kept: its number alone means neither."""
     assert publisher("list", "new-generation", "urls", "--reason", "a wanted change").code == 0

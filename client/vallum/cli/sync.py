@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,7 +152,7 @@ def _show(report: SyncReport) -> None:
 
 
 def _complain(report: SyncReport, config: Config) -> None:
-    from vallum.allow import UNREAD
+    from vallum.allow import UNREAD, too_wide
     from vallum.sync.standing import LINGERS
 
     for name in report.lingering:
@@ -169,6 +170,9 @@ def _complain(report: SyncReport, config: Config) -> None:
         show_error(error)
     if report.unread is not None:
         warn(f"{UNREAD}: {report.unread}", report.unread.hint)
+    with suppress(VallumError):  # said above, or by the next sync
+        for wide in too_wide(config.allow, clock()):
+            warn(str(wide), wide.hint)
     if report.warning is not None:
         warn(f"old files stay until the next sync: {report.warning}")
 
@@ -242,6 +246,8 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
             warn(f"{name}: {failure}", failure.hint)
         if standing.unsettled is not None:
             warn(f"what is allowed stays as it was: {standing.unsettled}", standing.unsettled.hint)
+        for remark in standing.too_wide:
+            warn(remark.says, remark.hint)
         if standing.unread is not None:
             warn(f"{UNREAD}: {standing.unread}", standing.unread.hint)
     return _exit_code(standing)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from vallum.allow import read_allowances, read_file, refuse_reach
+from vallum.allow import read_allowances, too_wide
 from vallum.config import Config
 from vallum.doctor.finding import BAD, CLOCK_TOLERANCE, GOOD, WARN, Finding
-from vallum.errors import ConfigError, InputError, VallumError
+from vallum.errors import VallumError
 from vallum.format.charter import split_stream
 from vallum.format.fields import format_time
 from vallum.guard import broken_absolutes
@@ -158,11 +158,8 @@ def files(config: Config, now: datetime) -> Iterator[Finding]:
 
 def _read_allowed(config: Config, now: datetime) -> None:
     read_allowances(config.state)
-    for entry in read_file(config.allow, now):
-        try:
-            refuse_reach(entry.kind, entry.text)
-        except InputError as error:
-            raise ConfigError(f"{config.allow}: {entry.reason}: {error}", hint=error.hint) from None
+    for wide in too_wide(config.allow, now):
+        raise wide
 
 
 def lists(config: Config, now: datetime) -> Iterator[Finding]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from vallum.allow import Allowance, pending, read_allowances, read_file
+from vallum.allow import Allowance, pending, read_allowances, too_wide
 from vallum.config import Config
 from vallum.errors import VallumError
 from vallum.failure import Failure
@@ -129,6 +128,7 @@ class Standing:
         unsettled: why what his file allows now cannot be taken over, if so.
         unread: why what was allowed cannot be read, so that nothing is allowed, if so.
         pending: lines of the operator's file of allowances that no sync has taken over yet.
+        too_wide: what is to be said of lines of it that allow the names of strangers.
     """
 
     sources: Mapping[str, SourceState]
@@ -138,6 +138,7 @@ class Standing:
     unsettled: VallumError | None = None
     pending: int = 0
     unread: VallumError | None = None
+    too_wide: tuple[Remark, ...] = ()
 
     def failing(self) -> Iterator[tuple[str, Failure]]:
         """What the last syncs failed with, by ``source`` or ``source/stream``."""
@@ -159,6 +160,7 @@ class Standing:
             "allowed": [entry.brief() for entry in self.allowed],
             "allow_error": str(wrong) if wrong is not None else None,
             "allow_pending": self.pending,
+            "allow_warnings": [remark.says for remark in self.too_wide],
         }
 
 
@@ -199,7 +201,13 @@ def read_standing(config: Config, now: datetime) -> Standing:
     held = {standing.name for standing in streams}
     # By the configuration of today: a source that was added and never synced has no state at all.
     missing = dict.fromkeys(name for name in (*current.missing(), *followed) if name not in held)
-    unsettled, unread = _unsettled(config.allow, now), None
+    unsettled: VallumError | None = None
+    unread: VallumError | None = None
+    wide: tuple[Remark, ...] = ()
+    try:
+        wide = tuple(Remark(str(each), each.hint) for each in too_wide(config.allow, now))
+    except VallumError as error:
+        unsettled = error
     allowed: list[Allowance] = []
     coming: list[Allowance] = []
     try:
@@ -209,13 +217,5 @@ def read_standing(config: Config, now: datetime) -> Standing:
     except VallumError as error:
         unread = error
     return Standing(
-        current.sources, tuple(streams), tuple(missing), tuple(allowed), unsettled, len(coming), unread
+        current.sources, tuple(streams), tuple(missing), tuple(allowed), unsettled, len(coming), unread, wide
     )
-
-
-def _unsettled(file: Path | None, now: datetime) -> VallumError | None:
-    try:
-        read_file(file, now)
-    except VallumError as error:
-        return error
-    return None
