@@ -12,8 +12,8 @@ from vallum.keyfile import is_locked, read_secret, write_secret
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
 _MARK = "vallum-recipient-key-1"
 _HINT = (
-    "is `recipient` in vallum.toml right? If it is, take the copy that you keep of the key; without one, make "
-    "another key with `vallum keygen` and send the publisher its line"
+    "is `recipient` in vallum.toml right? If it is, take the copy that you keep of the key; without one, "
+    "make another key with `vallum keygen` and send the publisher its line"
 )
 _COMMENT = "A Vallum recipient's private key. Whoever has it can read the lists: keep it secret."
 
