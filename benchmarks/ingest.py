@@ -61,7 +61,7 @@ def floor(path: Path, lines: list[bytes]) -> tuple[float, float]:
 
 def ingest(catalog: Catalog, name: str, lines: list[bytes]) -> Applied:
     kind = catalog.get_list(name).kind
-    records = read_records(io.BytesIO(b"\n".join(lines)), kind=kind, format="text")
+    records = read_records(io.BytesIO(b"\n".join([*lines, b""])), kind=kind, format="text")
     return catalog.apply(name, records, mode=Mode.REPLACE, actor="benchmark", now=NOW)
 
 

@@ -27,7 +27,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert typed(command.split(), folder).code == 0
     ingest = ["vallum-publisher", "-C", "hotline", "ingest"]
     (folder / "picture.png").write_bytes(PICTURE)
-    assert typed([*ingest, "urls", "-"], folder, LISTED.encode()).code == 0
+    assert typed([*ingest, "urls", "-"], folder, f"{LISTED}\n".encode()).code == 0
     assert typed([*ingest, "pictures", "-"], folder, b"7c6f3ae2c8a4f0d6b8ff5d1f8dcf9a1e\n").code == 0
     assert typed(["vallum-publisher", "-C", "hotline", "publish"], folder).code == 0
     invite = ["vallum-publisher", "-C", "hotline", "invite", "--output", "invitation.json"]

@@ -211,7 +211,7 @@ def test_what_cannot_be_looked_up_is_an_error(client: Type, words: list[str], er
 
 
 def test_a_listed_file_is_found_by_what_it_holds(both: Path, client: Type, publisher: Type) -> None:
-    publisher("ingest", "pictures", "-", "--add", stdin=sha256(PICTURE).hexdigest().encode())
+    publisher("ingest", "pictures", "-", "--add", stdin=f"{sha256(PICTURE).hexdigest()}\n".encode())
     publisher("publish", "pictures")
     client("sync")
     result = client("check", "--file", "../picture.png")

@@ -55,16 +55,16 @@ def test_publishing_again_changes_nothing(publisher: Type, both: Path) -> None:
 
 
 def test_an_unchanged_file_makes_no_version(publisher: Type) -> None:
-    result = publisher("ingest", "urls", "-", stdin=LISTED.encode())
+    result = publisher("ingest", "urls", "-", stdin=f"{LISTED}\n".encode())
     assert result.out == "urls: 0 added, 0 removed, 0 changed, 1 unchanged\nnothing waits to be published\n"
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl", "csv"])
 def test_every_format_comes_from_standard_input_too(publisher: Type, form: str) -> None:
     lines = {
-        "text": "https://b.example/",
+        "text": "https://b.example/\n",
         "jsonl": '{"url": "https://b.example/"}',
-        "csv": "url\nhttps://b.example/",
+        "csv": "url\nhttps://b.example/\n",
     }
     result = publisher("ingest", "urls", "-", "--format", form, "--add", stdin=lines[form].encode())
     assert "urls: 1 added" in result.out, result.mixed
@@ -85,7 +85,7 @@ def test_reports_parse_as_json(publisher: Type) -> None:
 
 def test_what_could_not_be_published_is_told_in_full_as_json(publisher: Type, both: Path) -> None:
     (both / "hotline/keys/urls.full-1.pem").rename(both / "urls.pem")
-    assert publisher("ingest", "urls", "-", "--add", stdin=b"https://b.example/").code == 0
+    assert publisher("ingest", "urls", "-", "--add", stdin=b"https://b.example/\n").code == 0
     result = publisher("publish", "--json")
     done, failed = json.loads(result.out)
     assert (done["list"], failed["list"]) == ("pictures", "urls")
@@ -131,6 +131,7 @@ CSV = "Address;Grade\nhttps://caf\u00e9.example/;A\n"
         (["urls", "missing.txt"], CSV, "missing.txt: No such file", "standard input"),
         (["films", "file.txt"], CSV, "no list 'films'", "lists: pictures, urls"),
         (["pictures", "file.txt"], "abcd\n", "1 line rejected (1)", "correct"),
+        (["urls", "file.txt"], "https://b.example/x\nhttps://c.exam", "1 line rejected (2)", "correct"),
         (["urls", "file.txt"], "", "would replace the whole list", "--allow-empty"),
         (["urls", "file.csv"], "url\n", "would replace the whole list", "--allow-empty"),
         (["urls", "file.jsonl"], "{\n", "1 line rejected (1)", "correct"),
@@ -212,7 +213,7 @@ def test_what_is_public_after_its_time_is_said_until_it_is_published(publisher: 
         assert (publisher(command).code, told in publisher(command).err) == (1, True)
     (change,) = json.loads(publisher("diff", "urls", "--json").out)
     assert (change["change"], change["state"]) == ("removed", "waiting")
-    assert "Next: " in publisher("ingest", "urls", "-", "--add", stdin=LISTED.encode() + b"\n").out
+    assert "Next: " in publisher("ingest", "urls", "-", "--add", stdin=f"{LISTED}\n".encode()).out
     assert publisher("publish", "urls").code == 0
     assert (publisher("status").code, publisher("refresh").code) == (0, 0)
 

@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _done([*PUBLISHER, "list", "create", "urls", "--kind", "url"], folder)
     rows = [f"https://hidden{at}.example/secret/{at}.html,url,uk-sap:1:A" for at in range(200)]
     rows += [f"hidden{at}.example.net,domain,uk-sap:1:B" for at in range(40)]
-    (folder / "list.csv").write_text("\n".join(["url,scope,labels", *rows]))
+    (folder / "list.csv").write_text("\n".join(["url,scope,labels", *rows, ""]))
     _done([*PUBLISHER, "ingest", "urls", "list.csv"], folder)
     _done([*PUBLISHER, "publish"], folder)
     _done([*PUBLISHER, "invite", "urls.full", "--output", "invitation.json"], folder)
@@ -243,7 +243,7 @@ def test_whose_decoys_are_on_the_list_is_said(folder: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((folder / "ada.csv").read_text())))
     decoys = [row for row in rows if not HIDDEN.search(row["value"]) and row["labels"] != "test"]
     lines = [f"https://{row['value'].partition('/')[0]}/,url" for row in decoys]
-    (folder / "reported.csv").write_text("\n".join(["url,scope", *lines]))
+    (folder / "reported.csv").write_text("\n".join(["url,scope", *lines, ""]))
     _done([*PUBLISHER, "ingest", "urls", "reported.csv", "--add"], folder)
     _done([*PUBLISHER, "publish"], folder)
     result = _done([*PUBLISHER, "trace", "ada.csv"], folder)

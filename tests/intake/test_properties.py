@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import string
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,18 @@ def test_plain_text_is_read_back(records: list[Any]) -> None:
     kind = "hash" if records and isinstance(records[0], tuple) else "url"
     texts = [one[1].hex() if kind == "hash" else one for one in records]
     expected = list(dict.fromkeys(one[1] if kind == "hash" else one for one in records))
-    found = read_records(io.BytesIO("\n".join(texts).encode()), kind=kind, format="text")
-    assert [record.value for record in found] == expected
+    data = "".join(f"{text}\n" for text in texts).encode()
+    assert [record.value for record in read_records(io.BytesIO(data), kind=kind, format="text")] == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(urls, min_size=1), at=st.integers(0), format=st.sampled_from(["text", "csv"]))
+def test_a_file_that_is_cut_anywhere_never_says_another_thing(texts: list[str], at: int, format: str) -> None:
+    rows = texts if format == "text" else ["url", *texts]
+    data = "".join(f"{row}\n" for row in rows).encode()
+    cut = io.BytesIO(data[: at % len(data)])
+    with suppress(RejectedInput, ConfigError):
+        assert {record.value for record in read_records(cut, kind="url", format=format)} <= set(texts)
 
 
 pieces = st.sampled_from(

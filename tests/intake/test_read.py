@@ -18,7 +18,7 @@ PDQ = "0f" * 32
 
 def read(data: str | bytes, kind: str = "url", format: str = "text", **options: Any) -> list[Record]:
     raw = data.encode(options.get("encoding", "utf-8")) if isinstance(data, str) else data
-    return read_records(io.BytesIO(raw), kind=kind, format=format, **options)
+    return read_records(io.BytesIO(raw), kind=kind, format=format, **{"unterminated": True, **options})
 
 
 def rejects(data: str | bytes, kind: str = "url", format: str = "text", **options: Any) -> list[Reject]:
@@ -325,3 +325,34 @@ def test_progress_is_told() -> None:
         progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
     assert told == [(20_000, None), (40_000, None), (45_000, None)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+@pytest.mark.parametrize("format", ["text", "csv"])
+def test_a_last_line_that_was_cut_is_not_another_page(format: str, encoding: str) -> None:
+    """The exporter died in the middle of a URL: what it left is the host's start page."""
+    header = "labels,url\n" if format == "csv" else ""
+    comma = "," if format == "csv" else ""
+    whole = f"{header}{comma}http://a.example/gallery/3.html\n{comma}http://b.example/gallery/4.html\n"
+    assert len(read(whole, format=format, encoding=encoding, unterminated=False)) == 2
+    cut = whole.removesuffix("gallery/4.html\n")
+    (reject,) = rejects(cut, format=format, encoding=encoding, unterminated=False)
+    assert (reject.line, reject.reason) == (whole.count("\n"), "the last line has no line end")
+    assert "is the file whole?" in reject.hint
+    assert "--unterminated" in reject.hint
+    assert values(read(cut, format=format, encoding=encoding)) == ["a.example/gallery/3.html", "b.example/"]
+
+
+def test_blanks_at_the_end_are_no_cut_line() -> None:
+    assert len(read("http://a.example/\n  ", unterminated=False)) == 1
+
+
+def test_a_cut_line_that_is_wrong_anyway_is_told_once() -> None:
+    (reject,) = rejects("http://a.example/\nhttp://", unterminated=False)
+    assert (reject.line, reject.reason) == (2, "the URL names no host")
+
+
+def test_a_last_json_object_ends_by_itself() -> None:
+    assert len(read('{"url": "https://a.example/"}', format="jsonl", unterminated=False)) == 1
+    (reject,) = rejects('{"url": "https://a.exam', format="jsonl", unterminated=False)
+    assert "not JSON" in reject.reason

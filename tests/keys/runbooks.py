@@ -42,7 +42,7 @@ def found(folder: Path) -> None:
     _do(folder, *HOTLINE, "init", "--name", "Example Hotline", "--contact", "+44 20 7946 0000",
         "--public-url", "../hotline/store")  # fmt: skip
     _do(folder, *HOTLINE, "list", "create", "urls", "--kind", "url")
-    (folder / "list.txt").write_text(LISTED)
+    (folder / "list.txt").write_text(f"{LISTED}\n")
     _do(folder, *HOTLINE, "ingest", "urls", "list.txt")
     _do(folder, *HOTLINE, "publish")
     for name, stream in MACHINES.items():
@@ -132,7 +132,7 @@ def restore_catalog(folder: Path) -> None:
     kept = folder / "yesterday.sqlite"
     with publishing(folder):
         shutil.copy(folder / "hotline/catalog.sqlite", kept)
-    (folder / "more.txt").write_text(WANTED)
+    (folder / "more.txt").write_text(f"{WANTED}\n")
     _do(folder, *HOTLINE, "ingest", "urls", "more.txt", "--add")
     _do(folder, *HOTLINE, "publish")
     for name in MACHINES:

@@ -80,7 +80,7 @@ def _keys_before(folder: Path, tmp_path: Path) -> list[Path]:
 
 def _goes_on(folder: Path) -> None:
     """The publisher publishes, and both machines follow to what it published."""
-    (folder / "news.txt").write_text("https://hidden.example/secret/9.html")
+    (folder / "news.txt").write_text("https://hidden.example/secret/9.html\n")
     for words in (["ingest", "urls", "news.txt", "--add"], ["publish"], ["verify"], ["refresh"]):
         result = typed(["vallum-publisher", "-C", "hotline", *words], folder)
         assert result.code == 0, result.mixed

@@ -65,6 +65,7 @@ _LARGE_PART = 10
     help="What a host without path and scope means; without this such lines are rejected.",
 )
 @click.option("--label-scheme", default="", metavar="SCHEME:VERSION", help="Of labels that are bare codes.")
+@click.option("--unterminated", is_flag=True, help="Take a last line of text or CSV that has no line end.")
 @click.option("--allow-empty", is_flag=True, help="Let a file without entries take every entry off the list.")
 @click.option("--values", is_flag=True, help="Show what rejected lines say. Mind who looks at the screen.")
 @json_option
@@ -79,6 +80,7 @@ def ingest(
     encoding: str,
     bare_host: str | None,
     label_scheme: str,
+    unterminated: bool,
     allow_empty: bool,
     values: bool,
     as_json: bool,
@@ -100,6 +102,7 @@ def ingest(
                     encoding=encoding,
                     bare_host=bare_host,
                     label_scheme=label_scheme,
+                    unterminated=unterminated,
                     progress=progress,
                 )
         except RejectedInput as error:

@@ -145,11 +145,11 @@ def _subscribe(publisher: Publisher, folder: Path) -> Config:
 
 
 def _publish(publisher: Publisher, version: int, pictures: list[Path]) -> None:
-    urls = "\n".join(_sample(version)).encode()
+    urls = "".join(f"{line}\n" for line in _sample(version)).encode()
     records = read_records(BytesIO(urls), kind="url", format=Format.CSV)
     publisher.catalog.apply("urls", records, mode=Mode.REPLACE, actor="demo", now=_now())
     listed = [path for at, path in enumerate(pictures[:PICTURES]) if (at + version) % 4 or at == 0]
-    digests = "\n".join(sha256(path.read_bytes()).hexdigest() for path in listed).encode()
+    digests = "".join(f"{sha256(path.read_bytes()).hexdigest()}\n" for path in listed).encode()
     records = read_records(BytesIO(digests), kind="hash", format=Format.TEXT)
     publisher.catalog.apply("pictures", records, mode=Mode.REPLACE, actor="demo", now=_now())
     for name, _ in LISTS:

@@ -23,11 +23,13 @@ class Lines:
     """Iterates over an input's lines, each with its line end.
 
     A line that is not of the encoding, or too long, is rejected and stands as an empty one, so that line
-    numbers stay true. ``number`` is that of the line last given.
+    numbers stay true. ``number`` is that of the line last given; ``cut``, when all are given, whether it
+    says something and has no line end.
     """
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self.number = 0
+        self.cut = False
         self.rejects: list[Reject] = []
         self._stream = stream
         self._encoding = check_encoding(encoding)
@@ -38,7 +40,7 @@ class Lines:
 
     def _narrow(self) -> Iterator[str]:
         """Encodings in which the byte 10 ends a line and nothing else."""
-        encoding, offset = self._encoding, 0
+        encoding, offset, text = self._encoding, 0, ""
         readline = self._stream.readline
         while raw := readline(MAX_LINE + 1):
             start, text = offset, ""
@@ -56,6 +58,7 @@ class Lines:
                     self._reject(f"not {encoding}", self._guess(raw), at)
             self.number += 1
             yield text if text else "\n"
+        self.cut = _is_cut(text)
 
     def _skip_line(self) -> int:
         size = 0
@@ -101,9 +104,14 @@ class Lines:
         if rest:
             self.number += 1
             yield rest
+        self.cut = _is_cut(rest)
 
     def _reject(self, reason: str, hint: str, offset: int) -> None:
         self.rejects.append(Reject(self.number + 1, "", reason, hint, offset=offset))
+
+
+def _is_cut(last: str) -> bool:
+    return not last.endswith("\n") and bool(last.strip())
 
 
 def check_encoding(name: str) -> str:

@@ -39,6 +39,7 @@ def read_records(
     encoding: str = "utf-8",
     bare_host: Scope | str | None = None,
     label_scheme: str = "",
+    unterminated: bool = False,
     progress: Count = silent,
 ) -> list[Record]:
     """Read an input to its end.
@@ -52,6 +53,8 @@ def read_records(
         bare_host: the scope of a host without path and scope: ``url``, ``host`` or ``domain``. Without it
             such lines are rejected, since guessing would widen.
         label_scheme: ``scheme:version`` of labels that are bare codes, such as ``uk-sap:1``.
+        unterminated: whether to take a last line of text or CSV that has no line end. What is left of a URL
+            when an exporter dies is another page. (A JSON object ends by itself.)
         progress: called now and then with the lines read, and ``None``.
 
     Returns:
@@ -66,7 +69,8 @@ def read_records(
         raise ConfigError(f"no kind of list {kind!r}")
     maker = RecordMaker(kind, bare_host=_check_bare_host(bare_host), label_scheme=_check_scheme(label_scheme))
     lines = Lines(stream, encoding)
-    match _check_format(format):
+    form = _check_format(format)
+    match form:
         case Format.TEXT:
             if mapping:
                 raise ConfigError("plain text has no columns to map", hint="use the csv or jsonl format")
@@ -88,6 +92,8 @@ def read_records(
                 told = line
                 progress(line, None)
     progress(lines.number, None)
+    if lines.cut and not unterminated and form is not Format.JSONL:
+        batch.reject_cut(lines.number)
     rejects = lines.rejects + batch.rejects
     if rejects:
         raise RejectedInput(rejects)
@@ -117,6 +123,12 @@ class _Batch:
                     "keep one of them, or give the reports different numbers",
                 )
             )
+
+    def reject_cut(self, line: int) -> None:
+        """Refuse the last line, which has no line end, unless something else is wrong with it."""
+        if not self.rejects or self.rejects[-1].line != line:
+            hint = "is the file whole? then end that line, or say --unterminated"
+            self.rejects.append(Reject(line, "", "the last line has no line end", hint))
 
 
 def _check_format(format: Format | str) -> Format:
