@@ -81,6 +81,19 @@ def test_a_root_that_nobody_vouched_for_is_not_taken(scene: Scene) -> None:
     assert scene.client.synced() == (1, 1)
 
 
+def test_another_root_without_the_online_key(scene: Scene) -> None:
+    """The key that must sign the rest is not there: nothing is begun, and no subscriber is cut off."""
+    _lose_root(scene)
+    online = scene.publisher.workspace.folder / "keys/online.pem"
+    away = online.rename(online.with_suffix(".away"))
+    with pytest.raises(ConfigError, match=r"online\.pem"):
+        scene.rotation().replace_root(THREE, threshold=2, reason="lost", now=NOW)
+    away.rename(online)
+    assert not any("2.root" in key for key in scene.store._objects)
+    assert scene.client.synced() == (1, 1)
+    assert not [told for told in scene.publisher.status(now=NOW).warnings if "root" in told]
+
+
 def test_another_root_that_was_stopped_anywhere_is_finished(scene: Scene) -> None:
     """No root's number is signed twice, and the publisher is never left without one to go on from."""
     _lose_root(scene)
@@ -95,6 +108,8 @@ def test_another_root_that_was_stopped_anywhere_is_finished(scene: Scene) -> Non
         roots = {key: each.data for key, each in scene.store._objects.items() if ".root.json" in key}
         assert scene.client.tries() == (1, 1)
         with publisher(open_workspace(folder), scene.store) as opened:
+            warned = any("run the same `keys` command" in told for told in opened.status(now=NOW).warnings)
+            assert warned == (opened.workspace.begun_root() is not None)
             Rotation(opened).renew(["offline"], now=NOW)
             assert not opened.refresh(now=NOW).refused
             invited = parse_invitation(opened.invite())

@@ -1,4 +1,4 @@
-"""What a publisher needs and has not: keys that belong here, runs in the store, recipients of wraps there.
+"""What a publisher needs and has not: keys, runs in the store, recipients of wraps there, the end of a root.
 
 Nothing of it shows while nothing is due and nobody is far behind. It is told, never mended; what else is
 wrong is :mod:`.condition`'s to say.
@@ -71,6 +71,11 @@ def absent(workspace: Workspace, catalog: Catalog, repository: Repository, store
     """
     tip = repository.tip()
     found = [*_missing_keys(workspace, catalog, tip), *lost_metadata(repository, tip)]
+    if workspace.begun_root():
+        found.append(
+            "a change of the root was begun and stopped, and clients may wait for its rest: run the same "
+            "`keys` command again, with --sign-with the new keys if they are not in the folder"
+        )
     found += lost_runs(repository, store, tip).values()
     ours = {stream for info in catalog.lists() for stream in streams_of(info)}
     if set(tip.streams()) <= ours and (strays := stray_warning(catalog, store)):

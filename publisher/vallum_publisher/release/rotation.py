@@ -128,7 +128,8 @@ class Rotation:
             gone = sorted({key.keyid for role in offline for key in role_keys(tip.root, role)[0]})
             root = next_root(tip.root, holders, now + workspace.settings.lifetimes.of("root"))
             check_roles(root, tip.required_targets())
-            for role in offline:
+            # All that it needs, before anything is in the store: from there on the old chain is cut.
+            for role in (*offline, *GROUPS["online"]):
                 workspace.keyring.require(role, *role_keys(root, role))
             data = workspace.keyring.sign(Metadata(root), "root", *role_keys(root, "root"))
             open_role(root, "root", data, Root)
