@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -99,3 +101,20 @@ def test_an_address_that_does_not_read_is_the_operators_mistake_and_its_password
         with pytest.raises(ConfigError, match="cannot be read") as caught:
             open_catalog(address)
         assert "secret" not in f"{caught.value}{caught.value.hint}"
+
+
+def test_a_stop_while_the_catalog_is_closed_prints_no_traceback(tmp_path: Path) -> None:
+    """Ctrl-C came while SQLite folded its log in: what the pool thinks of that is nobody's business."""
+    program = """
+from vallum_publisher.catalog.engine import open_engine
+engine = open_engine("catalog.db", create=True, busy_seconds=1)
+def stop(_connection):
+    raise KeyboardInterrupt
+engine.dialect.do_close = stop
+try:
+    engine.dispose()
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"stopped\n", b"")

@@ -54,6 +54,8 @@ _FULL_STATES = {"53100", "53200", "25006"}
 
 # At their debug level SQLAlchemy's engines write down every row that they fetch, hidden parameters or not.
 logging.getLogger("sqlalchemy.engine.Engine").addFilter(lambda record: record.levelno > logging.DEBUG)
+# A command that is stopped while it closes the catalog is no fault: no traceback where no log was asked for.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 
 def open_engine(url: str | Path, *, create: bool, busy_seconds: float) -> Engine:
