@@ -166,28 +166,39 @@ def test_equivocation(repository: Repository, client: Client) -> None:
     assert len(list((client.state / "hotline/evidence").iterdir())) == 2
 
 
-@pytest.mark.parametrize("damage", [False, True])
 def test_equivocation_of_the_very_version_that_the_shipped_floor_names(
-    repository: Repository, tmp_path: Path, damage: bool
+    repository: Repository, tmp_path: Path
 ) -> None:
-    """The floor that ships has no state; once the version is in force here, its state is known.
-
-    Also when the first state's table is damaged, and the second could be fetched in its place.
-    """
+    """The floor that ships has no state; once the version is in force here, its state is known."""
     machine = Client(repository, tmp_path / "machine")
     ship(machine, urls_full=(1, 1))
     machine.synced()
     sign_twice(repository)
-    if damage:
-        [table] = machine.state.glob("hotline/lists/*/*.exact")
-        before = table.read_bytes()
-        table.write_bytes(b"x")
-        with Updater(machine.config, machine.connect) as updater:
-            [(_, error)] = updater.sync(wait_for_lock=0).errors()
-        assert isinstance(error, EquivocationError | StateError)
-        table.write_bytes(before)
     machine.refused(EquivocationError)
     assert len(list((machine.state / "hotline/evidence").iterdir())) == 2
+
+
+@pytest.mark.parametrize("shipped", [False, True])
+def test_equivocation_beside_a_damaged_table(repository: Repository, tmp_path: Path, shipped: bool) -> None:
+    """The thief takes the first state's runs away, and its table is damaged here: the second state does not
+    come in its place, and the attack is said before the damage.
+    """
+    machine = Client(repository, tmp_path / "machine")
+    if shipped:
+        ship(machine, urls_full=(1, 1))
+    machine.synced()
+    sign_twice(repository)
+    for name in [name for name in repository.objects if name.endswith("-0-1.run")]:
+        del repository.objects[name]
+    [table] = machine.state.glob("hotline/lists/*/*.exact")
+    before = table.read_bytes()
+    table.write_bytes(b"x")
+    with Updater(machine.config, machine.connect) as updater:
+        [(_, error)] = updater.sync(wait_for_lock=0).errors()
+    assert isinstance(error, EquivocationError)
+    assert "damaged and not to be had" in error.hint
+    table.write_bytes(before)
+    machine.refused(EquivocationError)
 
 
 def test_equivocation_seen_by_a_restored_floor(repository: Repository, client: Client) -> None:

@@ -101,7 +101,12 @@ class Follower:
             if held is not None and (
                 isinstance(error, AbsentError) or not isinstance(error, UnavailableError)
             ):
-                self._mend(stream, held)
+                try:
+                    self._mend(stream, held)
+                except VallumError as lost:
+                    if not isinstance(error, EquivocationError):
+                        raise
+                    error.hint += f"; {lost}"  # an attack is said first
             raise
         if (
             held is not None

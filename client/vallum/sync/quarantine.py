@@ -20,7 +20,7 @@ from vallum.format.charter import is_stream
 from vallum.format.fields import format_time, parse_time
 from vallum.format.head import Head
 from vallum.format.table import Table
-from vallum.regular import read_if_there, read_regular
+from vallum.regular import read_if_there
 from vallum.state import StreamState, format_stream, parse_stream
 from vallum.sync.floor import equivocation
 from vallum.sync.place import QUARANTINE, role_file
@@ -131,7 +131,7 @@ class Quarantine:
         """What accepting this version needs, its tables and signed role; ``None`` if they are not whole."""
         path = self.state_dir / self.role(stream, state.head)
         with os_errors(path, "read"):
-            role = read_regular(path) if path.is_file() else b""
+            role = read_if_there(path)
         tables = self.tables(stream, state)
         return (tables, role) if tables and role else None
 
