@@ -76,9 +76,13 @@ def test_what_a_clock_that_was_ahead_signed_is_renewed_at_once(scene: Publisher)
     ahead = NOW + timedelta(days=365)
     scene.publish("urls", now=ahead)
     assert _as_of(scene, "urls.full") == ahead
+    # Which of the two clocks is wrong nobody here can know.
+    assert [told for told in scene.status(now=NOW + timedelta(minutes=5)).warnings if "this clock" in told]
     done = scene.refresh(now=NOW + timedelta(minutes=5))
+    assert "this clock says" in done.doubt
     assert (done.streams, done.snapshot, done.timestamp) == (("urls.full",), True, True)
     assert _as_of(scene, "urls.full") == NOW + timedelta(minutes=5)
+    assert not scene.status(now=NOW + timedelta(minutes=6)).warnings
     assert _refresh_writes(scene, NOW + timedelta(minutes=10)) == []
     scene.verify()
 

@@ -137,9 +137,9 @@ def refresh(home: Path, sign_with: tuple[str, ...], as_json: bool) -> int:
                 if stream in signed
                 else f"warning: {reason}"
             )
-        for told in done.overdue.values():
+        for told in (*done.overdue.values(), *filter(None, [done.doubt])):
             warn(told)
-    return NO if refused or done.lacking or done.overdue else OK
+    return NO if refused or done.lacking or done.overdue or done.doubt else OK
 
 
 @click.command(

@@ -14,7 +14,13 @@ from vallum_publisher.errors import LostError, with_hint
 from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.release.agreement import public_head, public_heads, public_version, unannounced
 from vallum_publisher.release.judgement import check_in_force
-from vallum_publisher.release.renewal import head_is_due, offline_is_due, snapshot_is_due, timestamp_is_due
+from vallum_publisher.release.renewal import (
+    clock_doubt,
+    head_is_due,
+    offline_is_due,
+    snapshot_is_due,
+    timestamp_is_due,
+)
 from vallum_publisher.release.repository import LARGEST_NUMBER, Repository, Tip
 from vallum_publisher.release.roots import RootCondition, read_roots
 from vallum_publisher.release.version import streams_of
@@ -143,10 +149,16 @@ def read_condition(
         for info in catalog.lists()
     )
     roots = read_roots(repository)
+    doubt = filter(None, [clock_doubt(repository, tip, now)])
     stopped = (_stopped(catalog, each) for each in lists if each.under_way is not None)
     return Condition(
         *(tip.root.version, roots[0].fingerprint, roots, tuple(roles), lists),
-        (*warnings, *stopped, *overdue(catalog, now).values()),
+        (
+            *warnings,
+            *stopped,
+            *overdue(catalog, now).values(),
+            *doubt,
+        ),
     )
 
 

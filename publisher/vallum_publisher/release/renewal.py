@@ -6,12 +6,14 @@ A client that is shown old metadata for ever is being frozen; expiry and ``as_of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from tuf.api.metadata import Targets
 
 from vallum.errors import StateError
+from vallum.format.fields import format_time
 from vallum_publisher.catalog import Catalog, ListInfo
 from vallum_publisher.errors import LostError, with_hint
 from vallum_publisher.release.agreement import public_head, public_heads, public_version
@@ -23,6 +25,7 @@ from vallum_publisher.workspace import Lifetimes
 _AHEAD = timedelta(hours=1)
 """What lasts longer than this beyond its life was signed by a clock that was ahead. It is due at once: until
 it expires, it could be shown to clients as the newest."""
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp_is_due(tip: Tip, lifetimes: Lifetimes, now: datetime) -> bool:
@@ -101,6 +104,24 @@ def due_heads(
             if wanted:
                 due[stream] = held
     return due, refused
+
+
+def clock_doubt(repository: Repository, tip: Tip, now: datetime) -> str:
+    """Say that this clock is behind what was signed, or an earlier one was ahead; empty if neither is.
+
+    Which of the two it is only a person can tell. What a clock that is behind signs is expired for everybody.
+    """
+    signed = [_NEVER]
+    for stream in tip.streams():
+        with suppress(LostError):
+            if held := public_head(repository, tip, stream):
+                signed.append(held.head.as_of)
+    if max(signed) - now <= _AHEAD:
+        return ""
+    return (
+        f"what is public was signed at {format_time(max(signed))}, this clock says {format_time(now)}: if "
+        "it is behind, set it and run refresh again; if an earlier one was ahead, refresh has made that good"
+    )
 
 
 def renewed(heads: Mapping[str, StreamHead | None], now: datetime) -> dict[str, Targets]:

@@ -16,13 +16,19 @@ from vallum_publisher.errors import ConflictError, with_hint
 from vallum_publisher.recipients.inspection import lost_wraps
 from vallum_publisher.recipients.wraps import collect_wraps, restore_wraps, upload_wraps
 from vallum_publisher.release.absence import absent, lost_runs, stray_warning
-from vallum_publisher.release.agreement import public_heads, public_version
+from vallum_publisher.release.agreement import public_head, public_heads, public_version
 from vallum_publisher.release.collection import RUN_RETENTION, Collected, collect
 from vallum_publisher.release.commit import pause
 from vallum_publisher.release.condition import Condition, overdue, read_condition
 from vallum_publisher.release.course import Course
 from vallum_publisher.release.metadata import parse_run_key, role_keys
-from vallum_publisher.release.renewal import due_heads, renewed, snapshot_is_due, timestamp_is_due
+from vallum_publisher.release.renewal import (
+    clock_doubt,
+    due_heads,
+    renewed,
+    snapshot_is_due,
+    timestamp_is_due,
+)
 from vallum_publisher.release.roots import RootCondition, read_roots
 from vallum_publisher.release.sightings import Sightings
 from vallum_publisher.release.verification import VerifiedStream, verify_repository
@@ -34,7 +40,7 @@ class Refreshed:
     """What one ``refresh`` signed again; ``refused``: why not, by stream.
 
     ``lacking``: which listed run the store has lost, by stream, signed again or not. ``overdue``: which lists
-    show entries whose time is over.
+    show entries whose time is over. ``doubt``: why this machine's clock may be wrong, if so.
     """
 
     streams: tuple[str, ...]
@@ -44,6 +50,7 @@ class Refreshed:
     lacking: Mapping[str, str]
     wraps: int = 0
     overdue: Mapping[str, str] = field(default_factory=dict)
+    doubt: str = ""
 
 
 class Upkeep(Course):
@@ -61,10 +68,11 @@ class Upkeep(Course):
             ConflictError, UnavailableError: as of ``Publisher.publish``.
         """
         with self.workspace.lock():
+            doubt = clock_doubt(self.repository, self.repository.tip(), now)
             done = self._refresh(now)
             wraps = upload_wraps(self.catalog, self.store, self.tell)
             wraps += restore_wraps(self.catalog, self.store, self.tell)
-            return replace(done, wraps=wraps, overdue=overdue(self.catalog, now))
+            return replace(done, wraps=wraps, overdue=overdue(self.catalog, now), doubt=doubt)
 
     def _refresh(self, now: datetime) -> Refreshed:
         lifetimes = self.workspace.settings.lifetimes
