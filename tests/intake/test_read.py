@@ -168,6 +168,14 @@ def test_csv_without_header_shows_no_values(first: str) -> None:
     assert first[:8] not in str(caught.value) + caught.value.hint
 
 
+def test_one_word_that_may_be_a_header_is_not_quoted() -> None:
+    """A list without a header line, of what looks like a column's name: the message goes into a log."""
+    with pytest.raises(ConfigError, match="no column holds url") as caught:
+        read("listed-site-example\nlisted-site-example\n", format="csv")
+    assert "listed-site" not in str(caught.value) + caught.value.hint
+    assert "if that line is a header" in caught.value.hint
+
+
 def test_csv_rejects_name_the_row_and_the_operators_column() -> None:
     text = (
         "Nr,Address,Cat,Was\n"

@@ -111,7 +111,8 @@ def _columns(names: Sequence[str], kind: str, mapping: Mapping[str, str]) -> dic
     for at, name in enumerate(names):
         by_name.setdefault(_plain(name), []).append(at)
     columns = {}
-    there = ", ".join(names) or "none"
+    # One word alone may be a list's first line as well: then it is what no message may quote.
+    there = ", ".join(names) if len(names) > 1 else "one, if that line is a header"
     for field in FIELDS:
         wanted = mapping.get(field, field)
         found = by_name.get(_plain(wanted), [])
