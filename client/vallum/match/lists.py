@@ -39,7 +39,7 @@ class Lists:
     def __init__(
         self, state_dir: Path | str, policy: Policy | None = None, *, incomplete: bool = False
     ) -> None:
-        """Open what is in force; with ``incomplete`` also if that is less than is followed, see ``gaps``.
+        """Open what is followed (client.md §13.1); with ``incomplete`` also if some is missing, see ``gaps``.
 
         Raises:
             UnavailableError: nothing has been verified here, or a configured list has not.
@@ -207,7 +207,7 @@ class Lists:
         return loaded
 
     def _reload(self) -> bool:
-        """Take up a new state, if there is one. One thread does; the others go on with the old.
+        """Take up a new state, if there is one (client.md §13.2). One thread does; others go on with the old.
 
         Returns:
             Whether this thread was the one, so that ``problem`` speaks of now.
