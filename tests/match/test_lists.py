@@ -206,6 +206,26 @@ def test_open_wants_every_configured_list(tmp_path: Path) -> None:
     write_state(tmp_path, {})
     with pytest.raises(vallum.UnavailableError):
         vallum.open(tmp_path)
+    with pytest.raises(vallum.UnavailableError):
+        vallum.open(tmp_path, incomplete=True)
+
+
+def test_who_takes_less_than_is_followed_finds_nothing_clean(tmp_path: Path) -> None:
+    write_state(tmp_path, {"urls": url_table([PAGE])}, missing=["hashes.full"])
+    with vallum.open(tmp_path, incomplete=True) as lists:
+        [gap] = lists.gaps
+        assert ("hotline/hashes.full" in gap.says, "vallum sync" in gap.hint) == (True, True)
+        assert lists.decide_url("http://example.com/listed").outcome == "listed"
+        for decision in (
+            lists.decide_url("http://clean.example/"),
+            lists.decide_digest("sha256", "00" * 32),
+            lists.decide_file(Path(__file__)),
+        ):
+            assert (decision.outcome, decision.reason) == ("unchecked", gap.says)
+        write_state(tmp_path, {"urls": url_table([PAGE]), "hashes": digest_table([])})
+        due_now(lists)
+        assert lists.decide_url("http://clean.example/").outcome == "clean"
+        assert lists.gaps == ()
 
 
 def test_a_list_that_has_nothing_yet_holds_back_no_other(tmp_path: Path) -> None:

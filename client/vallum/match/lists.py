@@ -39,7 +39,9 @@ class Lists:
     def __init__(
         self, state_dir: Path | str, policy: Policy | None = None, *, incomplete: bool = False
     ) -> None:
-        """Open what is followed (client.md §13.1); with ``incomplete`` also if some is missing, see ``gaps``.
+        """Open what is followed (client.md §13.1); with ``incomplete`` also if some is missing.
+
+        What is in none of the lists is ``unchecked`` then, never ``clean``, as long as there are ``gaps``.
 
         Raises:
             UnavailableError: nothing has been verified here, or a configured list has not.
@@ -48,6 +50,7 @@ class Lists:
         """
         self._dir = Path(state_dir)
         self._policy = policy or Policy()
+        self._incomplete = incomplete
         self._reloading = Lock()
         self._loader = Loader(self._dir)
         self._allow = AllowFile(self._dir)
@@ -128,7 +131,7 @@ class Lists:
             found = snapshot.match_digest(signal, digest)
         except InputError as error:
             return self._policy.undecided(str(error))
-        return self._policy.decide(found, unless=snapshot.deaf_to(signal))
+        return self._policy.decide(found, unless=self._unlooked() or snapshot.deaf_to(signal))
 
     def decide_file(
         self, path: Path | str, *, max_bytes: int | None = None, timeout: float | None = None
@@ -145,7 +148,7 @@ class Lists:
             feed_bounded(hasher, Path(path), max_bytes, timeout)
         except (InputError, UnavailableError) as error:
             return self._policy.undecided(str(error))
-        return self._policy.decide(hasher.finish(), unless=snapshot.deaf_to_files())
+        return self._policy.decide(hasher.finish(), unless=self._unlooked() or snapshot.deaf_to_files())
 
     def explain_url(self, url: str | bytes) -> Explanation:
         """Show how a URL is read, every key that is tried for it, and what hits."""
@@ -193,7 +196,11 @@ class Lists:
             found = snapshot.match_url(url)
         except InputError as error:
             return self._policy.undecided(str(error))
-        return self._policy.decide(found, unless="" if found else snapshot.deaf_to_urls())
+        return self._policy.decide(found, unless="" if found else self._unlooked() or snapshot.deaf_to_urls())
+
+    def _unlooked(self) -> str:
+        """Why what is in no list is not clean (client.md §13.4); empty if it is."""
+        return "; ".join(gap.says for gap in self.gaps) if self._incomplete else ""
 
     def _now(self) -> Snapshot:
         if time.monotonic() >= self._due:
