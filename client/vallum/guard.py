@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
@@ -156,21 +156,26 @@ def parse_window(raw: object) -> Window:
 
 @dataclass(frozen=True, slots=True)
 class NeverBlock:
-    """Names that no ``host`` or ``domain`` row may cover.
+    """Names that no ``host`` or ``domain`` row may cover, each with its line in the operator's file.
 
     Attributes:
         hosts: the names, as forms.
         domains: they and every name above them, whose ``domain`` rows would cover them.
     """
 
-    hosts: frozenset[str] = frozenset()
-    domains: frozenset[str] = frozenset()
+    hosts: Mapping[str, int] = field(default_factory=dict)
+    domains: Mapping[str, int] = field(default_factory=dict)
 
 
-def never_block(names: Iterable[str]) -> NeverBlock:
-    """Make the two sets of hosts in their forms."""
-    hosts = frozenset(names)
-    return NeverBlock(hosts, frozenset(above for name in hosts for above in suffixes(name)))
+def never_block(names: Iterable[tuple[int, str]]) -> NeverBlock:
+    """Make both of hosts in their forms, behind the numbers of their lines; of several the first counts."""
+    hosts: dict[str, int] = {}
+    domains: dict[str, int] = {}
+    for line, name in names:
+        hosts.setdefault(name, line)
+        for above in suffixes(name):
+            domains.setdefault(above, line)
+    return NeverBlock(hosts, domains)
 
 
 def measure(before: Mapping[str, Table], after: Mapping[str, Table]) -> Change:
@@ -233,21 +238,28 @@ def broken_limits(window: Window, change: Change, wide_per_week: int, weeks: int
 def broken_absolutes(tables: Mapping[str, Table], keyer: Keyer, never: NeverBlock) -> tuple[str, ...]:
     """Say what a version holds that none may hold, as reasons for people; empty if nothing.
 
-    Reasons name entries by their ids only. Address ranges are checked where the text is there (``full``).
+    Reasons name entries by their ids only, and names on the never-block list by their lines. Address ranges
+    are checked where the text is there (``full``).
     """
     found: dict[str, list[str]] = {}
     for table in tables.values():
         if wide_rows(table):
             named = _in_text(table, never) if table.rows.lengths is not None else _by_key(table, keyer, never)
-            for what, at in named:
-                found.setdefault(what, []).append(keyer.entry_id(table.rows.key(at)))
+            for what, at, line in named:
+                found.setdefault(what, []).append(covering(keyer.entry_id(table.rows.key(at)), line))
     return tuple(
         f"{len(ids):,} {what} (ids {', '.join(ids[:_SHOWN])}{', …' if len(ids) > _SHOWN else ''})"
         for what, ids in sorted(found.items())
     )
 
 
-def _in_text(table: Table, never: NeverBlock) -> Iterator[tuple[str, int]]:
+def covering(entry_id: str, line: int) -> str:
+    """An entry's id, with the line of the never-block list that it covers, if it does one."""
+    return f"{entry_id} for line {line}" if line else entry_id
+
+
+def _in_text(table: Table, never: NeverBlock) -> Iterator[tuple[str, int, int]]:
+    """Yield what no row may be, which row it is, and the line of the never-block list, or 0."""
     rows = table.rows
     starts = list(accumulate(rows.lengths or (), initial=0))
     suffix, parents = suffix_names(), wildcard_parents()
@@ -258,26 +270,27 @@ def _in_text(table: Table, never: NeverBlock) -> Iterator[tuple[str, int]]:
         scope, above = TAGS[code].scope, host.partition(".")[2]
         # The sets answer for nearly all; the list itself knows the exceptions.
         if (not above or host in suffix or above in parents) and is_public_suffix(host):
-            yield f"{scope} {PUBLIC_SUFFIXES}", at
+            yield f"{scope} {PUBLIC_SUFFIXES}", at, 0
         elif private_range(host):
-            yield f"{scope} {PRIVATE}", at
-        elif host in (never.hosts if scope is Scope.HOST else never.domains):
-            yield f"{scope} {ON_NEVER_BLOCK}", at
+            yield f"{scope} {PRIVATE}", at, 0
+        elif line := (never.hosts if scope is Scope.HOST else never.domains).get(host):
+            yield f"{scope} {ON_NEVER_BLOCK}", at, line
 
 
-def _by_key(table: Table, keyer: Keyer, never: NeverBlock) -> Iterator[tuple[str, int]]:
+def _by_key(table: Table, keyer: Keyer, never: NeverBlock) -> Iterator[tuple[str, int, int]]:
+    """As :func:`_in_text`."""
     present = {code for code, _ in table.counts}
     for scope, names in ((Scope.HOST, never.hosts), (Scope.DOMAIN, never.domains)):
         if URL_TAGS[scope].code not in present:
             continue
-        for at in _hits(table, keyer, scope, suffix_names()):
-            yield f"{scope} {PUBLIC_SUFFIXES}", at
-        for at in _hits(table, keyer, scope, names - suffix_names()):
-            yield f"{scope} {ON_NEVER_BLOCK}", at
+        for _, at in _hits(table, keyer, scope, suffix_names()):
+            yield f"{scope} {PUBLIC_SUFFIXES}", at, 0
+        for name, at in _hits(table, keyer, scope, names.keys() - suffix_names()):
+            yield f"{scope} {ON_NEVER_BLOCK}", at, names[name]
 
 
-def _hits(table: Table, keyer: Keyer, scope: Scope, names: Iterable[str]) -> Iterator[int]:
-    """Hash names forward and yield the rows that they are. Most cost one hash: no row has their bits."""
+def _hits(table: Table, keyer: Keyer, scope: Scope, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Hash names forward and yield those that rows are. Most cost one hash: no row has their bits."""
     hi, bits = table.rows.hi, keyer.host_bits
     width = 64 - bits
     for name in names:
@@ -289,7 +302,7 @@ def _hits(table: Table, keyer: Keyer, scope: Scope, names: Iterable[str]) -> Ite
                 continue
         at = table.rows.find(keyer.url_key(scope, name, part))
         if at is not None:
-            yield at
+            yield name, at
 
 
 def _fresh(old: Rows, new: Rows) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -243,7 +244,13 @@ def test_private_addresses() -> None:
 @pytest.mark.parametrize("edition", ["full", "match"])
 def test_never_block(edition: str) -> None:
     """A ``domain`` row above a name covers it, a ``host`` row above it does not."""
-    never = never_block(["www.bank.example"])
+    never = never_block([(3, "www.bank.example"), (5, "ftp.bank.example"), (8, "www.bank.example")])
+    [reason] = absolutes(hosts("ftp.bank.example", edition=edition), never)
+    assert re.search(
+        r"1 host rows cover names on the never-block list \(ids [0-9a-f]{16} for line 5\)", reason
+    )
+    [reason] = absolutes(hosts("bank.example", scope=Scope.DOMAIN, edition=edition), never)
+    assert reason.endswith(" for line 3)")
     assert absolutes(hosts("www.bank.example", edition=edition), never)
     assert not absolutes(hosts("bank.example", "a.www.bank.example", edition=edition), never)
     assert absolutes(hosts("bank.example", scope=Scope.DOMAIN, edition=edition), never)
@@ -252,13 +259,13 @@ def test_never_block(edition: str) -> None:
 
 def test_a_table_of_digests_has_nothing_to_check() -> None:
     tables = {"exact": replace(table({})["exact"], kind="hash")}
-    assert not broken_absolutes(tables, Keyer(b"", 0), never_block(["bank.example"]))
+    assert not broken_absolutes(tables, Keyer(b"", 0), never_block([(1, "bank.example")]))
 
 
 def test_many_names_are_hashed_forward_quickly() -> None:
     """24,000 names against a peppered table (55 ms when measured alone; the bound is for a busy machine)."""
     tables = hosts(*(f"h{number}.example" for number in range(20_000)), edition="match")
-    never = never_block(f"n{number}.example" for number in range(14_000))
+    never = never_block((number, f"n{number}.example") for number in range(1, 14_001))
     suffix_names()
     began = time.process_time()
     absolutes(tables, never)

@@ -40,6 +40,5 @@ def test_names_and_addresses_are_read_in_any_spelling(tmp_path: Path) -> None:
     path.write_text(
         "WWW.Example.  # ours\nb\u00fccher.example\n192.0.2.7\n[2001:DB8:0::7]\nlocalhost\n", "utf-8"
     )
-    assert load_never_block(path) == never_block(
-        ["www.example", "xn--bcher-kva.example", "192.0.2.7", "[2001:db8::7]", "localhost"]
-    )
+    names = ("www.example", "xn--bcher-kva.example", "192.0.2.7", "[2001:db8::7]", "localhost")
+    assert load_never_block(path) == never_block(enumerate(names, 1))

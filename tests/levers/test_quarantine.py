@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -298,7 +299,8 @@ def test_never_block(repository: Repository, client: Client, tmp_path: Path) -> 
     client.config = replace(client.config, never_block=names)
     repository.release("urls", {**listed(*PAGES), **listed("bank.example", scope=Scope.DOMAIN)})
     error = client.refused(GuardError)
-    assert "never-block" in str(error)
+    assert re.search(r"cover names on the never-block list \(ids [0-9a-f]{16} for line 2\)", str(error))
+    assert "that line of your never-block list" in error.hint
     assert "bank" not in str(error)
     names.write_text("# ours\n")
     assert client.synced().after == 2

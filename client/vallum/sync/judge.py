@@ -102,7 +102,7 @@ def way_out(reasons: tuple[str, ...]) -> str:
     said = " ".join(reasons)
     if ON_NEVER_BLOCK in said:
         return (
-            "is the name on your never-block list wrong? Take it out and run `vallum sync`: no other lever "
+            "is that line of your never-block list wrong? Take it out and run `vallum sync`: no other lever "
             "lifts this; if it is right, call the publisher, and `vallum quarantine reject` ends the alarm"
         )
     if PUBLIC_SUFFIXES in said or PRIVATE in said:
@@ -119,7 +119,7 @@ def load_never_block(path: Path | None) -> NeverBlock:
     names = []
     for number, text in read_names(path) if path else ():
         try:
-            names.append(bare_host(text))
+            names.append((number, bare_host(text)))
         except InputError as error:
             raise ConfigError(f"{path}: line {number}: {error}", hint=error.hint) from None
     return never_block(names)

@@ -18,6 +18,7 @@ from vallum.guard import (
     Window,
     broken_absolutes,
     broken_limits,
+    covering,
     format_window,
     parse_window,
 )
@@ -80,13 +81,14 @@ def check_in_force(catalog: Catalog, info: ListInfo, custody: Custody, never: Ne
     if info.kind != "url" or not info.version or not never.hosts:
         return
     keyer = charter_for(info, pepper := custody.pepper(info)).codec(FULL, pepper).keyer
-    keys = [
-        keyer.url_key(scope, name)
+    lines = {
+        keyer.url_key(scope, name): line
         for scope, names in ((Scope.HOST, never.hosts), (Scope.DOMAIN, never.domains))
-        for name in names
-    ]
-    if found := catalog.published_keys(info.name, "exact", keys):
-        ids = ", ".join(map(keyer.entry_id, found[:_SHOWN])) + (", …" if len(found) > _SHOWN else "")
+        for name, line in names.items()
+    }
+    if found := catalog.published_keys(info.name, "exact", list(lines)):
+        ids = ", ".join(covering(keyer.entry_id(key), lines[key]) for key in found[:_SHOWN])
+        ids += ", …" if len(found) > _SHOWN else ""
         raise GuardError(
             f"{info.name}: version {info.generation}.{info.version} is public",
             (f"{len(found):,} of its rows cover names on the never-block list (ids {ids})",),
