@@ -78,6 +78,30 @@ def test_quarantine(absurd: Type) -> None:
     assert absurd("check", "https://www.shop.example/").code == 1
 
 
+def test_what_is_in_quarantine_is_shown_without_its_name(absurd: Type, publisher: Type, both: Path) -> None:
+    """As the hints of `sync` and `doctor` write it."""
+    assert "`vallum quarantine" in absurd("sync").err
+    assert absurd("quarantine", "show").out == absurd("quarantine", "show", "urls").out != ""
+    assert publisher("list", "create", "more", "--kind", "url", "--public").code == 0
+    line = b'{"url": "https://www.shop.example/", "scope": "host"}\n'
+    assert publisher("ingest", "more", "-", "--add", "--format", "jsonl", stdin=line).code == 0
+    assert publisher("publish", "more").code == 0
+    config = both / "provider" / "vallum.toml"
+    config.write_text(config.read_text().replace("lists = [", 'lists = ["more.full", '))
+    assert absurd("sync").code == 3
+    several = absurd("quarantine", "show")
+    refused(
+        several,
+        2,
+        "of several lists are in quarantine: hotline/more.full, hotline/urls.full",
+        "show hotline/more.full",
+    )
+    assert absurd("quarantine", "show", "hotline/more.full").code == 0
+    names = {each["list"]: each["name"] for each in json.loads(absurd("quarantine", "list", "--json").out)}
+    assert absurd("quarantine", "reject", "urls", names["urls.full"], *WHY).code == 0
+    assert "hotline/more.full" in absurd("quarantine", "show").out, "the other one is decided"
+
+
 def test_a_pin_that_ends_over_a_rejected_version(absurd: Type) -> None:
     """What was pinned stays, pinned no longer; the sync says so, and where to look for what else is kept."""
     [held] = json.loads(absurd("quarantine", "list", "--json").out)
@@ -131,6 +155,7 @@ def test_pin(client: Type, publisher: Type) -> None:
     ("allow", "add", "www.example", *WHY),
     ("allow", "add", "www.example", "--until", "0h", *WHY),
     ("allow", "remove", "www.example", *WHY),
+    ("quarantine", "show"),
     ("quarantine", "show", "urls"),
     ("quarantine", "accept", "urls", "1", *WHY),
 ])  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ from vallum.errors import ConfigError
 from vallum.format.fields import format_time
 
 if TYPE_CHECKING:
-    from vallum.config import Config
+    from vallum.config import Config, Source
+    from vallum.sync.quarantine import Quarantined
 
 
 _SPAN = re.compile(r"([1-9][0-9]{0,4})(m|h|d|w)")
@@ -75,14 +77,9 @@ def quarantine() -> None:
 def list_quarantined(config: Path, as_json: bool) -> int:
     """Show which versions are in quarantine, and why."""
     from vallum.config import load_config
-    from vallum.sync.quarantine import Quarantine, name_of
+    from vallum.sync.quarantine import name_of
 
-    loaded = load_config(config)
-    found = [
-        (source.name, stream, aside)
-        for source in loaded.sources
-        for stream, aside in Quarantine(loaded.state, source.name).all()
-    ]
+    found = [(source.name, stream, aside) for source, stream, aside in _all_aside(load_config(config))]
     if as_json:
         emit([{"source": source, "list": stream, **aside.to_dict()} for source, stream, aside in found])
     elif not found:
@@ -103,12 +100,15 @@ def list_quarantined(config: Path, as_json: bool) -> int:
     return NO if any(not aside.rejected for _, _, aside in found) else OK
 
 
-@quarantine.command("show", epilog="\b\nExamples:\n  vallum quarantine show urls")
-@click.argument("name", metavar="LIST")
+@quarantine.command("show", epilog="\b\nExamples:\n  vallum quarantine show\n  vallum quarantine show urls")
+@click.argument("name", metavar="[LIST]", required=False)
 @json_option
 @click.pass_obj
-def show(config: Path, name: str, as_json: bool) -> None:
-    """Show one list's version in quarantine beside the one in force: rows by scope or signal, and reasons."""
+def show(config: Path, name: str | None, as_json: bool) -> None:
+    """Show one list's version in quarantine beside the one in force: rows by scope or signal, and reasons.
+
+    LIST may be left out where one version waits to be decided on.
+    """
     from vallum.config import load_config
     from vallum.expression import TAGS
     from vallum.sync.activate import read_held
@@ -117,7 +117,7 @@ def show(config: Path, name: str, as_json: bool) -> None:
     from vallum.sync.tables import open_tables
 
     loaded = load_config(config)
-    source, stream = find_stream(loaded, name)
+    source, stream = _one_aside(loaded) if name is None else find_stream(loaded, name)
     where = Quarantine(loaded.state, source.name)
     aside = where.find(stream)
     if aside is None:
@@ -148,6 +148,33 @@ def show(config: Path, name: str, as_json: bool) -> None:
         ("rows of", "in force", "in quarantine"),
         [(kind, counts[0].get(kind, 0), counts[1].get(kind, 0)) for kind in kinds],
     )
+
+
+def _all_aside(config: Config) -> Iterator[tuple[Source, str, Quarantined]]:
+    from vallum.sync.quarantine import Quarantine
+
+    for source in config.sources:
+        for stream, aside in Quarantine(config.state, source.name).all():
+            yield source, stream, aside
+
+
+def _one_aside(config: Config) -> tuple[Source, str]:
+    """The list that is meant where none is named.
+
+    Raises:
+        ConfigError: there is none, or there are several.
+    """
+    found = list(_all_aside(config))
+    waiting = [one for one in found if not one[2].rejected] or found
+    if not waiting:
+        raise ConfigError("nothing is in quarantine")
+    names = [f"{source.name}/{stream}" for source, stream, _ in waiting]
+    if len(names) > 1:
+        raise ConfigError(
+            f"versions of several lists are in quarantine: {', '.join(names)}",
+            hint=f"say which: vallum quarantine show {names[0]}",
+        )
+    return waiting[0][:2]
 
 
 @quarantine.command(
