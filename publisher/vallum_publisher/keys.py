@@ -245,24 +245,26 @@ class Keyring:
 
     def add(self, uris: Mapping[str, str]) -> None:
         """Make more signers known, or known at another place."""
+        for keyid, uri in uris.items():
+            if self._uris.get(keyid) != uri:
+                self._open.pop(keyid, None)
         self._uris.update(uris)
-        for keyid in uris:
-            self._open.pop(keyid, None)
 
-    def use(self, uri: str) -> None:
-        """Know the key that a signer URI names, wherever it is; errors as of :func:`read_public`.
+    def use(self, uri: str) -> tuple[str, SSlibKey]:
+        """Know the key that a signer URI names, wherever it is; returns and raises as :func:`read_public`.
 
         A key file stays open, so that nobody is asked for its passphrase again when it signs.
         """
         path = file_of(self._folder, uri)
         if path is None:
-            _, key = read_public(self._folder, uri, self._ask)
-            self.add({key.keyid: uri})
-            return
+            kept, key = read_public(self._folder, uri, self._ask)
+            self.add({key.keyid: kept})
+            return kept, key
         private = _load(path, self._ask)
         public = SSlibKey.from_crypto(private.public_key())
         self.add({public.keyid: uri})
         self._open[public.keyid] = FileSigner(private, public)
+        return uri, public
 
     def sign(
         self,

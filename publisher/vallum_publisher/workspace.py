@@ -32,11 +32,12 @@ from securesystemslib.signer import SSlibKey
 from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import BusyError, ConfigError
 from vallum.guard import NeverBlock
+from vallum.invitation import toml_text
 from vallum.lock import exclusive
 from vallum.sync.judge import load_never_block
 from vallum_publisher import vault
 from vallum_publisher.catalog import Catalog, open_catalog
-from vallum_publisher.keys import AskPassphrase, Keyring, passphrase_from_environment, read_public
+from vallum_publisher.keys import AskPassphrase, Keyring, passphrase_from_environment
 from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.store import ObjectStore, open_store
 
@@ -226,10 +227,6 @@ class Workspace:
         self._write_signers([*self.signers(), *entries])
         self.keyring.add({entry.key.keyid: entry.uri for entry in entries})
 
-    def read_public(self, uri: str) -> tuple[str, SSlibKey]:
-        """Read the public half of the key that a signer URI names (``vallum_publisher.keys.read_public``)."""
-        return read_public(self.folder, uri, self._ask)
-
     def use_signers(self, uris: Iterable[str]) -> None:
         """Sign with the keys that these URIs name until this command ends, wherever else they may be."""
         for uri in uris:
@@ -318,19 +315,19 @@ def format_settings(settings: Settings) -> bytes:
     lifetimes = settings.lifetimes
     lines = [
         "# The publisher's settings. Paths are relative to this folder.",
-        f"name = {_quote(settings.name)}",
+        f"name = {toml_text(settings.name)}",
         "# Whom a subscriber calls, and where clients fetch from: both stand in invitations.",
-        f"contact = {_quote(settings.contact)}",
-        f"public_url = {_quote(settings.public_url)}",
+        f"contact = {toml_text(settings.contact)}",
+        f"public_url = {toml_text(settings.public_url)}",
         "# A folder, or s3://bucket/prefix?endpoint=https://host&region=name",
-        f"store = {_quote(settings.store)}",
+        f"store = {toml_text(settings.store)}",
         "# A file, or postgresql://user@host/database",
-        f"catalog = {_quote(settings.catalog)}",
+        f"catalog = {toml_text(settings.catalog)}",
         "# A file of host names, one a line: no host or domain entry of a list may cover one of them.",
-        f"never_block = {_quote(settings.never_block)}",
+        f"never_block = {toml_text(settings.never_block)}",
         "# The key that secrets in the catalog are sealed under: file:PATH, env:NAME (64 hex digits),",
         "# awskms:PATH?key=KEY&region=NAME, or hv:MOUNT/data/PATH#FIELD",
-        f"vault = {_quote(settings.vault)}",
+        f"vault = {toml_text(settings.vault)}",
         "# Age in days at which `refresh` replaces the keys of encrypted lists; 0: never.",
         f"rotate_days = {settings.rotate_days}",
         "",
@@ -365,9 +362,4 @@ def _format_signer(entry: SignerEntry) -> str:
         "scheme": key.scheme,
         "public": key.keyval["public"],
     }
-    return "[[signer]]\n" + "".join(f"{name} = {_quote(value)}\n" for name, value in fields.items())
-
-
-def _quote(text: str) -> str:
-    # A JSON string of printable text is a TOML basic string.
-    return json.dumps(text, ensure_ascii=False)
+    return "[[signer]]\n" + "".join(f"{name} = {toml_text(value)}\n" for name, value in fields.items())

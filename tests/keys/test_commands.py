@@ -111,6 +111,9 @@ def test_a_list_with_new_keys_by_command(folder: Path) -> None:
     [new] = _held(folder, "urls.full")
     assert new["key"] != old["key"]
     assert old["key"] not in (folder / "hotline/keys/signers.toml").read_text()
+    before = everything(folder)
+    refused(typed([*HOTLINE, *words], folder), 2, "generation 2 began at", "--again")
+    assert everything(folder) == before, "no keys were made for it"
     words = ["list", "new-generation", "urls", "--new-pepper", "--again", "--reason", "leaked"]
     refused(typed([*HOTLINE, *words], folder), 2, "urls is public: it has no pepper", "")
 

@@ -14,6 +14,7 @@ from tests.fakes.faulty_store import Fault, FaultyStore, Killed
 from tests.keys.scenes import STREAM, Scene, follow
 from tests.release.scenes import NOW, publisher
 from vallum.errors import ConfigError, TrustError, VallumError
+from vallum_publisher.keys import make_key
 from vallum_publisher.release.holders import read_holders
 from vallum_publisher.release.rotation import Rotation
 from vallum_publisher.release.succession import NewKeys
@@ -139,6 +140,23 @@ def test_offline_keys_come_on_a_stick(scene: Scene, tmp_path: Path) -> None:
             if holder.role == "root"
         }
     assert where == {"away"}
+    assert scene.client.synced() == (1, 1)
+
+
+def test_whoever_brings_a_new_key_is_asked_for_its_passphrase_once(scene: Scene, tmp_path: Path) -> None:
+    """The key signs in the same command by which it comes."""
+    make_key(tmp_path / "own.pem", "a passphrase")
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return "a passphrase"
+
+    workspace = open_workspace(scene.publisher.workspace.folder, ask)
+    with publisher(workspace, scene.store) as opened:
+        Rotation(opened).rotate([STREAM], NewKeys((f"file:{tmp_path}/own.pem",)), now=NOW)
+        opened.verify()
+    assert asked == ["own"]
     assert scene.client.synced() == (1, 1)
 
 

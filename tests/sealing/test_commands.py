@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.said import refused
 from tests.typed import typed
 
 FORMS = [f"https://hidden{at}.example/secret/{at}.html" for at in range(5)]
@@ -113,6 +114,22 @@ def test_from_a_key_to_a_list_in_force_and_out_again(folder: Path) -> None:
     assert typed([*CLIENT, "check", FORMS[0]], folder).code == 0, "the last good list stays in force"
     assert typed([*PUBLISHER, "recipients", "rotate", "urls"], folder).code == 0
     assert typed([*PUBLISHER, "gc"], folder).code == 0
+
+
+def test_a_list_where_a_stream_is_meant_and_the_other_way_round(folder: Path) -> None:
+    line, fingerprint = _line(folder)
+    (folder / "line.txt").write_text(line)
+    recipients = [*PUBLISHER, "recipients"]
+    add = typed([*recipients, "add", "urls", "provider", "line.txt", "--fingerprint", fingerprint], folder)
+    refused(add, 2, "urls is a list, and who may read is said for each", "urls.full or urls.match; match is")
+    refused(typed([*recipients, "revoke", "urls", "provider"], folder), 2, "urls is a list", "urls.match")
+    refused(typed([*recipients, "rotate", "urls.both"], folder), 2, "no stream 'urls.both'", "urls.match")
+    before = json.loads(typed([*PUBLISHER, "verify", "--json"], folder).out)
+    assert typed([*recipients, "rotate", "urls.match"], folder).code == 0
+    with closing(sqlite3.connect(folder / "hotline" / "catalog.sqlite")) as catalog:
+        epochs = catalog.execute("SELECT stream, max(epoch) FROM epochs GROUP BY stream").fetchall()
+    assert sorted(epochs) == [("urls.full", 1), ("urls.match", 2)]
+    assert json.loads(typed([*PUBLISHER, "verify", "--json"], folder).out)[0]["state"] == before[0]["state"]
 
 
 def test_what_keygen_prints_is_the_file_to_send(folder: Path) -> None:

@@ -110,9 +110,13 @@ def fail(error: VallumError, code: int, as_json: bool) -> int:
     """
     show_error(error)
     if as_json and not _HAS_RESULT.get():
-        kind = type(error).__name__
-        emit_line({"error": str(error), "kind": kind, "hint": error.hint, "exit_code": code})
+        emit_line(as_record(error, code))
     return code
+
+
+def as_record(error: VallumError, code: int) -> dict[str, object]:
+    """An error as JSON has it, wherever it stands there."""
+    return {"error": str(error), "kind": type(error).__name__, "hint": error.hint, "exit_code": code}
 
 
 def warn(text: str, hint: str = "") -> None:

@@ -144,15 +144,15 @@ def revoke(home: Path, stream: str, who: str, sign_with: tuple[str, ...], as_jso
 @recipients.command(
     epilog="\b\nExamples:\n"
     "  vallum-publisher recipients rotate urls\n"
-    "  vallum-publisher recipients rotate urls --older-than 90"
+    "  vallum-publisher recipients rotate urls.match --older-than 90"
 )
-@click.argument("name", metavar="LIST")
+@click.argument("name", metavar="LIST|STREAM")
 @click.option("--older-than", type=click.IntRange(0), default=0, help="Only keys of at least so many days.")
 @sign_with_option
 @json_option
 @click.pass_obj
 def rotate(home: Path, name: str, older_than: int, sign_with: tuple[str, ...], as_json: bool) -> None:
-    """Change the keys of a list's streams and revoke nobody.
+    """Change the keys of a list's streams, or of one, and revoke nobody.
 
     With `rotate_days` in publisher.toml, `refresh` does so by itself.
     """

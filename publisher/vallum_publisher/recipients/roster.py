@@ -93,29 +93,29 @@ class Roster:
             raise
 
     def rotate(self, name: str, *, now: datetime, older_than: timedelta = timedelta(0)) -> Published:
-        """Open new epochs for a list's streams, and revoke nobody.
+        """Open new epochs for a list's streams, or for one of them, and revoke nobody.
 
         Args:
-            name: the list.
+            name: the list, or the stream.
             now: the time.
             older_than: leave streams alone whose epoch is not as old as this.
 
         Raises:
-            ConfigError: the list is public.
+            ConfigError: there is no such list or stream, or it is public.
             VallumError: as of :meth:`revoke`.
         """
         publisher = self._publisher
         with publisher.workspace.lock():
-            info = publisher.catalog.get_list(name)
+            info = self._list_of(name, or_list=True)
             if info.public:
                 raise ConfigError(f"{name} is public: it has no epochs")
-            for stream in streams_of(info):
+            for stream in streams_of(info) if name == info.name else [name]:
                 self._custody.ensure_epochs(info, [stream], actor=publisher.actor, now=now)
                 # Its key is not asked for: that may be what was lost.
                 if now - publisher.catalog.epochs(stream)[-1].opened_at >= older_than:
                     publisher.tell(f"{stream}: wrapping a new key")
                     self._custody.open_epoch(info, stream, actor=publisher.actor, now=now)
-        return publisher.publish(name, now=now, begin=False)
+        return publisher.publish(info.name, now=now, begin=False)
 
     def rotate_due(self, *, now: datetime) -> tuple[list[Published], dict[str, VallumError]]:
         """Rotate what is older than the settings want (``rotate_days``); one list's failure stops no other.
@@ -147,11 +147,15 @@ class Roster:
             if (opened := self._publisher.catalog.epochs(stream))
         )
 
-    def _list_of(self, stream: str) -> ListInfo:
+    def _list_of(self, stream: str, *, or_list: bool = False) -> ListInfo:
         name, _, _ = stream.rpartition(".")
         info = self._publisher.catalog.get_list(name or stream)
-        if stream not in streams_of(info):
+        if stream in streams_of(info) or (or_list and stream == info.name):
+            return info
+        streams = " or ".join(streams_of(info))
+        if stream == info.name and not info.public:
             raise ConfigError(
-                f"there is no stream {stream!r}", hint=f"streams: {', '.join(streams_of(info))}"
+                f"{stream} is a list, and who may read is said for each of its editions",
+                hint=f"{streams}; match is enough for look-ups, full can be exported",
             )
-        return info
+        raise ConfigError(f"there is no stream {stream!r}", hint=f"streams: {streams}")

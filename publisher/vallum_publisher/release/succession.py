@@ -89,7 +89,7 @@ def plan_holders(
 
 def _new_entries(workspace: Workspace, family: str, new: NewKeys, number: int) -> list[SignerEntry]:
     role = "root" if family == "offline" else family
-    entries = [SignerEntry(role, *workspace.read_public(uri)) for uri in new.uris]
+    entries = [SignerEntry(role, *workspace.keyring.use(uri)) for uri in new.uris]
     taken = {entry.uri for entry in workspace.signers()}
     at = 1
     while number:
