@@ -91,6 +91,22 @@ def test_init_adds_a_recipient_that_was_forgotten(both: Path, client: Type, tabl
     assert client("sync").code == 0
 
 
+def test_another_edition_is_not_followed_by_a_second_init(both: Path, client: Type) -> None:
+    """It puts back what is missing, and no more; whoever asked for more is told."""
+    assert client("keygen", "recipient.key", "--suite", "x25519").code == 0
+    (both / "invitation.json").write_text(
+        (both / "invitation.json").read_text().replace('"urls.full"', '"urls.full",\n  "urls.match"')
+    )
+    before = (both / "provider" / "vallum.toml").read_text()
+    made = client(*AGAIN, "--edition", "match")
+    assert made.code == 0
+    assert "warning: hotline is followed already, and its lists stay as they are: --edition" in made.err
+    assert "hint: change lists in vallum.toml" in made.err
+    assert "--edition match" not in made.out, "it would change nothing"
+    after = (both / "provider" / "vallum.toml").read_text()
+    assert [line for line in after.splitlines() if not line.startswith("recipient")] == before.splitlines()
+
+
 @pytest.mark.parametrize("name", ["hotline", "second"])
 def test_a_recipient_is_a_private_key(both: Path, client: Type, name: str) -> None:
     """Neither the line that goes to the publisher nor a name that was misspelt: sync would say it late."""
@@ -120,7 +136,9 @@ def test_another_recipient_is_put_in_by_hand(both: Path, client: Type) -> None:
     (both / "provider" / "other.key").unlink()
     assert "hint: is `recipient` in vallum.toml right?" in client("doctor").out
     before = everything(both / "provider")
-    refused(client(*AGAIN), 2, "names another key for the source 'hotline' already", "put it into `recipient`")
+    refused(
+        client(*AGAIN), 2, "names another key for the source 'hotline' already", "put it into `recipient`"
+    )
     assert everything(both / "provider") == before
 
 

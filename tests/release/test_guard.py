@@ -89,6 +89,26 @@ def test_a_wanted_change(urls: Publisher) -> None:
     assert [details["reason"] for details in said] == ["the list was split"]
 
 
+def test_another_generation_within_a_day_must_be_asked_for(urls: Publisher) -> None:
+    """On a bad night the same command is given twice: by somebody else, or for want of patience."""
+    urls.new_generation("urls", reason="stolen", now=NOW)
+    objects, audit = urls.catalog.get_list("urls"), list(urls.catalog.audit())
+    head = urls.store.get("metadata/timestamp.json")
+    soon = NOW + timedelta(hours=23)
+    for refuse in (
+        lambda: urls.new_generation("urls", reason="stolen", now=soon),
+        lambda: urls.new_generation("urls", reason="stolen", now=NOW - DAY),  # a clock that went back
+        lambda: urls.check_new_generation("urls", now=soon),
+    ):
+        with pytest.raises(ConfigError, match=r"generation 2 began at .*, less than a day ago$") as refused:
+            refuse()
+        assert "--again" in refused.value.hint
+    assert (urls.catalog.get_list("urls"), list(urls.catalog.audit())) == (objects, audit)
+    assert urls.store.get("metadata/timestamp.json") == head
+    assert urls.new_generation("urls", reason="a wanted one", now=soon, again=True).generation == 3
+    assert urls.new_generation("urls", reason="the next day", now=soon + DAY).generation == 4
+
+
 def test_a_new_generation_of_a_list_that_was_never_created(scene: Publisher) -> None:
     with pytest.raises(ConfigError):
         scene.new_generation("urls", reason="none", now=NOW)
