@@ -111,8 +111,11 @@ def test_every_rejected_line_is_named_and_nothing_is_taken(publisher: Type, both
 
 def test_rejects_as_json_name_line_and_reason(publisher: Type) -> None:
     result = publisher("ingest", "urls", "-", "--add", "--json", stdin=BAD)
-    assert result.code == 2
-    assert [reject["line"] for reject in json.loads(result.out)] == [1, 2, 4, 5]
+    refused(result, 2, "4 lines rejected", "correct these lines")
+    told = json.loads(result.out)
+    assert told["kind"] == "InputError"
+    assert [reject["line"] for reject in told["rejects"]] == [1, 2, 4, 5]
+    assert all(reject["reason"] and not reject["text"] for reject in told["rejects"])
 
 
 CSV = "Address;Grade\nhttps://caf\u00e9.example/;A\n"
@@ -350,3 +353,21 @@ def test_a_reader_that_goes_away_is_not_called_no() -> None:
     os.close(write)
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full: not Linux")
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["invite"], ["diff", "films", "--json"]])
+def test_a_full_disk_under_the_output_is_not_called_a_fault_of_ours(both: Path, words: list[str]) -> None:
+    program = Path(sys.executable).parent / "vallum-publisher"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [program, "-C", "hotline", *words],
+            cwd=both, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    expected = (
+        (2, "error: no list 'films'") if "films" in words else (4, "error: standard output: No space left")
+    )
+    assert done.returncode == expected[0], done.stderr
+    assert done.stderr.startswith(expected[1])
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr

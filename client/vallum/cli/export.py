@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.progress import showing_rows
-from vallum.cli.terminal import counted, emit, note
+from vallum.cli.terminal import counted, emit, note, write
 from vallum.errors import ConfigError
 from vallum.expression import DIGEST_TAGS, Scope
 
@@ -107,5 +107,5 @@ def export(
 
 def _pipe(opened: Export, count: Count) -> Exported:
     for block in opened.blocks(count):
-        click.echo(block.decode("ascii"), nl=False)
+        write(block.decode("ascii"))
     return opened.done()

@@ -10,13 +10,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from vallum.errors import ConfigError, DataError, NotEntitledError, UnavailableError, VallumError
+from vallum.errors import (
+    ConfigError,
+    DataError,
+    NotEntitledError,
+    StorageError,
+    UnavailableError,
+    VallumError,
+)
 from vallum.format.fields import format_time
 from vallum.host import refuse_parser
 
@@ -51,8 +59,24 @@ def exit_code(error: VallumError) -> int:
 
 
 def say(line: str = "") -> None:
-    """Print one line of the result to standard output."""
-    click.echo(line)
+    """Print one line of the result to standard output. Raises as :func:`write`."""
+    write(f"{line}\n")
+
+
+def write(text: str) -> None:
+    """Print a part of the result to standard output as it is.
+
+    Raises:
+        StorageError: it takes nothing more, as a file on a full disk. (That its reader has gone is click's.)
+    """
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _HAS_RESULT.set(True)  # nor will it take what went wrong
+        reason = f"standard output: {error.strerror}"
+        raise StorageError(reason, hint="what was to be done is done; make room, then run it again") from None
 
 
 def note(line: str) -> None:
@@ -61,15 +85,15 @@ def note(line: str) -> None:
 
 
 def emit(value: Any) -> None:
-    """Print a result for programs: one JSON document."""
+    """Print a result for programs: one JSON document. Raises as :func:`write`."""
     _HAS_RESULT.set(True)
-    click.echo(json.dumps(value, indent=2, default=_plain))
+    say(json.dumps(value, indent=2, default=_plain))
 
 
 def emit_line(value: Any) -> None:
-    """Print one result of many for programs: one JSON document on one line."""
+    """Print one result of many for programs: one JSON document on one line. Raises as :func:`write`."""
     _HAS_RESULT.set(True)
-    click.echo(json.dumps(value, default=_plain))
+    say(json.dumps(value, default=_plain))
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -110,13 +134,16 @@ def fail(error: VallumError, code: int, as_json: bool) -> int:
     """
     show_error(error)
     if as_json and not _HAS_RESULT.get():
-        emit_line(as_record(error, code))
+        with suppress(StorageError):  # of the two, the first is to be told
+            emit_line(as_record(error, code))
     return code
 
 
 def as_record(error: VallumError, code: int) -> dict[str, object]:
-    """An error as JSON has it, wherever it stands there."""
-    return {"error": str(error), "kind": type(error).__name__, "hint": error.hint, "exit_code": code}
+    """An error as JSON has it, wherever it stands there; with its notes (PEP 678), if it has any."""
+    record = {"error": str(error), "kind": type(error).__name__, "hint": error.hint, "exit_code": code}
+    notes = getattr(error, "__notes__", None)
+    return {**record, "notes": notes} if notes else record
 
 
 def warn(text: str, hint: str = "") -> None:

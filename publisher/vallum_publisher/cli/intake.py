@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from vallum.cli.progress import showing_rows, showing_steps
-from vallum.cli.terminal import clock, emit, json_option, note, say, show_hint, table
+from vallum.cli.terminal import (
+    as_record,
+    clock,
+    emit,
+    exit_code,
+    json_option,
+    note,
+    say,
+    show_hint,
+    table,
+)
 from vallum.errors import InputError
 from vallum_publisher.cli.session import actor, open_home, open_input
 
@@ -106,8 +116,13 @@ def ingest(
                     progress=progress,
                 )
         except RejectedInput as error:
-            _show_rejects(file, error.rejects, values, as_json)
-            raise InputError(f"{file}: {error}", hint=error.hint) from None
+            refused = InputError(f"{file}: {error}", hint=error.hint)
+            shown = error.rejects if values else tuple(replace(each, text="") for each in error.rejects)
+            if as_json:
+                emit({**as_record(refused, exit_code(refused)), "rejects": [asdict(each) for each in shown]})
+            else:
+                _show_rejects(file, shown)
+            raise refused from None
         if not records and mode == Mode.REPLACE and not allow_empty:
             raise InputError(
                 f"{file}: no entries, and the file would replace the whole list",
@@ -206,12 +221,7 @@ def _pair(text: str) -> tuple[str, str]:
     return field, column
 
 
-def _show_rejects(file: Path, rejects: tuple[Reject, ...], values: bool, as_json: bool) -> None:
-    if not values:
-        rejects = tuple(replace(reject, text="") for reject in rejects)
-    if as_json:
-        emit([asdict(reject) for reject in rejects])
-        return
+def _show_rejects(file: Path, rejects: Sequence[Reject]) -> None:
     for reject in rejects[:_SHOWN_REJECTS]:
         where = f"{file}:{reject.line}" + (f" [{reject.column}]" if reject.column else "")
         shown = f": {reject.text!r}" if reject.text else ""

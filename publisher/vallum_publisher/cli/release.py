@@ -23,6 +23,7 @@ from vallum.cli.terminal import (
     show_error,
     table,
     warn,
+    write,
 )
 from vallum.durable import write_durable
 from vallum.errors import ConfigError, VallumError
@@ -281,7 +282,7 @@ def invite(home: Path, names: tuple[str, ...], output: Path | None, as_json: boo
     invited = parse_invitation(data)
     fingerprint = root_fingerprint(invited.root)
     if output is None:
-        click.echo(data.decode(), nl=False)
+        write(data.decode())
     else:
         write_durable(output, [data])
         if as_json:
