@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     ):
         result = typed(words, tmp_path)
         assert result.code == 0, result.mixed
-    (tmp_path / "list.txt").write_text("\n".join(FORMS))
+    (tmp_path / "list.txt").write_text("".join(f"{form}\n" for form in FORMS))
     for words in ([*PUBLISHER, "ingest", "urls", "list.txt"], [*PUBLISHER, "publish"]):
         result = typed(words, tmp_path)
         assert result.code == 0, result.mixed
@@ -182,7 +182,7 @@ def test_a_backup_is_catalog_vault_key_and_folder(folder: Path) -> None:
     """All that is needed to go on is in the folder: a copy of it publishes the next version."""
     (folder / "hotline").rename(folder / "lost")
     shutil.copytree(folder / "lost", folder / "hotline")
-    (folder / "list.txt").write_text("\n".join(FORMS[1:]))
+    (folder / "list.txt").write_text("".join(f"{form}\n" for form in FORMS[1:]))
     for words in (
         [*PUBLISHER, "ingest", "urls", "list.txt"],
         [*PUBLISHER, "publish"],

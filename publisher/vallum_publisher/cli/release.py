@@ -13,6 +13,7 @@ import click
 from vallum.cli.terminal import (
     NO,
     OK,
+    as_record,
     clock,
     counted,
     emit,
@@ -68,7 +69,8 @@ def publish(home: Path, names: tuple[str, ...], sign_with: tuple[str, ...], as_j
             except VallumError as error:
                 failed[name] = error
     if as_json:
-        emit([*map(_published, done), *({"list": name, "error": str(e)} for name, e in failed.items())])
+        refused = [{"list": name, **as_record(error, exit_code(error))} for name, error in failed.items()]
+        emit([*map(_published, done), *refused])
     for each in () if as_json else done:
         where = f"{each.list} version {each.generation}.{each.version}"
         if each.versions:
