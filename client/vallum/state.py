@@ -140,6 +140,16 @@ class Current:
             if (source, split_stream(stream)[0]) not in there
         ]
 
+    def lack(self) -> UnavailableError:
+        """Of the lists that are :meth:`missing`, or of any if none is; and what the last sync failed with."""
+        missing = self.missing()
+        says = f"no verified version of {', '.join(missing) or 'any list'}"
+        for source, stream in (name.split("/") for name in missing):
+            for failure in self.sources[source].failures:
+                if failure.stream in ("", stream):
+                    return UnavailableError(f"{says}: {failure}", hint=failure.hint)
+        return UnavailableError(says, hint="run `vallum sync` first")
+
 
 def format_current(current: Current) -> bytes:
     """Encode as JSON, UTF-8, keys sorted; at its end the SHA-256 of what stands before (client.md §8.3)."""

@@ -239,6 +239,20 @@ def test_another_generation_while_lines_still_come(both: Path, client: Type, pub
     assert reading.returncode == 0
 
 
+def test_a_list_that_no_sync_can_bring(both: Path, client: Type) -> None:
+    """ "Run sync first" would be no help: it ran, and its own error says what to do."""
+    config = both / "provider" / "vallum.toml"
+    config.write_text(config.read_text().replace("lists = [", 'lists = ["mistyped.full", '))
+    failed = client("sync")
+    assert failed.code == 2, failed.mixed
+    [hint] = [line for line in failed.err.splitlines() if line.startswith("hint: ")]
+    for words in (["check", "https://clean.example/"], ["export", "csv", "--output", "-"]):
+        result = client(*words)
+        assert result.code != 0
+        assert "no verified version of hotline/mistyped.full: each sync has failed since" in result.err
+        assert hint in result.err
+
+
 def test_a_list_that_has_nothing_yet(both: Path, client: Type, publisher: Type) -> None:
     """It is followed and unpublished: what is listed is said, and nothing is called "not listed"."""
     assert publisher("list", "create", "more", "--kind", "url", "--public").code == 0

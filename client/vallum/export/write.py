@@ -9,7 +9,7 @@ from typing import Any
 
 from vallum.allow import AllowFile
 from vallum.durable import os_errors, sweep, write_durable
-from vallum.errors import ConfigError, InputError, UnavailableError
+from vallum.errors import ConfigError, InputError
 from vallum.export.entries import Listing
 from vallum.export.formats import FORMATS, blocks
 from vallum.export.selection import Entry, Selection
@@ -108,9 +108,8 @@ def open_export(
     if format_name not in FORMATS:
         raise InputError(f"there is no format {format_name!r}", hint=f"formats: {', '.join(FORMATS)}")
     current = read_current(state_dir)
-    missing = current.missing()
-    if missing and not selection.lists:
-        raise UnavailableError(f"no verified version of {', '.join(missing)}", hint="run `vallum sync` first")
+    if current.missing() and not selection.lists:
+        raise current.lack()
     file = AllowFile(state_dir)
     file.look()
     allowed = file.current()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from vallum.allow import Allowances
 from vallum.durable import os_errors
-from vallum.errors import DataError, StateError, StorageError, UnavailableError, VallumError
+from vallum.errors import DataError, StateError, StorageError, VallumError
 from vallum.expression import Keyer
 from vallum.format.charter import split_stream
 from vallum.format.table import Table
@@ -144,9 +144,7 @@ class Loader:
         seen = self.seen()
         current = read_current(self._dir)
         missing = current.missing()
-        lack = UnavailableError(
-            f"no verified version of {', '.join(missing) or 'any list'}", hint="run `vallum sync` first"
-        )
+        lack = current.lack()
         if not any(current.streams()):
             raise lack
         wrong: list[VallumError] = []
