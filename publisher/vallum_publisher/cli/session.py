@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from vallum.cli.progress import clear_line, showing_steps
+from vallum.cli.terminal import counted, warn
 from vallum.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -120,4 +121,16 @@ def open_publisher(home: Path, sign_with: Sequence[str] = (), *, quiet: bool = F
 
     with open_home(home) as (workspace, catalog), showing_steps(quiet) as tell:
         workspace.use_signers(map(located, sign_with))
-        yield Publisher(workspace, catalog=catalog, store=workspace.open_store(), actor=actor(), tell=tell)
+        publisher = Publisher(
+            workspace, catalog=catalog, store=workspace.open_store(), actor=actor(), tell=tell
+        )
+        try:
+            yield publisher
+        finally:
+            if publisher.left:
+                clear_line()
+                left = counted(len(publisher.left), "object")
+                warn(
+                    f"this identity may not delete {left} of the store that nobody needs, such as "
+                    f"{publisher.left[0]}: run gc with one that may"
+                )

@@ -163,13 +163,13 @@ class Custody:
             if not any(one.generation == info.generation for one in self._catalog.epochs(stream)):
                 self.open_epoch(info, stream, actor=actor, now=now)
 
-    def prepare(self, info: ListInfo, streams: Iterable[str], *, actor: str, now: datetime) -> list[str]:
+    def prepare(self, info: ListInfo, streams: Iterable[str], *, actor: str, now: datetime) -> list[Wrap]:
         """Before anything is published: an epoch for each stream, a wrap for each who may read it.
 
         Returns:
             As of :meth:`complete`.
         """
-        gone: list[str] = []
+        gone: list[Wrap] = []
         for stream in () if info.public else streams:
             self.ensure_epochs(info, [stream], actor=actor, now=now)
             gone += self.complete(info, stream)
@@ -227,14 +227,14 @@ class Custody:
         since = keyed.epoch.number
         return self._catalog.add_recipients(info.name, stream, new, since=since, actor=actor, now=now)
 
-    def complete(self, info: ListInfo, stream: str) -> list[str]:
+    def complete(self, info: ListInfo, stream: str) -> list[Wrap]:
         """Wrap the current epoch's key for every reader who has no wrap of it yet.
 
         A cover makes room for each where there is one, so that their number tells nothing; else new covers
         fill up to the next power of two.
 
         Returns:
-            Names of the covers that made room, to be deleted from the store.
+            The covers that made room, to be deleted from the store (:func:`.wraps.discard_covers`).
         """
         keyed = self.current(info, stream)
         if keyed is None:
@@ -247,17 +247,16 @@ class Custody:
             return []
         new = seal_wraps(epoch, keyed.key, self.pepper(info), missing, self.seeds(missing))
         add: list[Wrap] = []
-        gone: list[str] = []
+        gone: list[Wrap] = []
         for suite in Suite:
             mine = [wrap for wrap in new if wrap.suite == suite]
-            covers = [wrap.name for wrap in held if wrap.suite == suite and wrap.recipient is None]
-            taken = covers[: len(mine)]
-            gone += taken
+            covers = [wrap for wrap in held if wrap.suite == suite and wrap.recipient is None]
+            gone += covers[: len(mine)]
             add += mine
-            left = sum(wrap.suite == suite for wrap in held) - len(taken) + len(mine)
+            left = sum(wrap.suite == suite for wrap in held) - len(covers[: len(mine)]) + len(mine)
             if mine:
                 add += make_covers(epoch, keyed.key, suite, covers_wanted(left))
-        self._catalog.change_wraps(add=add, gone=gone)
+        self._catalog.change_wraps(add=add, gone=[wrap.name for wrap in gone])
         return gone
 
     @property

@@ -50,8 +50,7 @@ class Roster:
             publisher.tell(f"{stream}: wrapping its key")
             gone = self._custody.complete(info, stream)
             upload_wraps(publisher.catalog, publisher.store, publisher.tell)
-            for cover in gone:
-                publisher.store.delete(cover)
+            publisher.discard_covers(gone)
             return admitted
 
     def revoke(self, stream: str, who: str, *, now: datetime) -> Published:

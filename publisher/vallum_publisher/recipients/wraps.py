@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
-from vallum.errors import VallumError
+from vallum.errors import ConfigError, VallumError
 from vallum.format.epoch import Epoch, commit_epoch
 from vallum.format.keypair import Suite, parse_line
 from vallum.format.wrap import Secrets, cover_wraps, covers_wanted, seal_wrap, wrap_name
@@ -20,6 +21,8 @@ from vallum_publisher.recipients.inspection import lost_wraps
 from vallum_publisher.store import WRAP, ObjectStore
 
 _UPLOADS = 8
+_NO_EPOCH = 0
+"""The first epoch is 1."""
 
 
 def make_wraps(
@@ -92,6 +95,22 @@ def restore_wraps(catalog: Catalog, store: ObjectStore, tell: Tell = silent) -> 
     return len(lost)
 
 
+def discard_covers(catalog: Catalog, store: ObjectStore, covers: Iterable[Wrap]) -> list[str]:
+    """Delete covers that made room for recipients; return the names of those that this identity may not.
+
+    They stay in the catalog, too, as of no epoch, until :func:`collect_wraps` is called by one that may.
+    Until then their number tells whoever can list the store how many were let in.
+    """
+    left: list[Wrap] = []
+    for cover in covers:
+        try:
+            store.delete(cover.name)
+        except ConfigError:
+            left.append(cover)
+    catalog.change_wraps(add=[replace(cover, epoch=_NO_EPOCH, stored=True) for cover in left])
+    return [cover.name for cover in left]
+
+
 def collect_wraps(
     catalog: Catalog,
     store: ObjectStore,
@@ -99,7 +118,7 @@ def collect_wraps(
     strays_before: datetime | None,
     tell: Tell = silent,
 ) -> int:
-    """Delete wraps of epochs that no run in the store needs, and old ones that nobody knows of.
+    """Delete wraps of no epoch, or of one that no run in the store needs, and old ones that nobody knows of.
 
     Args:
         catalog, store: where they are known, and where they lie.

@@ -8,19 +8,19 @@ attempt that stopped, and the next one goes on from what the catalog and the sto
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from tuf.api.metadata import Metadata, Root, Targets
 
-from vallum.errors import BusyError, DataError, GuardError, StateError
+from vallum.errors import BusyError, ConfigError, DataError, GuardError, StateError
 from vallum.format.head import Head
 from vallum.format.table import SALT_BYTES
 from vallum.progress import Tell, silent
 from vallum.sync.fetch import AbsentError
-from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.catalog import Catalog, ListInfo, Version, Wrap
 from vallum_publisher.errors import ConflictError
-from vallum_publisher.recipients.wraps import upload_wraps
+from vallum_publisher.recipients.wraps import discard_covers, upload_wraps
 from vallum_publisher.release.agreement import public_head, public_heads, public_version
 from vallum_publisher.release.collection import closed_twins
 from vallum_publisher.release.commit import Committer, committer_of, pause
@@ -40,7 +40,10 @@ ATTEMPTS = 64
 
 
 class Course:
-    """What publications of one workspace have in common."""
+    """What publications of one workspace have in common.
+
+    ``left``: keys of objects that were to go and may not be deleted by this identity, until its ``gc``.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Course:
         self.tell = tell
         self._cache = TableCache(workspace.cache)
         self.custody = workspace.custody(catalog)
+        self.left: list[str] = []
         self._whole: set[str] = set()  # keys of runs that were read back
 
     def trust(self, root: bytes) -> None:
@@ -164,16 +168,29 @@ class Course:
         tip = self.repository.tip()
         for stream, made in release.streams.items():
             held = public_head(self.repository, tip, stream)
-            for key in closed_twins(stream, held.head, made.head.version, uploaded) if held else ():
-                self.store.delete(key)
+            self._discard(closed_twins(stream, held.head, made.head.version, uploaded) if held else ())
 
     def _delete_twins(self, stream: str, head: Head) -> None:
         """Delete what earlier attempts left of this version, if it is the first one of an epoch."""
         newest = max(head.epochs, default=0)
         if newest and all(run.end == head.version for run in head.runs if run.epoch == newest):
             runs = [item.key for item in self.store.list(f"targets/{stream}/")]
-            for key in closed_twins(stream, head, head.version, runs):
+            self._discard(closed_twins(stream, head, head.version, runs))
+
+    def _discard(self, keys: Iterable[str]) -> None:
+        """Delete runs that nobody needs; what may not be deleted from here, ``gc`` does elsewhere.
+
+        The policies of deploy/object-storage leave all deleting to another identity. That must stop nobody.
+        """
+        for key in keys:
+            try:
                 self.store.delete(key)
+            except ConfigError:
+                self.left.append(key)
+
+    def discard_covers(self, covers: Iterable[Wrap]) -> None:
+        """Delete covers that made room for recipients, likewise."""
+        self.left += discard_covers(self.catalog, self.store, covers)
 
     def _confirm(
         self, name: str, public: Mapping[str, StreamHead | None], version: Version, now: datetime
@@ -195,9 +212,9 @@ class Course:
             if not put_back(*parts, info, version, public, self.tell):
                 raise
             check_published(self.store, root, heads)
-        self.catalog.finish_version(name, version.version, actor=self.actor, now=now)
         for stream, head in heads.items():
             self._delete_twins(stream, head)
+        self.catalog.finish_version(name, version.version, actor=self.actor, now=now)
         self._cache.prune(name, version.version, version.generation)
         return True
 

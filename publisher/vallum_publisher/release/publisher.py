@@ -13,7 +13,7 @@ from securesystemslib.signer import Key
 
 from vallum.errors import ConfigError, StateError, VallumError
 from vallum.format.charter import Charter
-from vallum_publisher.catalog import ListInfo, ListSpec, Version
+from vallum_publisher.catalog import ListInfo, ListSpec, Version, Wrap
 from vallum_publisher.keys import make_key
 from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.release.agreement import public_heads, public_version, unannounced
@@ -153,7 +153,7 @@ class Publisher(Upkeep):
         made: dict[tuple[int, ...], Release] = {}
         versions: list[int] = []
         stored: dict[str, int] = {}
-        gone: list[str] = []
+        gone: list[Wrap] = []
         changes = taken_off = 0
         never = self.workspace.never_block()  # read first: a broken file must not go unnoticed
         self.catalog.expire(name, actor=self.actor, now=now)
@@ -188,8 +188,7 @@ class Publisher(Upkeep):
                 check_in_force(self.catalog, info, self.custody, never)
                 # Of somebody whose admission was cut short, also if nothing else is new.
                 upload_wraps(self.catalog, self.store, self.tell)
-                for cover in gone:
-                    self.store.delete(cover)
+                self.discard_covers(gone)
                 if rekeyed:
                     heads = {stream: held.head for stream, held in public.items() if held}
                     check_published(self.store, self.repository.root_bytes, heads)

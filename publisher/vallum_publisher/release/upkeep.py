@@ -152,6 +152,10 @@ class Upkeep(Course):
             alone = self._check_readers()
             sightings = Sightings(self.workspace.cache / "in-force.json")
             collected = collect(self.repository, sightings, now, retention, tell=self.tell)
+            tip = self.repository.tip()
+            for stream in tip.streams():
+                if held := public_head(self.repository, tip, stream):
+                    self._delete_twins(stream, held.head)  # however new: a revoked recipient can open them
             runs = (parse_run_key(item.key) for item in self.store.list("targets/"))
             in_use = {(run.stream, run.generation, run.ref.epoch) for run in runs if run}
             strays_before = now - retention if alone else None
