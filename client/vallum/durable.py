@@ -113,12 +113,23 @@ def sweep(path: Path) -> None:
     Whatever a living writer holds (:func:`write_durable`, :func:`held_folder`) stays, as does what is another
     user's. Raises ``StorageError``.
     """
-    for left in temporaries(path.parent, path.name):
+    _sweep(temporaries(path.parent, path.name))
+
+
+def sweep_folder(folder: Path) -> None:
+    """Remove what writers of any file in a folder of ours left there; see :func:`sweep`."""
+    _sweep(temporaries(folder))
+
+
+def _sweep(found: Iterable[Path]) -> None:
+    for left in found:
         try:
             descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             continue
         try:
+            if os.fstat(descriptor).st_uid != os.geteuid():
+                continue
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             continue
@@ -134,17 +145,36 @@ def held_folder(path: Path) -> Iterator[Path]:
 
     What is left of it at the end is removed. Raises ``StorageError``.
     """
-    temporary = path.with_name(f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}")
-    make_folder(temporary, 0o700)
-    with os_errors(temporary, "hold"):
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    while True:
+        temporary = path.with_name(f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}")
+        make_folder(temporary, 0o700)
+        if (descriptor := _hold(temporary)) is not None:
+            break  # else somebody swept it before it was held
     try:
-        with suppress(OSError):  # as of write_durable
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield temporary
     finally:
         os.close(descriptor)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _hold(folder: Path) -> int | None:
+    """Open and lock a folder; ``None`` if it was taken for one that a killed process left."""
+    with os_errors(folder, "hold"):
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            return descriptor  # a file system without locks, as of write_durable
+        if folder.is_dir():
+            return descriptor
+        os.close(descriptor)
+        return None
 
 
 def remove_files(paths: Iterable[Path]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -39,6 +40,7 @@ from vallum.durable import make_folder, os_errors, write_durable
 from vallum.errors import ConfigError, VallumError
 
 FILE_SCHEME = "file"
+_LARGEST_KEY = 64 * 1024
 _EXTRAS = {"hsm": "hsm", "awskms": "awskms", "gcpkms": "gcpkms", "azurekms": "azurekms", "hv": "vault"}
 """What of securesystemslib must be installed for a scheme: ``pip install 'securesystemslib[hsm]'``."""
 PASSPHRASE_VARIABLE = "VALLUM_PASSPHRASE"  # noqa: S105 - the variable's name, not a secret
@@ -195,6 +197,32 @@ def belongs_here(folder: Path, uri: str) -> bool:
     """Whether a key is a file below the folder, so no medium that comes and goes."""
     path = file_of(folder, uri)
     return path is not None and path.resolve().is_relative_to(folder.resolve())
+
+
+def copies(folder: Path, entries: Iterable[tuple[str, Key]]) -> Iterator[tuple[Path, str]]:
+    """Find files in ``folder/keys`` that no signer names and that hold a key in use: file, and id.
+
+    Who takes a key away by its name leaves them. Encrypted ones do not say which key they hold.
+
+    Args:
+        folder: the publisher's.
+        entries: signer URI and key of each signer.
+    """
+    known = list(entries)
+    named = {path.resolve() for uri, _ in known if (path := file_of(folder, uri))}
+    ids = {str(key.keyval.get("public")): key.keyid for _, key in known}
+    place = folder / "keys"
+    with os_errors(place, "read"):
+        found = sorted(place.iterdir()) if place.is_dir() else []
+    for path in found:
+        if path.is_symlink() or not path.is_file() or path.resolve() in named:
+            continue
+        with suppress(OSError, ValueError, TypeError, UnsupportedAlgorithm, SslibError):
+            with path.open("rb") as file:
+                private = serialization.load_pem_private_key(file.read(_LARGEST_KEY), None)
+            public = SSlibKey.from_crypto(private.public_key())
+            if keyid := ids.get(str(public.keyval["public"])):
+                yield path, keyid
 
 
 def file_of(folder: Path, uri: str) -> Path | None:

@@ -29,7 +29,7 @@ from typing import Any
 
 from securesystemslib.signer import SSlibKey
 
-from vallum.durable import make_folder, os_errors, write_durable
+from vallum.durable import make_folder, os_errors, sweep_folder, write_durable
 from vallum.errors import BusyError, ConfigError
 from vallum.guard import NeverBlock
 from vallum.invitation import toml_text
@@ -42,7 +42,7 @@ from vallum_publisher.recipients.custody import Custody
 from vallum_publisher.store import ObjectStore, open_store
 
 SETTINGS, ROOT_FILE, SIGNERS, LEDGER = "publisher.toml", "root.json", "keys/signers.toml", "signed.json"
-BEGUN_ROOT, FORMER_ROOTS = "root.begun.json", "roots"
+BEGUN_ROOT, FORMER_ROOTS, KEYS = "root.begun.json", "roots", "keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +247,8 @@ class Workspace:
     def lock(self, patience: float = 10.0) -> Iterator[None]:
         """Keep other commands on this folder out.
 
+        What killed ones left here goes: copies of private keys could be among it.
+
         Args:
             patience: seconds to wait for another command to end.
 
@@ -261,6 +263,8 @@ class Workspace:
                     f"another command is publishing from {self.folder}",
                     hint="wait for it to end, then run this again; nothing was changed",
                 ) from None
+            for folder in (self.folder, self.folder / KEYS, self.folder / FORMER_ROOTS):
+                sweep_folder(folder)
             yield
 
 

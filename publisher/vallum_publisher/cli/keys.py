@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vallum.cli.terminal import clock, emit, json_option, note, say, table
+from vallum.cli.terminal import clock, emit, json_option, note, say, table, warn
 from vallum.format.fields import format_time
 from vallum_publisher.cli.session import located, new_passphrase, open_publisher, sign_with_option
 
@@ -68,10 +68,14 @@ def list_(home: Path, as_json: bool) -> None:
 
     `here` is a file in reach, `away` one that is not: root's keys should be away.
     """
+    from vallum_publisher.release.absence import stray_keys
     from vallum_publisher.release.holders import read_holders
 
     with open_publisher(home, quiet=True) as publisher:
         found = read_holders(publisher.repository, publisher.workspace)
+        strays = list(stray_keys(publisher.workspace))
+    for stray in strays:
+        warn(stray)
     if as_json:
         emit([asdict(each) for each in found])
         return

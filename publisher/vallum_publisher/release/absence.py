@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from vallum_publisher.catalog import Catalog
 from vallum_publisher.errors import LostError
-from vallum_publisher.keys import belongs_here, reach
+from vallum_publisher.keys import belongs_here, copies, reach
 from vallum_publisher.recipients.inspection import stray_wraps
 from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.metadata import role_keys
@@ -76,11 +76,24 @@ def absent(workspace: Workspace, catalog: Catalog, repository: Repository, store
             "a change of the root was begun and stopped, and clients may wait for its rest: run the same "
             "`keys` command again, with --sign-with the new keys if they are not in the folder"
         )
+    found += stray_keys(workspace)
     found += lost_runs(repository, store, tip).values()
     ours = {stream for info in catalog.lists() for stream in streams_of(info)}
     if set(tip.streams()) <= ours and (strays := stray_warning(catalog, store)):
         found.append(strays)  # of a store with another catalog's lists, they may be that one's
     return found
+
+
+def stray_keys(workspace: Workspace) -> Iterator[str]:
+    """Files beside the signers' that hold their keys, and what to do.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
+    entries = [(entry.uri, entry.key) for entry in workspace.signers()]
+    roles = {entry.key.keyid: entry.role for entry in workspace.signers()}
+    for path, keyid in copies(workspace.folder, entries):
+        yield f"{path} is a copy of a private key of {roles[keyid]} that no signer names: delete it"
 
 
 def _missing_keys(workspace: Workspace, catalog: Catalog, tip: Tip) -> Iterator[str]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
 from tuf.api.metadata import TargetFile
 
+from vallum.durable import held_folder, sweep
 from vallum.errors import DataError, FormatError, StateError
 from vallum.format.columns import decompress
 from vallum.format.head import Head, RunRef
@@ -122,9 +123,11 @@ def reading(store: ObjectStore, root: bytes) -> Iterator[Reading]:
     Raises:
         VallumError: as a client would; of a missing object with a publisher's hint.
     """
-    with TemporaryDirectory(prefix="vallum-") as folder:
+    place = Path(gettempdir()) / "vallum-reading"
+    sweep(place)
+    with held_folder(place) as folder:
         try:
-            yield Reading(store, root, Path(folder))
+            yield Reading(store, root, folder)
         except AbsentError as error:
             error.hint = _RESTORE
             raise

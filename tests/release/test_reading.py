@@ -1,0 +1,42 @@
+"""The folder in which a repository is read back like a client."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.release.scenes import Founded
+from vallum_publisher.release.readback import reading
+
+KILLED_IN_READING = """
+import os
+from pathlib import Path
+from vallum.durable import held_folder
+
+with held_folder(Path(os.environ["TMPDIR"]) / "vallum-reading") as folder:
+    (folder / "trust").mkdir()
+    print(folder, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_reading_left_is_swept_by_the_next(
+    founded: Founded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    done = subprocess.run([sys.executable, "-c", KILLED_IN_READING], capture_output=True, check=False)
+    left = Path(done.stdout.decode().strip())
+    assert done.returncode == -9
+    assert left.is_dir()
+    workspace, store = founded.copy(tmp_path / "publisher")
+    with reading(store, workspace.root_bytes()):
+        assert not left.exists()
+        # One that is under way elsewhere stays.
+        with reading(store, workspace.root_bytes()):
+            assert len(list(tmp_path.glob(".vallum-reading.*"))) == 2
+    assert not list(tmp_path.glob(".vallum-reading.*"))
