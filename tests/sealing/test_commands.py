@@ -99,7 +99,9 @@ def test_from_a_key_to_a_list_in_force_and_out_again(folder: Path) -> None:
     assert typed([*CLIENT, "sync"], folder).code == 0
     assert typed([*CLIENT, "check", FORMS[0]], folder).code == 0
     assert typed([*CLIENT, "check", "https://hidden0.example/other"], folder).code == 1
-    assert "provider" in typed([*PUBLISHER, "recipients", "list"], folder).out
+    for named in ([], ["urls"], ["urls.match"]):
+        assert "provider" in typed([*PUBLISHER, "recipients", "list", *named], folder).out
+    assert typed([*PUBLISHER, "recipients", "list", "urls.full"], folder).out == "no recipients yet\n"
     assert typed([*PUBLISHER, "verify"], folder).code == 0
 
     assert typed([*PUBLISHER, "recipients", "revoke", "urls.match", "provider"], folder).code == 0
@@ -124,6 +126,8 @@ def test_a_list_where_a_stream_is_meant_and_the_other_way_round(folder: Path) ->
     refused(add, 2, "urls is a list, and who may read is said for each", "urls.full or urls.match; match is")
     refused(typed([*recipients, "revoke", "urls", "provider"], folder), 2, "urls is a list", "urls.match")
     refused(typed([*recipients, "rotate", "urls.both"], folder), 2, "no stream 'urls.both'", "urls.match")
+    refused(typed([*recipients, "list", "urls.macth"], folder), 2, "no stream 'urls.macth'", "urls.match")
+    refused(typed([*recipients, "list", "ursl"], folder), 2, "no list 'ursl'", "lists: urls")
     before = json.loads(typed([*PUBLISHER, "verify", "--json"], folder).out)
     assert typed([*recipients, "rotate", "urls.match"], folder).code == 0
     with closing(sqlite3.connect(folder / "hotline" / "catalog.sqlite")) as catalog:

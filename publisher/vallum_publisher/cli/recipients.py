@@ -91,14 +91,21 @@ def import_(home: Path, stream: str, file: Path, as_json: bool) -> None:
 
 
 @recipients.command(name="list", epilog="\b\nExamples:\n  vallum-publisher recipients list urls.match")
-@click.argument("stream", required=False)
+@click.argument("name", metavar="[LIST|STREAM]", required=False)
 @click.option("--revoked", is_flag=True, help="Show those, too, who may read no longer.")
 @json_option
 @click.pass_obj
-def list_(home: Path, stream: str | None, revoked: bool, as_json: bool) -> None:
+def list_(home: Path, name: str | None, revoked: bool, as_json: bool) -> None:
     """Show who can read what, and since when."""
+    from vallum_publisher.recipients.roster import list_of_stream
+    from vallum_publisher.release.version import streams_of
+
     with open_home(home) as (_, catalog):
-        found = [one for one in catalog.recipients(stream) if revoked or one.revoked_at is None]
+        found = [one for one in catalog.recipients() if revoked or one.revoked_at is None]
+        if name is not None:
+            info = list_of_stream(catalog, name, or_list=True)
+            named = streams_of(info) if name == info.name else [name]
+            found = [one for one in found if one.stream in named]
     if as_json:
         emit([_about(one) for one in found])
         return

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from vallum.errors import ConfigError, VallumError
 from vallum.format.keypair import PublicKey
-from vallum_publisher.catalog import ListInfo, Recipient
+from vallum_publisher.catalog import Catalog, ListInfo, Recipient
 from vallum_publisher.recipients.custody import Member
 from vallum_publisher.recipients.wraps import upload_wraps
 from vallum_publisher.release.publisher import Published, Publisher
@@ -44,7 +44,7 @@ class Roster:
         """
         publisher = self._publisher
         with publisher.workspace.lock():
-            info = self._list_of(stream)
+            info = list_of_stream(self._publisher.catalog, stream)
             self._custody.ensure_epochs(info, [stream], actor=publisher.actor, now=now)
             admitted = self._custody.admit(info, stream, members, actor=publisher.actor, now=now)
             publisher.tell(f"{stream}: wrapping its key")
@@ -69,7 +69,7 @@ class Roster:
         """
         publisher, digits = self._publisher, "".join(who.split()).lower()
         with publisher.workspace.lock():
-            info = self._list_of(stream)
+            info = list_of_stream(self._publisher.catalog, stream)
             found = [
                 one
                 for one in publisher.catalog.recipients(stream)
@@ -105,7 +105,7 @@ class Roster:
         """
         publisher = self._publisher
         with publisher.workspace.lock():
-            info = self._list_of(name, or_list=True)
+            info = list_of_stream(self._publisher.catalog, name, or_list=True)
             if info.public:
                 raise ConfigError(f"{name} is public: it has no epochs")
             for stream in streams_of(info) if name == info.name else [name]:
@@ -146,15 +146,17 @@ class Roster:
             if (opened := self._publisher.catalog.epochs(stream))
         )
 
-    def _list_of(self, stream: str, *, or_list: bool = False) -> ListInfo:
-        name, _, _ = stream.rpartition(".")
-        info = self._publisher.catalog.get_list(name or stream)
-        if stream in streams_of(info) or (or_list and stream == info.name):
-            return info
-        streams = " or ".join(streams_of(info))
-        if stream == info.name and not info.public:
-            raise ConfigError(
-                f"{stream} is a list, and who may read is said for each of its editions",
-                hint=f"{streams}; match is enough for look-ups, full can be exported",
-            )
-        raise ConfigError(f"there is no stream {stream!r}", hint=f"streams: {streams}")
+
+def list_of_stream(catalog: Catalog, stream: str, *, or_list: bool = False) -> ListInfo:
+    """The list that has a stream; ``or_list``: or that is named itself. Raises ``ConfigError`` if none is."""
+    name, _, _ = stream.rpartition(".")
+    info = catalog.get_list(name or stream)
+    if stream in streams_of(info) or (or_list and stream == info.name):
+        return info
+    streams = " or ".join(streams_of(info))
+    if stream == info.name and not info.public:
+        raise ConfigError(
+            f"{stream} is a list, and who may read is said for each of its editions",
+            hint=f"{streams}; match is enough for look-ups, full can be exported",
+        )
+    raise ConfigError(f"there is no stream {stream!r}", hint=f"streams: {streams}")
