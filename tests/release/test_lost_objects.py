@@ -14,7 +14,7 @@ from tests.fakes.careless_store import CarelessStore, Slip, altered
 from tests.fakes.faulty_store import FaultyStore
 from tests.fakes.memory_store import MemoryStore
 from tests.release.scenes import HASHES, NOW, URLS, digest, fill, listed_values, publisher, url
-from vallum.errors import StateError, VallumError
+from vallum.errors import DataError, StateError, VallumError
 from vallum_publisher.errors import DamageError, LostError
 from vallum_publisher.release.course import Course
 from vallum_publisher.release.publisher import Publisher
@@ -218,3 +218,18 @@ def test_a_run_that_is_gone_before_its_version_was_read_back_is_made_again(
         assert scene.publish("urls", now=NOW).version == 3
         scene.verify()
     assert _values(listed) == set()
+
+
+def test_a_packed_twin_that_is_no_frame_is_named_with_a_way_out(listed: Publisher) -> None:
+    number = listed.repository.tip().number("urls.full")
+    (key,) = _harm(listed, rf"metadata/{number}\.urls\.full\.json\.zst", Slip.ALTERED)
+    with pytest.raises(DataError, match=re.escape(key)) as refused:
+        listed.verify()
+    assert "delete it" in refused.value.hint
+
+
+def test_a_publisher_who_finds_a_damaged_run_is_not_told_to_tell_the_publisher(listed: Publisher) -> None:
+    _harm(listed, r"targets/urls\.full/.*-1\.run", Slip.ALTERED)
+    with pytest.raises(DataError, match="not the signed one") as refused:
+        listed.verify()
+    assert "copy of the store" in refused.value.hint
