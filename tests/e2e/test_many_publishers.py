@@ -28,7 +28,7 @@ from tests.servers.s3 import S3Server, environment
 from vallum.invitation import Invitation, write_config
 from vallum.state import read_current
 from vallum.sync.updater import Updater
-from vallum_publisher.catalog import Catalog, ListSpec, Mode, Record
+from vallum_publisher.catalog import Catalog, ListSpec, Mode, Record, open_catalog
 from vallum_publisher.release.foundation import init_workspace
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.readback import StoreTransport
@@ -188,6 +188,40 @@ def _values(serials: set[int]) -> set[bytes]:
     return {
         bytes((record.tag,)) + bytes(record.value) for record in records if isinstance(record.value, bytes)
     }
+
+
+def test_publishers_of_one_catalog_take_turns(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One at a time; whoever holds up the others does so for a while only."""
+    order: list[str] = []
+
+    def take(name: str, ready: threading.Barrier) -> None:
+        with open_catalog(postgresql_url) as catalog:
+            ready.wait()
+            with catalog.turn():
+                order.append(name)
+
+    with open_catalog(postgresql_url) as first:
+        with first.turn():
+            ready = threading.Barrier(2)
+            thread = threading.Thread(target=take, args=("second", ready))
+            thread.start()
+            ready.wait()
+            thread.join(0.5)
+            order.append("first")
+        thread.join()
+        assert order == ["first", "second"]
+        monkeypatch.setattr("vallum_publisher.catalog.engine._TURN_MILLISECONDS", 200)
+        with first.turn():
+            thread = threading.Thread(target=take, args=("impatient", ready))
+            thread.start()
+            ready.wait()
+            thread.join()
+            assert order == ["first", "second", "impatient"]
+            first.lists()  # the catalog is no less to be used meanwhile
+    with open_catalog(tmp_path / "catalog.sqlite") as catalog, catalog.turn(), catalog.turn():
+        pass  # of SQLite there is one writer anyway
 
 
 def test_sqlite_tells_a_second_writer_to_wait_and_lets_readers_pass(tmp_path: Path) -> None:
