@@ -49,6 +49,18 @@ def test_every_command_is_described_with_an_example(name: str, command: click.Co
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    [*(f"keys {each}" for each in ("rotate", "add", "remove", "threshold", "renew")), "list new-generation"],
+)
+def test_examples_that_need_the_root_keys_say_where_they_are(name: str) -> None:
+    """They are offline, as `init` tells whoever founds a publisher: without that the example fails."""
+    examples, _ = COMMANDS["_epilog"](dict(EVERY)[f"vallum-publisher {name}"])
+    commands = "\n".join(examples).replace("\\\n", "").splitlines()
+    assert commands
+    assert all(command.count("--sign-with") == 2 for command in commands)
+
+
 def test_every_command_knows_json_and_says_the_exit_codes_of_its_own() -> None:
     for name, command in EVERY:
         if not isinstance(command, click.Group):

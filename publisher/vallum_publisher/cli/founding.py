@@ -10,6 +10,7 @@ import click
 
 from vallum.cli.terminal import clock, emit, json_option, note, say, table, warn
 from vallum_publisher.cli.session import (
+    BY_ROOT_KEYS,
     ask_passphrase,
     new_passphrase,
     no_lists,
@@ -99,8 +100,7 @@ def lists() -> None:
 @lists.command(
     epilog="\b\nExamples:\n"
     "  vallum-publisher list create urls --kind url --expected-hosts 20000\n"
-    "  vallum-publisher list create hashes --kind hash --sign-with file:/media/stick/root-1.pem \\\n"
-    "      --sign-with file:/media/stick/root-2.pem\n"
+    f"  vallum-publisher list create hashes --kind hash{BY_ROOT_KEYS}"
     "  vallum-publisher list create phishing --kind url --public    # the whole world can read every entry"
 )
 @click.argument("name")
@@ -186,9 +186,9 @@ def create(
 @lists.command(
     "new-generation",
     epilog="\b\nExamples:\n"
-    "  vallum-publisher list new-generation urls --reason 'restored from a backup'\n"
-    "  vallum-publisher list new-generation urls --new-keys --reason 'the list key was stolen'\n"
-    "  vallum-publisher list new-generation urls --new-pepper --reason 'the pepper has leaked'",
+    f"  vallum-publisher list new-generation urls --reason 'restored from a backup'{BY_ROOT_KEYS}"
+    f"  vallum-publisher list new-generation urls --new-keys --reason 'the list key was stolen'{BY_ROOT_KEYS}"
+    f"  vallum-publisher list new-generation urls --new-pepper --reason 'the pepper leaked'{BY_ROOT_KEYS}",
 )
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; stands in the audit log.")

@@ -11,7 +11,13 @@ import click
 
 from vallum.cli.terminal import clock, emit, json_option, note, say, table, warn
 from vallum.format.fields import format_time
-from vallum_publisher.cli.session import located, new_passphrase, open_publisher, sign_with_option
+from vallum_publisher.cli.session import (
+    BY_ROOT_KEYS,
+    located,
+    new_passphrase,
+    open_publisher,
+    sign_with_option,
+)
 
 if TYPE_CHECKING:
     from vallum_publisher.release.rotation import Changed
@@ -21,10 +27,7 @@ Command = Callable[..., Any]
 
 
 @click.group(
-    epilog="\b\nExamples:\n"
-    "  vallum-publisher keys list\n"
-    "  vallum-publisher keys rotate online\n"
-    "  vallum-publisher keys renew"
+    epilog=f"\b\nExamples:\n  vallum-publisher keys list\n  vallum-publisher keys renew{BY_ROOT_KEYS}"
 )
 def keys() -> None:
     """Show and change who may sign: root, targets, snapshot, timestamp, and each list.
@@ -98,10 +101,9 @@ def list_(home: Path, as_json: bool) -> None:
 
 @keys.command(
     epilog="\b\nExamples:\n"
-    "  vallum-publisher keys rotate online --sign-with file:/media/stick/root-1.pem \\\n"
-    "      --sign-with file:/media/stick/root-2.pem\n"
-    "  vallum-publisher keys rotate offline --only file:keys/root-3.pem\n"
-    "  vallum-publisher keys rotate urls.full --new 'hsm:2?label=urls'"
+    f"  vallum-publisher keys rotate online{BY_ROOT_KEYS}"
+    f"  vallum-publisher keys rotate offline --only file:keys/root-3.pem{BY_ROOT_KEYS}"
+    f"  vallum-publisher keys rotate urls.full --new 'hsm:2?label=urls'{BY_ROOT_KEYS}"
 )
 @click.argument("roles", metavar="ROLE...", nargs=-1, required=True)
 @click.option(
@@ -120,7 +122,8 @@ def rotate(home: Path, roles: tuple[str, ...], only: tuple[str, ...], **said: An
 
 
 @keys.command(
-    epilog="\b\nExamples:\n  vallum-publisher keys add urls.full --threshold 2   # two people release it"
+    # Two people release it then.
+    epilog=f"\b\nExamples:\n  vallum-publisher keys add urls.full --threshold 2{BY_ROOT_KEYS}"
 )
 @click.argument("roles", metavar="ROLE...", nargs=-1, required=True)
 @_CHANGING
@@ -129,7 +132,9 @@ def add(home: Path, roles: tuple[str, ...], **said: Any) -> None:
     _change(home, roles, (), said)
 
 
-@keys.command(epilog="\b\nExamples:\n  vallum-publisher keys remove offline 3f2a91c0 --threshold 1")
+@keys.command(
+    epilog=f"\b\nExamples:\n  vallum-publisher keys remove offline 3f2a91c0 --threshold 1{BY_ROOT_KEYS}"
+)
 @click.argument("role", metavar="ROLE")
 @click.argument("gone", metavar="KEY...", nargs=-1, required=True)
 @_options(sign_with_option, _THRESHOLD, json_option, click.pass_obj)
@@ -138,7 +143,7 @@ def remove(home: Path, role: str, gone: tuple[str, ...], **said: Any) -> None:
     _change(home, (role,), gone, {**said, "number": 0})
 
 
-@keys.command(epilog="\b\nExamples:\n  vallum-publisher keys threshold offline 3")
+@keys.command(epilog=f"\b\nExamples:\n  vallum-publisher keys threshold offline 3{BY_ROOT_KEYS}")
 @click.argument("role", metavar="ROLE")
 @click.argument("threshold", metavar="NUMBER", type=click.IntRange(1, 99))
 @_options(sign_with_option, json_option, click.pass_obj)
@@ -147,11 +152,7 @@ def threshold(home: Path, role: str, **said: Any) -> None:
     _change(home, (role,), (), {**said, "number": 0})
 
 
-@keys.command(
-    epilog="\b\nExamples:\n"
-    "  vallum-publisher keys renew --sign-with file:/media/stick/root-1.pem \\\n"
-    "      --sign-with file:/media/stick/root-2.pem"
-)
+@keys.command(epilog=f"\b\nExamples:\n  vallum-publisher keys renew{BY_ROOT_KEYS}")
 @click.argument("roles", metavar="[root|targets|offline]...", nargs=-1)
 @_options(sign_with_option, json_option, click.pass_obj)
 def renew(home: Path, roles: tuple[str, ...], sign_with: tuple[str, ...], as_json: bool) -> None:

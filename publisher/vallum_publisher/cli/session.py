@@ -32,6 +32,12 @@ sign_with_option = click.option(
 )
 
 
+BY_ROOT_KEYS = (
+    " \\\n      --sign-with file:/media/stick/root-1.pem \\\n      --sign-with file:/media/stick/root-2.pem\n"
+)
+"""What ends an example of a command that needs the root keys, which lie elsewhere."""
+
+
 def located(uri: str) -> str:
     """A signer URI as typed: a file's path is relative to where one stands, not to the publisher's folder."""
     scheme, _, path = uri.partition(":")
