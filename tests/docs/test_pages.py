@@ -61,6 +61,21 @@ def test_examples_that_need_the_root_keys_say_where_they_are(name: str) -> None:
     assert all(command.count("--sign-with") == 2 for command in commands)
 
 
+def test_every_setting_of_the_publisher_is_in_the_reference() -> None:
+    page = (REFERENCE / "configuration.md").read_text("utf-8").partition("# The publisher's settings")[2]
+    with pytest.raises(errors.ConfigError) as refused:
+        parse_settings(Path("publisher.toml"), {"name": "Hotline", "no such": ""})
+    names = refused.value.hint.removeprefix("settings: ").split(", ")
+    assert "never_block" in names
+    assert [name for name in names if not re.search(rf"^\| `\[?{name}\]?` \|", page, re.MULTILINE)] == []
+
+
+def test_nobody_is_told_to_install_from_an_index_what_is_on_none() -> None:
+    code = [path for folder in ("client", "publisher") for path in (ROOT / folder).rglob("*.py")]
+    for path in [*pages(), *code]:
+        assert not re.search(r"vallum(-publisher)?\[|pip install vallum", path.read_text("utf-8")), path
+
+
 def test_every_command_knows_json_and_says_the_exit_codes_of_its_own() -> None:
     for name, command in EVERY:
         if not isinstance(command, click.Group):

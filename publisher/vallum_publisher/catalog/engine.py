@@ -120,7 +120,7 @@ def _make_engine(url: str | Path, *, create: bool, busy_seconds: float) -> Engin
         except ModuleNotFoundError:
             raise ConfigError(
                 "the driver for PostgreSQL is not installed",
-                hint="install vallum-publisher[postgresql]",
+                hint="in the checkout: pip install . './publisher[postgresql]'",
             ) from None
         event.listen(engine, "connect", _PreparePostgresql(busy_seconds))
     return engine
