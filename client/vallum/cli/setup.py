@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from vallum.cli.terminal import clock, emit, json_option, note, say
+from vallum.cli.terminal import clock, emit, json_option, note, say, warn
 from vallum.errors import ConfigError
 from vallum.format.table import EDITIONS
 from vallum.streams import DEFAULT_EDITION
@@ -98,6 +99,11 @@ def init(
     if known is not None and followed is not None:
         written = rejoin(config, known, followed, invited, recipient)
         streams = list(followed.streams)
+        if _is_typed("edition") and not set(invited.followed(edition)) <= set(streams):
+            warn(
+                f"{source} is followed already, and its lists stay as they are: --edition changed nothing",
+                hint=f"change lists in {config}",
+            )
     else:
         written = write_config(config, invited, source, recipient, edition)
         streams = list(invited.followed(edition))
@@ -120,9 +126,10 @@ def init(
     for name, there in invited.editions().items():
         others = [other for other in there if f"{name}.{other}" not in streams]
         if others:
+            where = f"lists in {config}" if followed else f"--edition {others[0]}, or lists in {config}"
             say(
                 f"{name} is offered as {' and '.join(there)}; follow the edition that the publisher let you "
-                f"into: --edition {others[0]}, or lists in {config}"
+                f"into: {where}"
             )
     if invited.encrypted and not any(one.recipient for one in written.sources if one.name == source):
         _tell_key(invited, config)
@@ -179,6 +186,10 @@ def keygen(file: Path, suite: str, passphrase: bool, show: bool, as_json: bool) 
     say(public.line())  # alone on standard output, so that `> line.txt` makes the file to send
     note("Its fingerprint, to read to the publisher by telephone:")
     _tell_fingerprint(public.fingerprint(), note)
+
+
+def _is_typed(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def _tell_key(invited: Invitation, config: Path) -> None:
