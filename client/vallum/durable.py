@@ -188,7 +188,7 @@ def remove_all(paths: Iterable[Path]) -> None:
     """Remove files, links, and folders with all in them; some may be gone. Raises ``StorageError``."""
     for path in paths:
         with os_errors(path, "remove"):
-            if path.is_dir() and not path.is_symlink():
+            if is_own_folder(path):
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
@@ -229,6 +229,11 @@ def require_folder(path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: there is no folder {path.parent}", hint="make it first, or name another")
+
+
+def is_own_folder(path: Path) -> bool:
+    """Whether there is a folder at ``path`` itself, no link to one: what is swept must not lie elsewhere."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def is_folder(path: Path) -> bool:

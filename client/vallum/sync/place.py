@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
-from vallum.durable import clear_way, is_folder, make_folder, os_errors, remove_all, write_durable
+from vallum.durable import (
+    clear_way,
+    is_folder,
+    is_own_folder,
+    make_folder,
+    os_errors,
+    remove_all,
+    write_durable,
+)
 from vallum.errors import FormatError, StorageError
 from vallum.format.head import Head
 from vallum.regular import parse_json, read_if_there
@@ -45,8 +53,7 @@ class Place:
     def clear_staging(self) -> None:
         """Remove what a killed sync left. Raises ``StorageError``."""
         with os_errors(self.staging, "clear"):
-            real = self.staging.is_dir() and not self.staging.is_symlink()
-            left = list(self.staging.iterdir()) if real else [self.staging]
+            left = list(self.staging.iterdir()) if is_own_folder(self.staging) else [self.staging]
         remove_all(left)
 
     def clear_cache(self) -> None:
@@ -57,7 +64,7 @@ class Place:
         """
         for folder in (self.folder / TRUST, self.folder / TRUST / _ROOTS):
             with os_errors(folder, "clear"):
-                if folder.is_dir() and not folder.is_symlink():
+                if is_own_folder(folder):
                     found = [path for path in folder.iterdir() if path.name != _ROOTS and not path.is_file()]
                 else:
                     found = [folder]

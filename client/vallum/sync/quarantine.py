@@ -14,7 +14,7 @@ from typing import Any
 
 from vallum.access import FILE_MODE, FOLDER_MODE
 from vallum.digested import format_digested, parse_digested
-from vallum.durable import clear_way, make_folder, os_errors, remove_all, write_durable
+from vallum.durable import clear_way, is_own_folder, make_folder, os_errors, remove_all, write_durable
 from vallum.errors import FormatError
 from vallum.format.charter import is_stream
 from vallum.format.fields import format_time, parse_time
@@ -144,8 +144,8 @@ class Quarantine:
         files = about.state.files(self.source, stream, QUARANTINE)
         folder = self._folder(stream)
         with os_errors(folder, "look at"):
-            real = folder.is_dir() and not folder.is_symlink()
-        if not real:
+            ours = is_own_folder(folder)
+        if not ours:
             remove_all([folder])  # whatever stands in its place
         make_folder(folder, FOLDER_MODE)
         if not self.tables(stream, about.state):
