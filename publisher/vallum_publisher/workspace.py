@@ -9,7 +9,7 @@
     keys/*.pem          private keys that lie in files, 0600
     keys/vault.key      what secrets in the catalog are sealed under, 0600; once a list is encrypted
     signed.json         the highest number ever signed for each role
-    cache/              tables; may be deleted at any time
+    cache/              tables, and what gc saw in force; may be deleted at any time
     catalog.sqlite      unless the catalog is elsewhere
 
 Whoever holds this folder and the catalog can publish; nothing else is needed. What is done with it is

@@ -128,7 +128,7 @@ class Committer:
                     self._race(base, files, now)
                     return
                 except ConflictError:
-                    if not left:
+                    if not left or not tip.is_public:
                         raise
             pause()
 
