@@ -129,7 +129,7 @@ class Place:
         with os_errors(path, "read"):
             ours = read_if_there(path)
         if ours is None or not _says(ours, stream, held):
-            raise StorageError(f"of {held.generation}.{held.version}, which came first, it is damaged or gone")
+            raise StorageError(f"of {held.generation}.{held.version}, which was first, it is damaged or gone")
         self._keep_piece(stream, held, ours)
 
     def _keep_piece(self, stream: str, state: Head | Mark, role: bytes) -> None:
