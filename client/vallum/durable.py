@@ -42,6 +42,18 @@ def os_errors(path: Path, doing: str) -> Iterator[None]:
         raise StorageError(f"cannot {doing} {path}: {reason}", hint=hint) from error
 
 
+def check_output(path: Path, hint: str) -> None:
+    """Refuse to write a file where something else stands: a folder, a pipe, a device such as ``/dev/null``.
+
+    Raises:
+        ConfigError: with ``hint``.
+        StorageError: it cannot be looked at.
+    """
+    with os_errors(path, "write"):
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} is no file", hint=hint)
+
+
 def write_durable(
     path: Path,
     chunks: Iterable[bytes | bytearray | memoryview],

@@ -355,6 +355,14 @@ def test_a_reader_that_goes_away_is_not_called_no() -> None:
     assert done.stderr == b""
 
 
+def test_nothing_that_is_no_file_is_replaced_by_one(publisher: Type, client: Type, both: Path) -> None:
+    """`--output /dev/null`, typed by root, put a file in the place of everybody's null device."""
+    os.mkfifo(both / "pipe")
+    refused(publisher("invite", "--output", both / "pipe"), 2, "pipe is no file", "leave --output out")
+    refused(client("status", "--metrics", both / "pipe"), 2, "pipe is no file", "- for standard output")
+    assert (both / "pipe").is_fifo()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full: not Linux")
 @pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["invite"], ["diff", "films", "--json"]])
 def test_a_full_disk_under_the_output_is_not_called_a_fault_of_ours(both: Path, words: list[str]) -> None:

@@ -254,13 +254,14 @@ def status(config: Path, metrics: Path | None, as_json: bool) -> int:
 
 
 def _write_metrics(path: Path, standing: Standing, now: datetime) -> None:
-    from vallum.durable import write_durable
+    from vallum.durable import check_output, write_durable
     from vallum.metrics import format_metrics
 
     text = format_metrics(standing, now)
     if str(path) == "-":
         say(text.rstrip("\n"))
     else:
+        check_output(path, "name a file, or - for standard output")
         # Readable by the exporter, who is another user; there is nothing to hide in it.
         write_durable(path, [text.encode()], mode=0o644)
 

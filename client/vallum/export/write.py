@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vallum.allow import AllowFile
-from vallum.durable import os_errors, sweep, write_durable
-from vallum.errors import ConfigError, InputError
+from vallum.durable import check_output, sweep, write_durable
+from vallum.errors import InputError
 from vallum.export.entries import Listing
 from vallum.export.formats import FORMATS, blocks
 from vallum.export.selection import Entry, Selection
@@ -146,9 +146,7 @@ def write_export(
         ConfigError: something else than a file stands there.
         StorageError: it cannot be written.
     """
-    with os_errors(path, "write"):
-        if path.exists() and not path.is_file():
-            raise ConfigError(f"{path} is no file", hint="name a file, or - for a pipe")
+    check_output(path, "name a file, or - for a pipe")
     sweep(path)
     write_durable(path, export.blocks(count), mode=GROUP_MODE if group else MODE)
     return export.done()

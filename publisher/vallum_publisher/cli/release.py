@@ -26,7 +26,7 @@ from vallum.cli.terminal import (
     warn,
     write,
 )
-from vallum.durable import write_durable
+from vallum.durable import check_output, write_durable
 from vallum.errors import ConfigError, VallumError
 from vallum.format.fields import format_time
 from vallum_publisher.cli.session import no_lists, open_publisher, sign_with_option
@@ -278,6 +278,8 @@ def invite(home: Path, names: tuple[str, ...], output: Path | None, as_json: boo
 
     if as_json and output is None:
         raise ConfigError("--json and the invitation cannot both go to standard output", hint="--output FILE")
+    if output is not None:
+        check_output(output, "name a file, or leave --output out for standard output")
     with open_publisher(home, quiet=True) as publisher:
         data = publisher.invite(names)
         roots = publisher.roots()
