@@ -89,6 +89,8 @@ def test_status_names_the_keys_that_are_not_here(folder: Path) -> None:
             _done([*DESK, "ingest", "urls", "list.txt"], folder)
             assert "--sign-with file:/media/stick/online.pem" in typed([*DESK, "publish"], folder).err
         (away / name).rename(keys / name)
+    assert "version 1.2 is under way; run publish again" in typed([*DESK, "status"], folder).err
+    _done([*DESK, "publish"], folder)
     assert typed([*DESK, "status"], folder).code == 0
 
 
