@@ -28,6 +28,7 @@ _HINTS = {
 }
 
 _NAME_LENGTH = 64
+_TRIES = 16
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}", re.DOTALL)
 
 
@@ -143,8 +144,10 @@ def _sweep(found: Iterable[Path]) -> None:
             if os.fstat(descriptor).st_uid != os.geteuid():
                 continue
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(descriptor), left.lstat()):
+                continue
         except OSError:
-            continue
+            continue  # held; or its owner, or another sweep, has removed it just now
         else:
             remove_all([left])
         finally:
@@ -157,16 +160,27 @@ def held_folder(path: Path) -> Iterator[Path]:
 
     What is left of it at the end is removed. Raises ``StorageError``.
     """
-    while True:
-        temporary = path.with_name(f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}")
-        make_folder(temporary, 0o700)
-        if (descriptor := _hold(temporary)) is not None:
-            break  # else somebody swept it before it was held
+    temporary, descriptor = _make_held(path)
     try:
         yield temporary
     finally:
-        os.close(descriptor)
+        # While it is held: a sweep elsewhere would else remove it at the same time, and fail.
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _make_held(path: Path) -> tuple[Path, int]:
+    for left in reversed(range(_TRIES)):
+        temporary = path.with_name(f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}")
+        try:
+            make_folder(temporary, 0o700)
+            if (descriptor := _hold(temporary)) is not None:
+                return temporary, descriptor
+        except StorageError:
+            if not left:
+                raise
+        # Else somebody swept it before it was held.
+    raise StorageError(f"cannot keep a folder beside {path}: somebody removes it each time")
 
 
 def _hold(folder: Path) -> int | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.release.scenes import Founded
+from vallum.durable import held_folder, sweep
 from vallum_publisher.release.readback import reading
 
 KILLED_IN_READING = """
@@ -40,3 +42,27 @@ def test_what_a_killed_reading_left_is_swept_by_the_next(
         with reading(store, workspace.root_bytes()):
             assert len(list(tmp_path.glob(".vallum-reading.*"))) == 2
     assert not list(tmp_path.glob(".vallum-reading.*"))
+
+
+def test_readings_at_once_take_nothing_from_each_other(tmp_path: Path) -> None:
+    """Each sweeps what was left before it makes its own: publishers on one machine do so all the time."""
+    place = tmp_path / "vallum-reading"
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for _ in range(40):
+                sweep(place)
+                with held_folder(place) as folder:
+                    (folder / "run").write_bytes(b"x")
+                    assert [path.name for path in folder.iterdir()] == ["run"]
+        except BaseException as failure:  # a thread's own end would go unnoticed
+            failures.append(failure)
+
+    threads = [threading.Thread(target=read) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures[0]
+    assert not list(tmp_path.iterdir())
