@@ -57,7 +57,14 @@ class GuardError(DataError):
 
 
 class TrustError(DataError):
-    """The chain of trust refuses: signature, threshold, version, expiry, or a fixed fact that changed."""
+    """The chain of trust refuses: signature, threshold, version, expiry, or a fixed fact that changed.
+
+    ``unsigned`` says that the keys which should have signed did not.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", unsigned: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.unsigned = unsigned
 
 
 class UnavailableError(VallumError):

@@ -50,9 +50,11 @@ def rejoin(path: Path, config: Config, source: Source, invited: Invitation, reci
         rootless = not source.root.exists()
     keyless = recipient is not None and source.recipient is None
     if not rootless and not keyless:
+        hint = "another publisher goes under another --name; what this one follows stands in the file"
+        if source.root_bytes() != invited.root:
+            hint += f"; if the root file is damaged or another publisher's, {source.way_to_root}"
         raise ConfigError(
-            f"{path} follows a source named {source.name!r} already, and nothing is missing",
-            hint="another publisher goes under another --name; what this one follows stands in the file",
+            f"{path} follows a source named {source.name!r} already, and nothing is missing", hint=hint
         )
     after = config
     if keyless and recipient is not None:

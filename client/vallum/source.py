@@ -81,6 +81,11 @@ class Source:
     floor: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     hints: str = ""
 
+    @property
+    def way_to_root(self) -> str:
+        """How a root file that is damaged or another publisher's is put right, for hints."""
+        return f"remove {self.root}, and `vallum init --invitation FILE --name {self.name}` puts it back"
+
     def root_bytes(self) -> bytes:
         """Read the root file.
 

@@ -77,6 +77,28 @@ def test_init_puts_back_a_root_file_that_is_gone(both: Path, client: Type) -> No
     assert client("sync").code == 0
 
 
+@pytest.mark.parametrize("damage", ["junk", "another publisher's"])
+def test_a_root_file_that_is_wrong(both: Path, client: Type, damage: str) -> None:
+    """Each message leads to the way out, which init takes once the file is away; doctor calls none good."""
+    root = both / "provider" / "hotline.root.json"
+    if damage == "junk":
+        root.write_text("junk")
+    else:
+        assert typed(["vallum-publisher", "-C", "other", "init", "--name", "Other"], both).code == 0
+        root.write_bytes((both / "other" / "store" / "metadata" / "1.root.json").read_bytes())
+    way = "hotline.root.json, and `vallum init --invitation FILE --name hotline` puts it back"
+    init = ("init", "--invitation", "../invitation.json", "--name", "hotline")
+    assert way in client("sync").err
+    refused(client(*init), 2, "nothing is missing", way)
+    found = client("doctor")
+    assert "good    root hotline" not in found.out
+    assert way in found.out
+    root.unlink()
+    assert client(*init).code == 0
+    assert client("sync").code == 0
+    assert "good    root hotline" in client("doctor").out
+
+
 @pytest.mark.parametrize("table", ["[[source]]\nname = 'hotline'", '[[ source ]] # ours\n  name = "hotline"'])
 def test_init_adds_a_recipient_that_was_forgotten(both: Path, client: Type, table: str) -> None:
     """One line comes into the file; comments, other sources and tables stay."""

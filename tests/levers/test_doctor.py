@@ -190,6 +190,12 @@ def test_what_the_store_answers_has_its_way_out(
     assert (found.says, found.hint) == (str(error), error.hint)
 
 
+def test_the_root_of_a_store_that_it_did_not_sign_is_not_good(repository: Repository, closed: Client) -> None:
+    _another_publishers_root(closed, repository)
+    found = findings(closed, repository)
+    assert (found["root"][0].level, found["root"][0].hint) == (WARN, f"see store: {found['store'][0].hint}")
+
+
 def test_a_version_in_quarantine_is_no_good_sync(repository: Repository, closed: Client) -> None:
     _in_quarantine(closed, repository)
     [found] = findings(closed, repository)["sync"]

@@ -42,7 +42,7 @@ def examine(
     found += _looked("files", machine.files(config, now))
     found += _looked("lists", machine.lists(config, now))
     found += _looked("never_block", machine.never_block(config))
-    return found
+    return [one.doubted_by(found) for one in found]
 
 
 def _looked(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:

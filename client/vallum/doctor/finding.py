@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 GOOD, WARN, BAD = "good", "warning", "bad"
@@ -20,6 +21,7 @@ class Finding:
         level: ``good``, ``warning`` or ``bad``.
         says: what was found.
         hint: what to do about it; empty if nothing is to be done.
+        doubts: another check about the same that is not ``good`` because of it.
     """
 
     check: str
@@ -27,6 +29,14 @@ class Finding:
     level: str
     says: str
     hint: str = ""
+    doubts: str = ""
+
+    def doubted_by(self, others: Iterable[Finding]) -> Finding:
+        """It as it stands beside others."""
+        for one in others:
+            if self.level == GOOD and (one.doubts, one.about) == (self.check, self.about):
+                return replace(self, level=WARN, hint=f"see {one.check}: {one.hint}")
+        return self
 
     def to_dict(self) -> dict[str, str]:
         """Plain values for JSON."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from vallum.config import Config, Source
 from vallum.doctor.finding import BAD, CLOCK_TOLERANCE, GOOD, WARN, Finding
-from vallum.errors import ConfigError, FormatError, VallumError
+from vallum.errors import ConfigError, FormatError, InputError, TrustError, VallumError
 from vallum.format import limits
 from vallum.format.charter import split_stream
 from vallum.invitation import root_fingerprint
@@ -28,7 +28,12 @@ from vallum.sync.transport import Answer, Transport
 def root(config: Config, source: Source) -> Iterator[Finding]:
     """The file of the root of trust, and the floor."""
     try:
-        fingerprint = root_fingerprint(source.root_bytes())
+        data = source.root_bytes()
+        try:
+            fingerprint = root_fingerprint(data)
+        except InputError as error:
+            yield Finding("root", source.name, BAD, f"{source.root}: {error}", source.way_to_root)
+            return
         floor = read_floor(config.state / source.name).shipped(source.floor)
     except VallumError as error:
         yield Finding("root", source.name, BAD, str(error), error.hint)
@@ -99,7 +104,8 @@ def store(
             return
         except VallumError as error:
             hint = error.hint or "call the publisher; the lists in force stay in force"
-            yield Finding("store", source.name, BAD, str(error), hint)
+            doubts = "root" if isinstance(error, TrustError) and error.unsigned else ""
+            yield Finding("store", source.name, BAD, str(error), hint, doubts)
             return
         seconds = time.monotonic() - began
         yield Finding("store", source.name, GOOD, f"reached, and signed by keys of the root, {seconds:.2f} s")

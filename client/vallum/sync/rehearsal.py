@@ -33,6 +33,6 @@ def rehearse(source: Source, floor: Floor, transport: Transport) -> TopLevel:
     fetcher = Fetcher(transport, source.deadline)
     fetcher.go_plain()
     with TemporaryDirectory(prefix="vallum-") as folder, fetcher.watched():
-        top = Repository(Path(folder), source.root_bytes(), fetcher).refresh()
+        top = Repository(Path(folder), source.root_bytes(), fetcher, source.way_to_root).refresh()
     floor.check_root(top.root_version)
     return top

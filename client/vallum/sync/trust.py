@@ -50,15 +50,19 @@ class Workflow:
         folder: python-tuf's cache, touched by nobody else while this object lives.
         root: the root metadata that was handed over.
         fetcher: the way to the store.
+        way_to_root: how another root is put in its place if it is wrong, for hints.
 
     Raises:
         ConfigError: ``root`` is not root metadata.
         StorageError: the cache cannot be written.
     """
 
-    def __init__(self, folder: Path, root: bytes, fetcher: Fetcher) -> None:
+    def __init__(
+        self, folder: Path, root: bytes, fetcher: Fetcher, way_to_root: str = "take the invitation's root"
+    ) -> None:
         self._folder = folder
         self.fetcher = fetcher
+        self._way_to_root = way_to_root
         make_folder(folder, 0o700)
         try:
             # 3.1: the shipped root is the only thing trusted from outside; the cache never replaces it.
@@ -68,7 +72,7 @@ class Workflow:
         except RepositoryError:
             raise ConfigError(
                 "the root file is not valid root metadata",
-                hint="use the file of the invitation, and compare its fingerprint with the publisher",
+                hint=f"it is damaged, or another file: {way_to_root}; then compare its fingerprint",
             ) from None
         except OSError as error:
             raise _storage(folder, error) from None
@@ -131,7 +135,8 @@ class Workflow:
             raise TrustError(
                 f"{what}: {_reason(error)}",
                 hint="is the root file that of this publisher? Compare its fingerprint with them by "
-                "telephone; `vallum doctor` shows its beginning",
+                f"telephone; `vallum doctor` shows its beginning. If it never was, {self._way_to_root}",
+                unsigned=True,
             ) from None
         except RepositoryError as error:
             raise TrustError(f"{what}: {_reason(error)}", hint="call the publisher") from None

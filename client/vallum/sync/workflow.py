@@ -49,7 +49,7 @@ def _sync(errand: Errand, proven: Proven) -> Staged:
     below = proven.floor(place.folder)
     floor = below.shipped(source.floor)
     floor = floor.raised(held.root_version, {name: state.head for name, state in errand.streams.items()})
-    repository = Repository(place.folder / TRUST, source.root_bytes(), errand.fetcher)
+    repository = Repository(place.folder / TRUST, source.root_bytes(), errand.fetcher, source.way_to_root)
     top = repository.refresh()
     floor.check_root(top.root_version)  # 3.3
     # 6.6: when a recovered version was last verified is not known, and damage is no absence.
