@@ -83,3 +83,31 @@ def test_a_new_generation_publishes_everything_anew(catalog: Catalog) -> None:
     assert [row.key for row in catalog.touched_rows("urls", "exact", 0)] == sorted(listed(catalog))
     assert len(listed(catalog)) == 2
     assert catalog.versions("urls")[0].generation == 2
+
+
+def test_entries_whose_time_is_over_count_as_off_the_list(catalog: Catalog) -> None:
+    ends = int(LATER.timestamp())
+    one, other = url("c", *A, expires=ends, ref="1"), url("c", *B, ref="2")
+    put(catalog, url("a", *A), url("b", *A, expires=ends), one, other)
+    assert catalog.count_ended("urls", now=LATER) == 0  # nothing of it is public
+    publish(catalog)
+    assert (catalog.count_ended("urls", now=NOW), catalog.count_pending("urls", now=NOW)) == (0, 0)
+    assert (catalog.count_ended("urls", now=LATER), catalog.count_pending("urls", now=LATER)) == (2, 2)
+    changes = catalog.pending_changes("urls", now=LATER)
+    assert {change.key: (change.before, change.labels) for change in changes} == {
+        key("b"): (A, None), key("c"): (A + B, B)
+    }  # fmt: skip
+    catalog.expire("urls", actor="ann", now=LATER)
+    assert (catalog.count_ended("urls", now=LATER), catalog.count_pending("urls", now=LATER)) == (0, 2)
+
+
+def test_what_is_taken_off_while_a_version_is_under_way_waits(catalog: Catalog) -> None:
+    publish(catalog)
+    put(catalog, url("a", *A))
+    catalog.begin_version("urls", salt=bytes(16), actor="ann", now=NOW)
+    assert (catalog.count_pending("urls", now=NOW), catalog.count_taken_off("urls")) == (0, 0)
+    put(catalog)
+    assert pending(catalog) == {key("a"): (A, None)}
+    assert (catalog.count_pending("urls", now=NOW), catalog.count_taken_off("urls")) == (1, 1)
+    assert catalog.abandon_left("urls", actor="ann", now=LATER) is not None
+    assert (pending(catalog), catalog.count_taken_off("urls")) == ({}, 0)
