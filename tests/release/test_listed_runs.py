@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from vallum_publisher.release.agreement import public_head
 from vallum_publisher.release.metadata import run_key
 from vallum_publisher.release.publisher import Publisher
 from vallum_publisher.release.version import StreamHead
+from vallum_publisher.store import Listed
 
 STREAM = "hashes.full"
 
@@ -79,7 +81,8 @@ def test_a_refresh_says_that_a_listed_run_is_lost_and_signs_all_the_same(scene: 
         scene.verify()
     assert "copy of the store" in missing.value.hint
     _memory(scene)._objects[run_key(file)] = lost
-    assert scene.refresh(now=later + timedelta(hours=25)).lacking == {}
+    later += timedelta(hours=25)
+    assert scene.refresh(now=later).lacking == {}
     assert scene.status(now=later).warnings == ()
 
 
@@ -107,3 +110,21 @@ def test_collecting_leaves_a_way_between_any_two_versions(scene: Publisher) -> N
     assert bases > 0
     with publisher(scene.workspace, store) as again:
         again.verify()
+
+
+class _Lagging(MemoryStore):
+    """Lists nothing of what it has."""
+
+    def list(self, prefix: str = "") -> Iterator[Listed]:
+        return iter(())
+
+
+def test_a_listing_that_lags_loses_no_run(scene: Publisher) -> None:
+    """What clients read is there: no new generation is needed."""
+    scene.create_list(HASHES, now=NOW)
+    _publish(scene, 1, 500)
+    lagging = _Lagging()
+    lagging._objects = _memory(scene)._objects
+    with publisher(scene.workspace, lagging) as opened:
+        _publish(opened, 2, 500)
+        assert not opened.refresh(now=NOW).lacking

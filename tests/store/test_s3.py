@@ -16,7 +16,7 @@ import pytest
 from tests.servers.faulty_proxy import FaultyProxy, Spoil, faulty_proxy
 from tests.servers.process import free_ports
 from tests.servers.s3 import Identity, S3Server
-from vallum.errors import FetchError
+from vallum.errors import ConfigError, FetchError
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.store import METADATA, RUN, TIMESTAMP, ObjectKind, ObjectStore
 from vallum_publisher.store.kinds import KINDS, PROBE
@@ -231,6 +231,67 @@ def test_an_answer_that_is_no_listing_is_no_empty_store(body: str, reason: str, 
     with pytest.raises(FetchError, match=reason) as refused:
         list(answering.store.list("targets/"))
     assert refused.value.hint
+
+
+@dataclass
+class Scripted:
+    """A store behind a server that answers PUT as told, then with success, and holds ``object``."""
+
+    store: S3Store
+    puts: list[int]
+    held: tuple[bytes, str] | None = None
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self, status: int, body: bytes = b"", tag: str = "") -> None:
+            self.send_response(status)
+            if tag:
+                self.send_header("ETag", tag)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(made.puts.pop(0) if made.puts else 200, tag='"new"')
+
+        def do_GET(self) -> None:
+            self._answer(200, *made.held) if made.held else self._answer(404)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    store = S3Store("b", endpoint=f"http://127.0.0.1:{server.server_port}", region="any", patience=PATIENCE)
+    made = Scripted(store, [])
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_server_that_refuses_its_own_tags_is_no_store(scripted: Scripted) -> None:
+    """Weak ETags, `W/"…"`, compare equal to nothing."""
+    scripted.held, scripted.puts = (b"1", 'W/"1"'), [412] * 9
+    with pytest.raises(ConfigError, match="refuses a condition that holds") as refused:
+        scripted.store.replace("probe/1", b"2", PROBE, 'W/"1"')
+    assert "If-Match" in refused.value.hint
+
+
+def test_a_redirection_while_names_spread_passes(scripted: Scripted) -> None:
+    scripted.puts = [307]
+    assert scripted.store.replace("probe/1", b"2", PROBE, None) == '"new"'
+    scripted.puts = [307] * PATIENCE.attempts
+    with pytest.raises(FetchError, match="307") as refused:
+        scripted.store.replace("probe/1", b"2", PROBE, None)
+    assert "region" in refused.value.hint
 
 
 def test_an_answer_without_a_tag_is_none(answering: Answering) -> None:

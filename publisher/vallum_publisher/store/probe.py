@@ -16,7 +16,7 @@ from vallum_publisher.store.protocol import ObjectStore
 
 PREFIX = "probe/"
 
-HINT = "use a store that honours If-None-Match and If-Match on PUT, or a folder"
+HINT = "use a store that honours If-None-Match and If-Match on PUT (Ceph: without versions), or a folder"
 
 
 def probe(store: ObjectStore, name: str) -> None:

@@ -34,8 +34,10 @@ from vallum_publisher.store.kinds import PROBE, ObjectKind
 from vallum_publisher.store.protocol import MAX_OBJECT_BYTES, Listed, Stored, check_key, check_write
 
 _PRECONDITION_FAILED = 412
-# 404: If-Match on a key that has gone; 409: two conditional writes met and neither is decided (AWS).
-_PASSING = (404, 409, _PRECONDITION_FAILED, 429)
+_REDIRECTED = 307
+# 307: names of a new bucket have not spread yet (AWS); 404: If-Match on a key that has gone; 409: two
+# conditional writes met and neither is decided (AWS).
+_PASSING = (_REDIRECTED, 404, 409, _PRECONDITION_FAILED, 429)
 _WILL_NOT = (400, _PRECONDITION_FAILED)  # some servers call an ETag without quotes malformed
 _PASSING_CODES = ("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException")
 
@@ -51,14 +53,15 @@ _WIRE_ERRORS = (_NotS3, EndpointError, HTTPClientError, IncompleteReadError)
 
 _JITTER = random.SystemRandom()
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_OWN_REGION = "give the bucket's own region in the store's address: region=..."
 _REFUSALS = {
     "AccessDenied": "grant this identity the publisher's policy of deploy/object-storage",
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
     "ExpiredToken": "renew the credentials in the environment",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY, the region and the endpoint",
     "NoSuchBucket": "create the bucket first, or correct its name",
-    "PermanentRedirect": "give the bucket's own region in the store's address: region=...",
-    "AuthorizationHeaderMalformed": "give the bucket's own region in the store's address: region=...",
+    "PermanentRedirect": _OWN_REGION,
+    "AuthorizationHeaderMalformed": _OWN_REGION,
     "RequestTimeTooSkewed": "set this machine's clock",
 }
 
@@ -203,6 +206,10 @@ class S3Store:
                 if not quoted:
                     continue
             self._pause(attempt)
+        if status == _PRECONDITION_FAILED:
+            # A weak ETag compares equal to nothing, and one that a cache has read is yesterday's.
+            refused = f"{self}{key}: the server refuses a condition that holds by what it says itself"
+            raise (ConfigError if kind is PROBE else FetchError)(refused, hint=probe.HINT) from reason
         raise self._given_up(reason, key, "write")
 
     def _put(self, key: str, data: bytes, kind: ObjectKind, expected: str | None, quoted: bool) -> str:
@@ -275,9 +282,10 @@ class S3Store:
         raise ConfigError(f"cannot {doing} {self}{key}: {error}", hint=_CREDENTIALS) from error
 
     def _given_up(self, reason: ClientError | BotoCoreError, key: str, doing: str) -> FetchError:
+        moved = isinstance(reason, ClientError) and _status(reason) == _REDIRECTED
         error = FetchError(
             f"cannot {doing} {self}{key}: {reason} ({self._patience.attempts} attempts)",
-            hint="check that the endpoint answers, then run the same command again",
+            hint=_OWN_REGION if moved else "check that the endpoint answers, then run the same command again",
         )
         error.__cause__ = reason
         return error
