@@ -47,6 +47,7 @@ class Founded:
         """The store alone."""
         store = MemoryStore()
         store._objects = copy.copy(self.store._objects)
+        store._puts = self.store._puts  # no tag of the copy names another content of the original
         return store
 
 
