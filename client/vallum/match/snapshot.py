@@ -25,6 +25,7 @@ class Snapshot:
         """``near``: signals that the lists hold, and that are not matched exactly."""
         self.matchers, self._near = tuple(matchers), near
         self.signals = frozenset[str]().union(*(matcher.signals for matcher in self.matchers))
+        self._kinds = {matcher.table.kind for matcher in self.matchers}
         refuse_parser()
         self._of_urls = tuple(matcher for matcher in self.matchers if matcher.scopes)
         self._allow(NOTHING)
@@ -84,7 +85,7 @@ class Snapshot:
 
     def deaf_to_urls(self) -> str:
         """Say why a URL that is not listed is not clean; empty if it is."""
-        return "" if "url" in self._kinds() else "no list in force holds URLs"
+        return "" if "url" in self._kinds else "no list in force holds URLs"
 
     def deaf_to_files(self) -> str:
         """Say why a file of which no digest is listed is not clean; empty if it is."""
@@ -95,10 +96,7 @@ class Snapshot:
 
     def _holds_nothing(self) -> bool:
         """Whether there are lists of digests, all of them empty."""
-        return "hash" in self._kinds() and not self.signals and not self._near
-
-    def _kinds(self) -> set[str]:
-        return {matcher.table.kind for matcher in self.matchers}
+        return "hash" in self._kinds and not self.signals and not self._near
 
 
 def _reading(answer: MatchUrl) -> Callable[[str | bytes], list[Match]]:
