@@ -274,7 +274,7 @@ class S3Store:
             if code not in _REFUSALS and (status >= 500 or status in _PASSING or code in _PASSING_CODES):
                 return status
             hint = _REFUSALS.get(code, "")
-            if (code, doing) == ("AccessDenied", "delete"):
+            if (code, doing) == ("AccessDenied", "delete") and not key.startswith(probe.PREFIX):
                 hint = "only an identity with the collector's policy of deploy/object-storage deletes"
             raise ConfigError(f"cannot {doing} {self}{key}: {code}", hint=hint) from error
         if isinstance(error, _WIRE_ERRORS):
