@@ -17,6 +17,7 @@ from vallum.errors import ConfigError, GuardError, StorageError, UnavailableErro
 from vallum.state import read_current
 from vallum.sync import activate, levers
 from vallum.sync.errand import still_followed
+from vallum.sync.quarantine import Quarantine, name_of
 from vallum.sync.standing import LINGERS, read_standing
 
 HOUR = timedelta(hours=1)
@@ -50,6 +51,25 @@ def test_a_quiet_list_whose_state_is_damaged(repository: Repository, tmp_path: P
     [(_, error)] = client.sync(now).errors()
     assert type(error) is GuardError
     assert client.in_force() == good
+
+
+def test_all_that_is_known_of_a_list_is_damaged(repository: Repository, client: Client) -> None:
+    """Nothing is left to judge beside: what was put aside waits for a person all the same."""
+    repository.release("urls", listed(*PAGES[:60]))
+    client.refused(GuardError)
+    for path in (client.state / "hotline/lists/urls.full").iterdir():
+        path.write_bytes(b"{")
+    (client.state / "current.json").write_bytes(b"{")
+    for _ in range(2):
+        [(_, error)] = client.sync().errors()
+        assert type(error) is GuardError
+        assert "fewer" in str(error)
+        assert client.in_force() == {}
+    aside = Quarantine(client.state, "hotline").find("urls.full")
+    assert aside is not None
+    levers.accept(client.config, "urls", name_of(aside.state.head), "called", repository.now)
+    client.synced()
+    assert client.in_force()["hotline/urls.full"][1] == 2
 
 
 def test_a_list_that_is_left_out_for_one_poll(

@@ -209,6 +209,9 @@ class Follower:
         )
         if aside is not None and aside.rejected:
             raise absurd(stream, state, REJECTED)
+        if aside is not None and held is None and stream in self.floor.streams:
+            # 6.7: that nothing is left of what was in force here is no decision to take what was put aside.
+            raise absurd(stream, state, aside.reasons)
         path: tuple[RunRef, ...] = ()
         warning: VallumError | None = None
         tables = there or (self.quarantine.tables(stream, state) if aside else {})
