@@ -336,8 +336,11 @@ def test_what_is_asked_or_allowed_is_in_no_repr() -> None:
     def look_up(_text: str, _lists: object) -> tuple[()]:
         return ()
 
+    def deaf(_text: str, _snapshot: object) -> str:
+        return ""
+
     allowed = Allowances(url, host, names)
-    asked = _Question("URL 1", partial(look_up, "shop.example/x"), "shop.example/x")
+    asked = _Question("URL 1", partial(look_up, SHOP), partial(deaf, SHOP), SHOP)
     assert "shop" not in repr(allowed) + repr(asked)
 
 
