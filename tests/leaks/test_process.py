@@ -87,10 +87,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(code: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
-    """Run Python code where cores may be as large as they like: only the program itself forbids them."""
+    """Run Python code where cores may be as large as they like: only the program itself forbids them.
+
+    And where signals do what they do in a terminal: behind ``nohup`` or ``&`` some are ignored at first.
+    """
 
     def unlimited() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
 
     return subprocess.run(
         [sys.executable, "-c", code],
