@@ -128,8 +128,8 @@ class Loader:
         """Load the state, in place of what is held.
 
         Returns:
-            It, and what keeps its lists from being looked up in as they are in force. Its snapshot allows nothing,
-            unless it is the held one, taken on with what that allows.
+            It, and what keeps its lists from being looked up in as they are in force. Its snapshot allows
+            nothing, unless it is the held one, taken on with what that allows.
 
         Raises:
             UnavailableError, StorageError, DataError: there is no state, or no list in it.
@@ -150,11 +150,9 @@ class Loader:
             raise lack
         wrong: list[VallumError] = []
         tables: dict[tuple[str, str], Opened] = {}
-        lifted: set[str] = set()
         instead = [tuple(name.split("/")) for name in missing]
         for source, stream, state in current.streams():
             if stream in current.sources[source].lifted:
-                lifted.add(state.charter.kind)
                 continue
             try:
                 tables[source, stream] = self._kept(source, stream, state, held)
@@ -165,7 +163,7 @@ class Loader:
             if held is not None and (before := held.instead_of(source, stream)) is not None:
                 tables.setdefault((source, before.stream), before)
         loaded = Loaded(
-            _snapshot(tables, frozenset(lifted), held),
+            _snapshot(tables, held),
             _looked_up(current, tables),
             tables,
             seen,
@@ -207,19 +205,13 @@ class Loader:
             raise
 
 
-def _snapshot(
-    tables: dict[tuple[str, str], Opened], lifted: frozenset[str], held: Loaded | None
-) -> Snapshot:
+def _snapshot(tables: dict[tuple[str, str], Opened], held: Loaded | None) -> Snapshot:
     """Look up in these tables, by the snapshot that is held if it has the same: making one takes time."""
     matchers = [table.matcher for table in tables.values()]
-    if (
-        held is not None
-        and lifted == held.snapshot.lifted
-        and list(map(id, matchers)) == list(map(id, held.snapshot.matchers))
-    ):
+    if held is not None and list(map(id, matchers)) == list(map(id, held.snapshot.matchers)):
         return held.snapshot
     near = frozenset[str]().union(*(table.near for table in tables.values()))
-    return Snapshot(matchers, near, lifted)
+    return Snapshot(matchers, near)
 
 
 def _looked_up(current: Current, tables: dict[tuple[str, str], Opened]) -> Current:
