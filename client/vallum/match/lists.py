@@ -112,7 +112,7 @@ class Lists:
     def decide_url(self, url: str | bytes) -> Decision:
         """Look a URL up and say what to do.
 
-        ``unchecked``, never ``clean``, if it has no host, or no list in force holds URLs.
+        ``unchecked``, never ``clean``, if it has no host, or no list holds URLs, neither in force nor lifted.
         """
         return self._decide(self._now(), url)
 
@@ -124,7 +124,8 @@ class Lists:
     def decide_digest(self, signal: str, digest: str | bytes) -> Decision:
         """Look an exact digest up and say what to do.
 
-        ``unchecked``, never ``clean``, if it is malformed or no list in force holds digests of its kind.
+        ``unchecked``, never ``clean``, if it is malformed, or no list in force holds digests of its kind and
+        no list of digests is lifted.
         """
         snapshot = self._now()
         try:

@@ -150,9 +150,11 @@ class Loader:
             raise lack
         wrong: list[VallumError] = []
         tables: dict[tuple[str, str], Opened] = {}
+        lifted: set[str] = set()
         instead = [tuple(name.split("/")) for name in missing]
         for source, stream, state in current.streams():
             if stream in current.sources[source].lifted:
+                lifted.add(state.charter.kind)
                 continue
             try:
                 tables[source, stream] = self._kept(source, stream, state, held)
@@ -163,7 +165,7 @@ class Loader:
             if held is not None and (before := held.instead_of(source, stream)) is not None:
                 tables.setdefault((source, before.stream), before)
         loaded = Loaded(
-            _snapshot(tables, held),
+            _snapshot(tables, frozenset(lifted), held),
             _looked_up(current, tables),
             tables,
             seen,
@@ -205,13 +207,17 @@ class Loader:
             raise
 
 
-def _snapshot(tables: dict[tuple[str, str], Opened], held: Loaded | None) -> Snapshot:
+def _snapshot(tables: dict[tuple[str, str], Opened], lifted: frozenset[str], held: Loaded | None) -> Snapshot:
     """Look up in these tables, by the snapshot that is held if it has the same: making one takes time."""
     matchers = [table.matcher for table in tables.values()]
-    if held is not None and list(map(id, matchers)) == list(map(id, held.snapshot.matchers)):
+    if (
+        held is not None
+        and lifted == held.snapshot.lifted
+        and list(map(id, matchers)) == list(map(id, held.snapshot.matchers))
+    ):
         return held.snapshot
     near = frozenset[str]().union(*(table.near for table in tables.values()))
-    return Snapshot(matchers, near)
+    return Snapshot(matchers, near, lifted)
 
 
 def _looked_up(current: Current, tables: dict[tuple[str, str], Opened]) -> Current:

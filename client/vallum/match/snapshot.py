@@ -21,11 +21,19 @@ from vallum.url import Canonical, no_host, parts
 class Snapshot:
     """Looks up in every list. Safe to share between threads: the caches lose nothing but time."""
 
-    def __init__(self, matchers: Iterable[Matcher], near: frozenset[str] = frozenset()) -> None:
-        """``near``: signals that the lists hold, and that are not matched exactly."""
-        self.matchers, self._near = tuple(matchers), near
+    def __init__(
+        self,
+        matchers: Iterable[Matcher],
+        near: frozenset[str] = frozenset(),
+        lifted: frozenset[str] = frozenset(),
+    ) -> None:
+        """``near``: signals that the lists hold, and that are not matched exactly.
+
+        ``lifted``: kinds of the lists that are not enforced, and not among ``matchers`` (client.md §9.4).
+        """
+        self.matchers, self._near, self.lifted = tuple(matchers), near, lifted
         self.signals = frozenset[str]().union(*(matcher.signals for matcher in self.matchers))
-        self._kinds = {matcher.table.kind for matcher in self.matchers}
+        self._kinds = lifted.union(matcher.table.kind for matcher in self.matchers)
         refuse_parser()
         self._of_urls = tuple(matcher for matcher in self.matchers if matcher.scopes)
         self._allow(NOTHING)
@@ -75,7 +83,7 @@ class Snapshot:
         return Hasher(self.signals, self.match_digest)
 
     def deaf_to(self, signal: str) -> str:
-        """Say why a digest of this kind that is not listed is not clean; empty if it is.
+        """Say why a digest of this kind that is not listed is not clean (client.md §9.4); empty if it is.
 
         Who asks by ``md5`` alone, of lists that hold ``sha256``, would find everything clean.
         """
@@ -84,7 +92,7 @@ class Snapshot:
         return f"no list in force holds {signal} digests"
 
     def deaf_to_urls(self) -> str:
-        """Say why a URL that is not listed is not clean; empty if it is."""
+        """Say why a URL that is not listed is not clean (client.md §9.4); empty if it is."""
         return "" if "url" in self._kinds else "no list in force holds URLs"
 
     def deaf_to_files(self) -> str:
@@ -95,8 +103,8 @@ class Snapshot:
         return "" if self.signals or self._holds_nothing() else "no list in force holds digests"
 
     def _holds_nothing(self) -> bool:
-        """Whether there are lists of digests, all of them empty."""
-        return "hash" in self._kinds and not self.signals and not self._near
+        """Whether there are lists of digests, all of them empty, or one is lifted: nobody asks what it held."""
+        return "hash" in self.lifted or ("hash" in self._kinds and not self.signals and not self._near)
 
 
 def _reading(answer: MatchUrl) -> Callable[[str | bytes], list[Match]]:
