@@ -178,6 +178,32 @@ def test_a_source_that_is_renamed_while_the_store_is_down(repository: Repository
     assert [*client.in_force()] == ["iwf/urls.full"]
 
 
+def test_a_source_of_which_nothing_was_published(repository: Repository, client: Client) -> None:
+    """A source that has no version yet holds up nothing: what is taken out leaves."""
+    second = Repository()
+    second.create("b")
+    second.publish()
+    client.connect = lambda source: (second if source.name == "second" else repository).connect(source)
+    client.config = replace(client.config, sources=second.config(client.state.parent, name="second").sources)
+    assert client.sync().left == ("hotline/urls.full",)
+    assert client.in_force() == {}
+
+
+def test_a_source_that_cannot_be_read_here(repository: Repository, client: Client) -> None:
+    """Its floor is no file, as after a command of another user: other sources go on."""
+    second = Repository()
+    second.create("b")
+    second.release("b", listed(*PAGES))
+    added = second.config(client.state.parent, name="second").sources
+    client.connect = lambda source: (second if source.name == "second" else repository).connect(source)
+    client.config = replace(client.config, sources=(*client.config.sources, *added))
+    (client.state / "second/floor.json").mkdir(parents=True)
+    repository.release("urls", {**listed(*PAGES), **listed("new.example/a")})
+    report = client.sync()
+    assert [where for where, _ in report.errors()] == ["second"]
+    assert client.in_force()["hotline/urls.full"][1] == 2
+
+
 def test_what_comes_in_the_place_of_a_list(repository: Repository, client: Client) -> None:
     """Once what is followed instead is in force, was never published, or is nothing, the old one leaves."""
     [source] = client.config.sources

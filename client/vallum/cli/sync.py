@@ -6,6 +6,7 @@ import signal
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import click
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from vallum.config import Config
     from vallum.sync.report import SyncReport
     from vallum.sync.standing import Standing
-    from vallum.sync.watch import Watch
 
 
 @click.command(
@@ -98,24 +98,32 @@ def _watch(path: Path, as_json: bool) -> int:
             if (now := identity(path)) != seen:
                 seen, coming = now, load_config(path)
         except OSError:
-            pass  # an editor is at it: it comes back
+            if seen is not None:  # or an editor is at it just now: then it comes back
+                note("the configuration is gone; polling goes on by the one before")
+            seen = None
         except VallumError as error:
             note("the configuration cannot be meant; polling goes on by the one before")
             tell(error)
         return coming != loaded
 
+    stopped = Event()
+    watch: Watch | None = None
+
+    def stop(_number: int, _frame: object) -> None:
+        stopped.set()
+        if watch is not None:
+            watch.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     with showing_steps(as_json) as step:
-        while True:
+        going = True
+        while going:
             loaded = coming
             watch = Watch(loaded, tell, Updater(loaded, tell=step), outdated)
-            _stop_by_signal(watch)
-            if not watch.run():
-                return OK
-
-
-def _stop_by_signal(watch: Watch) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: watch.stop())
+            # A signal that came while the former one ended has stopped only that.
+            going = not stopped.is_set() and watch.run()
+    return OK
 
 
 def _show(report: SyncReport) -> None:
@@ -137,7 +145,7 @@ def _show(report: SyncReport) -> None:
     requests, fetched = counted(report.requests, "request"), counted(report.bytes, "byte")
     say(f"in all {requests}, {fetched}, {report.seconds:.2f} s (metadata included)")
     for name in report.left:
-        note(f"{name}: left force; it is not in `lists` any more")
+        note(f"{name}: left force; it is not in the configuration any more")
     for source in report.sources:
         if source.outcome == "unchanged" and not source.streams:
             say(f"{source.source}: unchanged")
@@ -153,10 +161,10 @@ def _show(report: SyncReport) -> None:
 
 def _complain(report: SyncReport, config: Config) -> None:
     from vallum.allow import UNREAD, too_wide
-    from vallum.sync.standing import LINGERS
+    from vallum.sync.standing import FREE, LINGERS
 
     for name in report.lingering:
-        warn(f"{name}: {LINGERS}")
+        warn(f"{name}: {LINGERS}", FREE)
     errors = report.errors()
     held = _in_force(config) if errors else set()
     for where, error in errors:

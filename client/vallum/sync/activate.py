@@ -19,7 +19,15 @@ from vallum.durable import clear_way, os_errors, remove_files, temporaries, writ
 from vallum.errors import FormatError, StorageError, UnavailableError
 from vallum.journal import record_version
 from vallum.pepper import forget_epochs
-from vallum.state import FILE, Current, NewerStateError, StreamState, format_current, read_current
+from vallum.state import (
+    FILE,
+    Current,
+    NewerStateError,
+    SourceState,
+    StreamState,
+    format_current,
+    read_current,
+)
 from vallum.sync.errand import Staged
 from vallum.sync.floor import Mark, write_floor
 from vallum.sync.kept import (
@@ -53,24 +61,23 @@ def read_held(state_dir: Path) -> Current:
         return recover(state_dir)
 
 
-def held_again(state_dir: Path, current: Current, sources: Iterable[Source], proven: Proven) -> Current:
-    """What a sync of ``sources`` goes on from: what is in force, and what was and is followed again.
+def held_again(state_dir: Path, current: Current, source: Source, proven: Proven) -> SourceState | None:
+    """What a sync of a source goes on from: what is in force of it, and what was and is followed again.
 
     A list that was out of the configuration for a while is no new one: its newest version that is whole on
     this disk is what the next one is judged beside (client.md §1.3).
 
     Raises:
+        FormatError: the floor is damaged.
         StorageError: the state folder cannot be read.
     """
-    again = []
-    for source in sources:
-        held = current.sources.get(source.name)
-        absent = [stream for stream in source.streams if held is None or stream not in held.streams]
-        if absent:
-            with suppress(FormatError):  # a damaged floor: the sync of this source says so
-                floor = proven.floor(state_dir / source.name)
-                again += [(source.name, stream) for stream in absent if stream in floor.streams]
-    return refill(state_dir, current, again) if again else current
+    held = current.sources.get(source.name)
+    absent = [stream for stream in source.streams if held is None or stream not in held.streams]
+    if not absent:
+        return held
+    floor = proven.floor(state_dir / source.name)
+    again = [(source.name, stream) for stream in absent if stream in floor.streams]
+    return refill(state_dir, current, again).sources.get(source.name) if again else held
 
 
 def activate(
@@ -99,8 +106,7 @@ def activate(
             continue
         sources[name] = item.state
         done.append(item)
-    if configured is not None and all(name in sources and sources[name].streams for name in configured):
-        # 1.4: not before each source that may be there in their place has something in force.
+    if configured is not None and all(_stands(sources.get(name)) for name in configured):
         sources = {name: state for name, state in sources.items() if name in configured}
     after = Current(sources)
     if after != before:
@@ -111,6 +117,14 @@ def activate(
         with suppress(StorageError):
             keep(state_dir, _changed(before, after), now)
     return after, done
+
+
+def _stands(source: SourceState | None) -> bool:
+    """Whether a source may take the place of one that is configured no longer (client.md §1.4).
+
+    It has something in force, or nothing of it was ever published.
+    """
+    return source is not None and bool(source.streams or not source.failures)
 
 
 def _account(state_dir: Path, before: Current, after: Current, now: datetime) -> None:

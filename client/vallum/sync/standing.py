@@ -20,8 +20,11 @@ from vallum.sync.judge import way_out
 from vallum.sync.quarantine import Quarantine, Quarantined
 from vallum.tablefile import open_table
 
-LINGERS = "not in `lists` any more; it stays in force until what is followed instead is"
-"""What is said of a list that lingers (client.md §1.4)."""
+LINGERS = (
+    "not in the configuration any more; it stays in force until all that is in it has something in force"
+)
+FREE = "if it should be followed, put it back; else correct or take out what cannot be had, too"
+"""What is said of a list that lingers (client.md §1.4), and what can be done."""
 
 
 class Remark(NamedTuple):
@@ -87,7 +90,7 @@ class StreamStanding:
             stale = format_time(self.stale_at)
             said.append(Remark(f"half of its time is over: it will be stale at {stale}", again))
         if self.lingering:
-            said.append(Remark(LINGERS, "if it should be followed, put it back into `lists`"))
+            said.append(Remark(LINGERS, FREE))
         if self.pin is not None:
             said.append(Remark(f"pinned until {format_time(self.pin.until)}: {self.pin.reason}"))
         if self.aside is not None:

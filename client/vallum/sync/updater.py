@@ -173,9 +173,8 @@ class Updater:
     ) -> tuple[dict[str, SourceReport], Current]:
         digest = self._config.digest()
         names = {source.name for source in self._config.sources}
-        held = held_again(self._config.state, before, due, self._proven)
         current, reports = before, dict[str, SourceReport]()
-        for done in self._finished(due, held, digest, clocks):
+        for done in self._finished(due, before, digest, clocks):
             current, staged = activate(self._config.state, current, done, clocks[0], names)
             reports |= {item.report.source: item.report for item in staged}
         return reports, current
@@ -197,6 +196,7 @@ class Updater:
     def _sync_one(self, source: Source, before: Current, digest: str, clocks: _Clocks) -> Staged:
         held = before.sources.get(source.name)
         try:
+            held = held_again(self._config.state, before, source, self._proven)
             transport = self._transport(source, digest)
         except VallumError as error:
             report = SourceReport(source.name, "failed", error=error)
