@@ -24,6 +24,7 @@ from vallum.config import Source
 from vallum.errors import FetchError
 from vallum.state import read_current
 from vallum.sync.fetch import ATTEMPTS
+from vallum.sync.names import Answers, Names, addresses
 from vallum.sync.updater import Updater
 
 NAME = "lists.example"
@@ -107,6 +108,21 @@ def test_what_hangs_holds_back_no_other_source(
                 assert "deadline" in str(report.errors()[0][1])
                 assert report.seconds < 5
         assert read_current(client.state).sources["hotline"].streams["urls.full"].head.version == 2
+
+
+def test_a_machine_without_threads_holds_up_no_later_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TasksMax is reached: who asks then is told at once, and who asks later is not made to wait for him."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    names, answers = Names(), Answers()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        names.ask("127.0.0.1", 80, answers)
+    assert isinstance(answers.get_nowait(), OSError)
+    names.ask("127.0.0.1", 80, answers)
+    assert answers.get(timeout=30) == addresses("127.0.0.1", 80)
 
 
 def test_a_resolver_that_comes_back(client: Client, resolver: Resolver, store: BadStore) -> None:

@@ -37,13 +37,17 @@ class Names:
         self._asked: dict[tuple[str, int], list[Answers]] = {}
 
     def ask(self, host: str, port: int, answers: Answers) -> None:
-        """Look a name up: its addresses are put into ``answers``, or the error that the system raises."""
+        """Look a name up: its addresses are put into ``answers``, or the error that there was instead."""
         with self._lock:
             waiting = self._asked.setdefault((host, port), [])
             waiting.append(answers)
             if len(waiting) > 1:
                 return
-        threading.Thread(target=self._run, args=(host, port), name="vallum-name", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(host, port), name="vallum-name", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more tasks or memory: whoever asks next must not wait for this one
+            self._tell(host, port, socket.gaierror(socket.EAI_AGAIN, "no thread is to be had to look it up"))
 
     def _run(self, host: str, port: int) -> None:
         found: Sequence[Address] | Exception
@@ -51,6 +55,9 @@ class Names:
             found = addresses(host, port)
         except Exception as error:  # it is for who asked
             found = error
+        self._tell(host, port, found)
+
+    def _tell(self, host: str, port: int, found: Sequence[Address] | Exception) -> None:
         with self._lock:
             waiting = self._asked.pop((host, port))
         for answers in waiting:
