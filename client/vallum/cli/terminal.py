@@ -76,7 +76,8 @@ def write(text: str) -> None:
     except OSError as error:
         _HAS_RESULT.set(True)  # nor will it take what went wrong
         reason = f"standard output: {error.strerror}"
-        raise StorageError(reason, hint="what was to be done is done; make room, then run it again") from None
+        hint = "it may have been done: look (`status`) before you run it again"
+        raise StorageError(reason, hint=hint) from None
 
 
 def note(line: str) -> None:
