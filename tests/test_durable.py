@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -10,10 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vallum.durable import make_folder, write_durable
+from vallum.durable import held_folder, make_folder, write_durable
 from vallum.errors import StorageError
 
 
@@ -82,6 +84,55 @@ def test_folders_are_made_with_their_parents(tmp_path: Path) -> None:
         make_folder(tmp_path / "file")
     with pytest.raises(StorageError, match="cannot create the folder"):
         make_folder(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOSPC])
+@pytest.mark.parametrize("which", ["the folder above", "the folder itself"])
+def test_a_folder_that_cannot_be_held_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, number: int
+) -> None:
+    """No descriptor is to be had: that is said at once, since another try would make another folder."""
+    system, refused = os.open, list[Path]()
+
+    def open_few(path: Path, *rest: Any, **more: Any) -> int:
+        if path == tmp_path if which == "the folder above" else Path(path).parent == tmp_path:
+            refused.append(path)
+            raise OSError(number, os.strerror(number))
+        return system(path, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", open_few)
+        with pytest.raises(StorageError, match=os.strerror(number)), held_folder(tmp_path / "scratch"):
+            pass
+    assert len(refused) == 1
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("which", ["the folder above", "the folder itself"])
+def test_a_folder_that_was_swept_before_it_was_held_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    system, swept = os.open, list[Path]()
+
+    def open_late(path: Path, *rest: Any, **more: Any) -> int:
+        made = list(tmp_path.iterdir())
+        if made and not swept and (path == tmp_path) is (which == "the folder above"):
+            swept.extend(made)
+            made[0].rmdir()
+        return system(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", open_late)
+    with held_folder(tmp_path / "scratch") as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert len(swept) == 1
+    assert swept != [folder]
+    assert names(tmp_path) == []
+
+
+def test_a_folder_in_no_folder_is_said_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Not a directory"), held_folder(tmp_path / "file" / "scratch"):
+        pass
 
 
 FULL_DISK = """

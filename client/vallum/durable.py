@@ -170,14 +170,18 @@ def held_folder(path: Path) -> Iterator[Path]:
 
 
 def _make_held(path: Path) -> tuple[Path, int]:
-    for left in reversed(range(_TRIES)):
+    for _ in range(_TRIES):
         temporary = path.with_name(f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}")
         try:
             make_folder(temporary, 0o700)
             if (descriptor := _hold(temporary)) is not None:
                 return temporary, descriptor
-        except StorageError:
-            if not left:
+        except StorageError as error:
+            # It vanished while it was made. Where there is nothing to make it in, the next one would, too.
+            swept = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
+            if not swept or not path.parent.is_dir():
+                with suppress(OSError):  # where it was not made at all
+                    temporary.rmdir()
                 raise
         # Else somebody swept it before it was held.
     raise StorageError(f"cannot keep a folder beside {path}: somebody removes it each time")
