@@ -24,8 +24,12 @@ from vallum_publisher.catalog.lists import ListInfo
 from vallum_publisher.catalog.rows import count_unpublished
 from vallum_publisher.catalog.tables import lists, versions
 
-_STOPPED = timedelta(seconds=30)
-"""So old is a version without a state if nobody is computing it any more; if somebody is, he begins again."""
+_STOPPED = timedelta(hours=1)
+"""So old is a version without a state if nobody is computing it any more; if somebody is, he begins again.
+
+Longer than a large list takes: publishers on several machines, each started by its timer, would else throw
+away what another still computes, again and again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
