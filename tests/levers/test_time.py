@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 import vallum
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from tests.levers.conftest import BAD, PAGES, said, unplug
+from tests.levers.conftest import BAD, PAGES, SHOP, said, unplug
+from tests.typed import typed
 from vallum.config import HardExpiry
 from vallum.state import read_current
 from vallum.sync.freshness import Freshness, freshness, half_spent
@@ -23,6 +25,17 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 def standing(client: Client, now: datetime) -> StreamStanding:
     [stream] = read_standing(client.config, now).streams
     return stream
+
+
+def following(client: Client) -> Path:
+    """A configuration file of what it follows."""
+    [source] = client.config.sources
+    path = client.state.parent / "vallum.toml"
+    path.write_text(
+        f'state = "{client.state}"\n[[source]]\nname = "{source.name}"\nurl = "{source.url}"\n'
+        f'root = "{source.root}"\nlists = ["urls"]\n'
+    )
+    return path
 
 
 @pytest.fixture
@@ -80,10 +93,17 @@ def test_hard_expiry(repository: Repository, unplugged: Client, opens: bool) -> 
         assert lists.ready(2), lists.problem
         assert bool(lists.match_url(BAD)) is not opens
         assert lists.status()[0].lifted is opens
+        # What the operator opened is open: nothing of it is left unchecked, which may well mean blocked.
+        assert lists.decide_url(BAD).outcome == ("clean" if opens else "listed")
+        assert lists.decide_url(SHOP).outcome == "clean"
+        for url, code in ((BAD, 1 if opens else 0), (SHOP, 1)):
+            checked = typed(["vallum", "-c", str(following(client)), "check", url], client.state.parent)
+            assert checked.code == code, checked.mixed
         repository.answers.clear()
         client.synced(repository.now + HOUR)
         assert lists.ready(2), lists.problem
         assert lists.match_url(BAD)
+        assert lists.decide_url(SHOP).outcome == "clean"
         assert standing(client, repository.now + HOUR).freshness is Freshness.FRESH
     assert ("enforcement lifted" in said(client)) is opens
     assert ("enforced again" in said(client)) is opens

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from vallum.expression import Scope
 from vallum.format.table import Table
 from vallum.match import lists as lists_module
 from vallum.match import loaded
-from vallum.state import FILE, Current, read_current
+from vallum.state import FILE, Current, format_current, read_current
 from vallum.tablefile import open_table
 
 A, B = ("uk-sap:1:A",), ("uk-sap:1:B",)
@@ -226,6 +227,69 @@ def test_who_takes_less_than_is_followed_finds_nothing_clean(tmp_path: Path) -> 
         due_now(lists)
         assert lists.decide_url("http://clean.example/").outcome == "clean"
         assert lists.gaps == ()
+
+
+def test_what_is_lifted_while_it_is_open_leaves_nothing_unchecked(tmp_path: Path) -> None:
+    """A hard-expired list that is open lets pass what it held, whether other lists are in force or none."""
+    write_state(tmp_path, {"urls": url_table([PAGE]), "hashes": digest_table([("sha256", "aa" * 32, B)])})
+    enforced = read_current(tmp_path)
+
+    def lift(*streams: str) -> None:
+        hotline = replace(enforced.sources["hotline"], lifted=streams)
+        (tmp_path / FILE).write_bytes(format_current(Current({"hotline": hotline})))
+        due_now(lists)
+
+    def outcomes() -> tuple[str, ...]:
+        url, digest = lists.decide_url("http://example.com/listed"), lists.decide_digest("sha256", "aa" * 32)
+        return url.outcome, digest.outcome, lists.decide_file(Path(__file__)).outcome
+
+    with vallum.open(tmp_path) as lists:
+        assert outcomes() == ("listed", "listed", "clean")
+        lift("hashes.full")
+        assert outcomes() == ("listed", "clean", "clean")
+        lift("urls.full", "hashes.full")
+        assert outcomes() == ("clean", "clean", "clean")
+        # The same lists are looked up in, none, but of these nobody says that they may be passed over.
+        write_state(tmp_path, {"urls": url_table([PAGE])})
+        enforced = read_current(tmp_path)
+        lift("urls.full")
+        assert outcomes() == ("clean", "unchecked", "unchecked")
+        lift()
+        assert outcomes() == ("listed", "unchecked", "unchecked")
+
+
+def test_a_worker_forked_while_its_parent_reloads_takes_up_what_comes(tmp_path: Path) -> None:
+    """The thread that reloads in the parent is not in the worker, and cannot end there."""
+    program = (
+        "from tests.match.test_lists import worker_of_reloading_parent as run; import sys; run(sys.argv[1])"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path)]
+    subprocess.run(command, cwd=Path(__file__).parents[2], timeout=60, check=True)
+
+
+def worker_of_reloading_parent(folder: str) -> None:
+    """Fork with a reload half done in another thread; succeed if the worker takes the next state up."""
+    state_dir, begun = Path(folder), threading.Event()
+    write_state(state_dir, {"urls": url_table([PAGE], version=1)})
+    lists = vallum.open(state_dir)
+
+    def hang(_loaded: loaded.Loaded) -> loaded.Loaded:
+        begun.set()
+        time.sleep(60)
+        raise AssertionError
+
+    newest = lists._newest
+    lists._newest = hang  # type: ignore[method-assign, assignment]  # a disk that hangs
+    due_now(lists)
+    threading.Thread(target=lists.match_url, args=["http://example.com/"], daemon=True).start()
+    assert begun.wait(10)
+    child = os.fork()
+    if child:
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    lists._newest = newest  # type: ignore[method-assign]  # and hangs no more
+    write_state(state_dir, {"urls": url_table([PAGE], version=2)})
+    due_now(lists)
+    os._exit(0 if [match.version for match in lists.match_url("http://example.com/listed")] == [2] else 1)
 
 
 def test_a_list_that_has_nothing_yet_holds_back_no_other(tmp_path: Path) -> None:

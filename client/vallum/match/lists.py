@@ -6,12 +6,14 @@ version is taken up by replacing one reference. Who writes the state is :mod:`va
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Self
+from weakref import WeakSet
 
 from vallum.allow import NOTHING, AllowFile, Kind
 from vallum.errors import InputError, UnavailableError, VallumError
@@ -26,6 +28,7 @@ from vallum.match.status import ListStatus, list_statuses
 
 _RECHECK_SECONDS = 1.0
 _READY_STEP_SECONDS = 0.05
+_opened: WeakSet[Lists] = WeakSet()
 
 
 class Lists:
@@ -60,6 +63,7 @@ class Lists:
             raise errors[0]
         self._loaded: Loaded | None = self._allowing(loaded)
         self._due = time.monotonic() + _RECHECK_SECONDS
+        _opened.add(self)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -252,6 +256,15 @@ class Lists:
         except VallumError as error:
             self._unread = str(error)
         return loaded.allowing(self._allow.current())
+
+
+def _begin_anew() -> None:
+    for lists in list(_opened):
+        lists._reloading = Lock()
+
+
+# Of a parent's threads a worker has only the one that forked: what another one held would be held for ever.
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def open_lists(state_dir: Path | str, policy: Policy | None = None, *, incomplete: bool = False) -> Lists:

@@ -103,7 +103,7 @@ class Snapshot:
         return "" if self.signals or self._holds_nothing() else "no list in force holds digests"
 
     def _holds_nothing(self) -> bool:
-        """Whether there are lists of digests, all of them empty, or one is lifted: nobody asks what it held."""
+        """Whether there are lists of digests, and all are empty, or one is lifted, whatever it held."""
         return "hash" in self.lifted or ("hash" in self._kinds and not self.signals and not self._near)
 
 
