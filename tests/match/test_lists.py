@@ -231,7 +231,8 @@ def test_who_takes_less_than_is_followed_finds_nothing_clean(tmp_path: Path) -> 
 
 def test_what_is_lifted_while_it_is_open_leaves_nothing_unchecked(tmp_path: Path) -> None:
     """A hard-expired list that is open lets pass what it held, whether other lists are in force or none."""
-    write_state(tmp_path, {"urls": url_table([PAGE]), "hashes": digest_table([("sha256", "aa" * 32, B)])})
+    hashes, weak = digest_table([("sha256", "aa" * 32, B)]), digest_table([("md5", "bb" * 16, B)])
+    write_state(tmp_path, {"urls": url_table([PAGE]), "hashes": hashes, "weak": weak})
     enforced = read_current(tmp_path)
 
     def lift(*streams: str) -> None:
@@ -247,7 +248,7 @@ def test_what_is_lifted_while_it_is_open_leaves_nothing_unchecked(tmp_path: Path
         assert outcomes() == ("listed", "listed", "clean")
         lift("hashes.full")
         assert outcomes() == ("listed", "clean", "clean")
-        lift("urls.full", "hashes.full")
+        lift("urls.full", "hashes.full", "weak.full")
         assert outcomes() == ("clean", "clean", "clean")
         # The same lists are looked up in, none, but of these nobody says that they may be passed over.
         write_state(tmp_path, {"urls": url_table([PAGE])})
