@@ -162,13 +162,18 @@ def write_config(
 
 
 def toml_text(text: str) -> str:
-    """Write a text as a TOML string.
+    """Write a line as a TOML string.
 
     Raises:
         ConfigError: it is not one printable line of UTF-8, as some paths are not.
     """
     if not text.isprintable():
         raise ConfigError(f"{text} is no text that a configuration can hold", hint="give it another name")
+    return toml_string(text)
+
+
+def toml_string(text: str) -> str:
+    """Write a text, of several lines perhaps, such as a key in PEM, as a TOML string."""
     # A JSON string is a TOML basic string, as long as nothing beyond ASCII is written as surrogates.
     return json.dumps(text, ensure_ascii=False)
 

@@ -32,7 +32,7 @@ from securesystemslib.signer import SSlibKey
 from vallum.durable import make_folder, os_errors, sweep_folder, write_durable
 from vallum.errors import BusyError, ConfigError
 from vallum.guard import NeverBlock
-from vallum.invitation import toml_text
+from vallum.invitation import toml_string, toml_text
 from vallum.lock import exclusive
 from vallum.sync.judge import load_never_block
 from vallum_publisher import vault
@@ -366,4 +366,4 @@ def _format_signer(entry: SignerEntry) -> str:
         "scheme": key.scheme,
         "public": key.keyval["public"],
     }
-    return "[[signer]]\n" + "".join(f"{name} = {toml_text(value)}\n" for name, value in fields.items())
+    return "[[signer]]\n" + "".join(f"{name} = {toml_string(value)}\n" for name, value in fields.items())
