@@ -60,7 +60,9 @@ class Histories(RuleBasedStateMachine):
     def replace(self, key: str, data: bytes, pick: random.Random) -> None:
         # Expect what is there now, or anything that ever was.
         now = (_tag(self.directory, key), _tag(self.fake, key))
-        expected = pick.choice([now, now, *self.tags])
+        # In a folder, as in S3, equal contents have equal tags; the fake's are of one write and one key.
+        past = [tags for tags in self.tags if (tags[0] == now[0]) == (tags[1] == now[1])]
+        expected = pick.choice([now, now, *past])
         outcomes: list[str | None] = []
         for store, tag in zip(self.both, expected, strict=True):
             try:
