@@ -70,6 +70,17 @@ def absurd(repository: Repository, client: Client) -> None:
     client.refused(GuardError)
 
 
+def sealed_and_pinned(folder: Path) -> Client:
+    """Of an encrypted list version 1 is pinned, and 2 is the newest."""
+    client = sealed.entitled(folder, *PAGES)
+    now = client.repository.now
+    client.synced(now)
+    sealed.hotline(client).publish([*PAGES, "new.example/"])
+    client.synced(now)
+    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "2 blocks our shop", now)
+    return client
+
+
 def test_a_damaged_table_under_a_pin(repository: Repository, client: Client) -> None:
     """Version 1 is pinned, 3 is the newest, and the table of 1 is damaged: the next sync puts it back."""
     now = repository.now
@@ -190,12 +201,8 @@ def test_a_kept_role_is_trusted_in_nothing(repository: Repository, client: Clien
 
 def test_a_damaged_table_of_an_encrypted_list(tmp_path: Path) -> None:
     """Its key is still here, or is fetched again."""
-    client = sealed.entitled(tmp_path / "client", *PAGES)
-    hotline, now = sealed.hotline(client), client.repository.now
-    client.synced(now)
-    hotline.publish([*PAGES, "new.example/"])
-    client.synced(now)
-    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "2 blocks our shop", now)
+    client = sealed_and_pinned(tmp_path / "client")
+    now = client.repository.now
     for keys_too in (False, True):
         damage(client.state, "1-1-*")
         if keys_too:
@@ -230,12 +237,8 @@ def _spoil(pepper: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["lost", "another"])
 def test_a_pepper_that_is_lost_or_another_under_a_pin(tmp_path: Path, how: str) -> None:
     """Every look-up fails: all that look say so, none blames the publisher, and the next sync mends it."""
-    client = sealed.entitled(tmp_path / "client", *PAGES)
-    hotline, now = sealed.hotline(client), client.repository.now
-    client.synced(now)
-    hotline.publish([*PAGES, "new.example/"])
-    client.synced(now)
-    levers.pin(client.config, "urls", "1", now + 48 * HOUR, "2 blocks our shop", now)
+    client = sealed_and_pinned(tmp_path / "client")
+    now = client.repository.now
     client.synced(now)
     [pepper] = client.state.glob("*/keys/*.pepper")
     right = pepper.read_bytes()
