@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from tests.catalog.urls import NOW, A, publish, put, url
 from vallum.errors import BusyError, ConfigError, DataError, StorageError
@@ -77,6 +78,23 @@ def test_publishers_who_share_a_server_wait_for_each_other(request: pytest.Fixtu
             thread.join()
         assert len(catalog.pending_changes("urls", now=NOW)) == 21
         assert len(catalog.audit()) == 21
+
+
+def test_a_turn_that_the_server_ends_fails_nothing_done_in_it(request: pytest.FixtureRequest) -> None:
+    """It ends idle transactions after a while, or is started anew: the head has moved by then."""
+    where = request.getfixturevalue("postgresql_url")
+    with open_catalog(where) as catalog:
+        with catalog.turn():
+            administrator = create_engine(where)
+            with administrator.connect() as connection:
+                ended = connection.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND state = 'idle in transaction'"
+                ).all()
+            administrator.dispose()
+            assert ended == [(True,)]
+        with catalog.turn():
+            assert catalog.lists() == []
 
 
 def test_the_file_is_private_and_errors_say_what_to_do(tmp_path: Path) -> None:

@@ -155,11 +155,16 @@ def turn(engine: Engine) -> Iterator[None]:
     if engine.dialect.name != "postgresql":
         yield
         return
-    with converted(), engine.connect() as connection:
+    with converted():
+        connection = engine.connect()
+    try:
         with suppress(DBAPIError):
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_TURN_MILLISECONDS}")
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7598470153)")
         yield  # the transaction ends with the connection, also if this process is killed
+    finally:
+        with suppress(DBAPIError):  # the server ended it, and with it the turn: what was done is done
+            connection.close()
 
 
 @contextmanager
