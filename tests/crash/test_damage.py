@@ -10,13 +10,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.crash.scenes import LATER, PAGES, Scene, View, change, quarantine
+from tests.crash.scenes import LATER, PAGES, Scene, View, change, mend, quarantine
 from tests.fakes.repository import listed
 from vallum.allow import FILE as ALLOW
 from vallum.allow import Allowance, Kind, add
@@ -25,6 +25,8 @@ from vallum.errors import DataError, FormatError, GuardError, StorageError, Vall
 from vallum.journal import read_journal
 from vallum.sync.fetch import AbsentError
 from vallum.sync.floor import Floor, Mark, read_floor, write_floor
+from vallum.sync.place import QUARANTINE
+from vallum.sync.tables import folder_bytes
 from vallum.sync.transport import Answer
 from vallum.sync.updater import Updater
 
@@ -220,3 +222,19 @@ def test_a_floor_that_is_gone_is_written_again(state: State) -> None:
     path.unlink()
     state.sync(timedelta(minutes=1))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_the_lists_fill_the_quota(tmp_path: Path, room: bool) -> None:
+    """What is in quarantine has room of its own (client.md §8.9): it is put back. Where that is too small as
+    well, the sync says so, and does not fail for what is decided upon (§6.10).
+    """
+    scene = mend(tmp_path)
+    client = scene.client
+    quota = folder_bytes(client.state / "hotline", apart=(QUARANTINE,)) if room else 1
+    [source] = client.config.sources
+    client.config = replace(client.config, sources=(replace(source, quota=quota),))
+    [stream] = client.sync(scene.now + LATER).sources[0].streams
+    assert stream.error is None
+    assert stream.warning is None if room else "quota" in str(stream.warning)
+    assert len(list(client.state.glob("hotline/quarantine/*/*.exact"))) == room

@@ -50,6 +50,7 @@ class Guide:
         held: StreamState | None,
         before: dict[str, Table],
         listed: Mapping[str, TargetFile] | None = None,
+        check_room: Callable[[int], None] | None = None,
     ) -> tuple[dict[str, Table], tuple[RunRef, ...], VallumError | None]:
         """Lead the tables to the head; by a base if the first way fails (client.md §6.5).
 
@@ -58,6 +59,7 @@ class Guide:
             state: where to.
             held, before: what is in force, and its tables; none if they are damaged.
             listed: the targets of the role that had ``state``; those of the role of today if absent.
+            check_room: refuses bytes that are too many; :meth:`Place.check_quota` if absent.
 
         Returns:
             The tables, the runs that led there, and why a first way failed, if one did.
@@ -67,6 +69,7 @@ class Guide:
             UnavailableError: the store or this disk does not do its part.
         """
         head = state.head
+        check_room = check_room or self.place.check_quota
         tables: dict[str, Table] = {}
         version = 0
         # 5.1: a version of another generation counts as none.
@@ -75,7 +78,7 @@ class Guide:
         way = self._way(stream, state, self._runs(stream, head, listed), version)
         path = way.path
         try:
-            return self._lead(stream, codec, head, way, tables), path, None
+            return self._lead(stream, codec, head, way, tables, check_room), path, None
         except _RunFailed as failed:
             first = failed.why
             # A store that is down, or a full disk, is no better on the second way.
@@ -87,7 +90,7 @@ class Guide:
         except StateError:
             raise first from None
         try:
-            return self._lead(stream, codec, head, way, {}), way.path, first
+            return self._lead(stream, codec, head, way, {}, check_room), way.path, first
         except _RunFailed as failed:
             raise failed.why from first
 
@@ -124,10 +127,16 @@ class Guide:
                     keys[number] = Epoch(charter.uid, stream, head.generation, number), key
 
     def _lead(
-        self, stream: str, codec: Codec, head: Head, way: _Way, tables: dict[str, Table]
+        self,
+        stream: str,
+        codec: Codec,
+        head: Head,
+        way: _Way,
+        tables: dict[str, Table],
+        check_room: Callable[[int], None],
     ) -> dict[str, Table]:
         runs, path = way.runs, way.path
-        self.place.check_quota(sum(runs[ref].length for ref in path))
+        check_room(sum(runs[ref].length for ref in path))
         staging, name = self.place.staging, f"{self.place.name}/{stream}"
         make_folder(staging, FOLDER_MODE)
         with ThreadPoolExecutor(min(FETCHES, len(path)), "vallum-run") as pool:
@@ -161,7 +170,7 @@ class Guide:
             check_tables(head, tables)  # 6.4
         except StateError as error:
             raise _RunFailed(None, error) from None
-        self.place.check_quota(table_bytes(tables))
+        check_room(table_bytes(tables))
         return tables
 
     def _download(self, run: TargetFile, file: Path) -> None:

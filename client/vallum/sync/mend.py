@@ -66,7 +66,8 @@ class Mender:
     def mend_aside(self, stream: str, aside: Quarantined, role: bytes) -> StateError | None:
         """See that the newest version, which is in quarantine, is whole there.
 
-        Nothing waits for it: what the store or its publisher puts in the way is returned, for the report.
+        Nothing waits for it: what the store, its publisher or the operator's quota puts in the way is
+        returned, for the report.
 
         Args:
             stream, aside: which version.
@@ -77,6 +78,13 @@ class Mender:
         """
         guide, place, state = self.guide, self.guide.place, aside.state
         quarantine = Quarantine(place.state_dir, place.name)
+
+        def check_room(more: int) -> None:
+            try:
+                place.check_quota_aside(stream, more)  # 8.9
+            except StorageError as error:  # here no disk is to blame
+                raise StateError(str(error), hint=error.hint) from None
+
         try:
             if quarantine.whole(stream, state):
                 return None
@@ -84,7 +92,7 @@ class Mender:
             guide.tell(f"{what} is damaged in quarantine; fetching it anew")
             pepper = guide.keys.pepper(stream, state.charter, state.head)
             codec = state.charter.codec(split_stream(stream)[1], pepper)
-            tables, _, _ = guide.lead(stream, codec, state, None, {})
+            tables, _, _ = guide.lead(stream, codec, state, None, {}, check_room=check_room)
             quarantine.keep(stream, aside, tables, role)
         except StorageError:
             raise
