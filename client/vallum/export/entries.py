@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
-from vallum.allow import Allowances
+from vallum.allowance import Allowances
 from vallum.errors import ConfigError, StateError, UnavailableError
 from vallum.export.selection import Entry, Selection, Spared
 from vallum.expression import KEY_BYTES, TAGS, Keyer, Tag

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vallum.allow import Allowances
+from vallum.allowance import Allowances
 from vallum.errors import InputError
 from vallum.expression import DIGEST_TAGS, Scope, Tag, host_of
 from vallum.host import suffixes

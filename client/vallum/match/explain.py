@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vallum.allow import Allowances
+from vallum.allowance import Allowances
 from vallum.match.answer import Match
 from vallum.match.exact import Matcher, Probe
 from vallum.match.policy import most_severe_first

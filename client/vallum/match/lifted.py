@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vallum.allow import Kind
+from vallum.allowance import Kind
 from vallum.expression import TAGS, Scope, host_of
 from vallum.host import suffixes
 from vallum.match.exact import Matcher

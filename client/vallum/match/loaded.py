@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from vallum.allow import Allowances
+from vallum.allowance import Allowances
 from vallum.durable import os_errors
 from vallum.errors import DataError, StateError, StorageError, VallumError
 from vallum.expression import Keyer

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from typing import Self
 
-from vallum.allow import NOTHING, Allowances
+from vallum.allowance import NOTHING, Allowances
 from vallum.errors import InputError
 from vallum.expression import DIGEST_TAGS, VECTOR_TABLES, parse_digest
 from vallum.host import refuse_parser
