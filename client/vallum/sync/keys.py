@@ -63,7 +63,7 @@ class SourceKeys:
         """One epoch's key; errors as of :meth:`pepper`."""
         epoch, commitment = Epoch(charter.uid, stream, head.generation, number), head.epochs[number]
         held = self._held(epoch, commitment)
-        if held is not None and self.has_pepper(stream, charter):
+        if held is not None and self._has_pepper(stream, charter):
             return held
         secrets = self._fetch(epoch, charter, commitment)
         make_folder(self._folder, FOLDER_MODE)
@@ -73,14 +73,6 @@ class SourceKeys:
         write_durable(pepper, [secrets.pepper], mode=table_mode(self.state_dir))
         write_durable(key, [secrets.key + secrets.seed], mode=0o600)
         return secrets.key
-
-    def has_pepper(self, stream: str, charter: Charter) -> bool:
-        """Whether the list's pepper is held, and is the right one; of a public list nothing has to be."""
-        try:
-            read_pepper(self.state_dir, self.source, stream, charter)
-        except (StorageError, DataError):
-            return False
-        return True
 
     @property
     def _folder(self) -> Path:
@@ -102,6 +94,12 @@ class SourceKeys:
         except DataError:
             return None
         return data[:KEY_BYTES] if len(data) == KEY_BYTES + SEED_BYTES else None
+
+    def _has_pepper(self, stream: str, charter: Charter) -> bool:
+        try:
+            return bool(read_pepper(self.state_dir, self.source, stream, charter))
+        except (StorageError, DataError):
+            return False
 
     def _fetch(self, epoch: Epoch, charter: Charter, commitment: str) -> Secrets:
         if self.recipient is None:

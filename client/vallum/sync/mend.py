@@ -103,10 +103,10 @@ class Mender:
 
     def _mend_pepper(self, stream: str, held: StreamState) -> None:
         """Fetch the pepper of a version in force if it is not held; raises as :meth:`mend`."""
-        guide = self.guide
-        if guide.keys.has_pepper(stream, held.charter):
+        guide, place = self.guide, self.guide.place
+        if self.proven.pepper(place.state_dir, place.name, stream, held.charter):
             return
-        guide.tell(f"{guide.place.name}/{stream}: its pepper is lost or damaged here; fetching it anew")
+        guide.tell(f"{place.name}/{stream}: its pepper is lost or damaged here; fetching it anew")
         try:
             guide.keys.pepper(stream, held.charter, held.head)
         except NotEntitledError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from vallum.access import FILE_MODE, FOLDER_MODE, table_mode
@@ -56,20 +57,14 @@ class Proven:
         if charter.pepper is None:
             return True
         path = pepper_path(state_dir, source, stream, charter)
-        seen = _see(path, charter.pepper)
-        if seen is None:
-            return False
-        if self._seen.get(path) != seen:
-            try:
-                read_pepper(state_dir, source, stream, charter)
-            except (StorageError, DataError):
-                return False
-            self._seen[path] = seen
-        return True
+        return self._stands(path, charter.pepper, lambda: read_pepper(state_dir, source, stream, charter))
 
     def stand(self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]) -> bool:
         """Say whether all files are there and are the signed ones."""
-        return all(self._stands(state_dir, path, digests[name]) for name, path in files.items())
+        return all(
+            self._stands(path, digest, partial(open_table, path, digest))
+            for path, digest in ((state_dir / files[name], digests[name]) for name in files)
+        )
 
     def open(
         self, state_dir: Path, files: Mapping[str, Path], digests: Mapping[str, str]
@@ -86,20 +81,21 @@ class Proven:
         """Remember files that were just written of bytes that had been hashed."""
         for name, path in files.items():
             if (seen := _see(state_dir / path, digests[name])) is not None:
-                self._seen[path] = seen
+                self._seen[state_dir / path] = seen
 
     def doubt(self) -> None:
         """Forget all: everything is to be hashed, and each floor to be read again."""
         self._seen.clear()
         self._floors.clear()
 
-    def _stands(self, state_dir: Path, path: Path, digest: str) -> bool:
-        seen = _see(state_dir / path, digest)
+    def _stands(self, path: Path, digest: str, check: Callable[[], object]) -> bool:
+        """Say whether a file is one that was found good, or that ``check`` finds good now."""
+        seen = _see(path, digest)
         if seen is None:
             return False
         if self._seen.get(path) != seen:
             try:
-                open_table(state_dir / path, digest)
+                check()
             except (StorageError, DataError):
                 return False
             self._seen[path] = seen
