@@ -82,6 +82,22 @@ def test_many_watches_are_one_thread_and_little_memory() -> None:
     assert len(dog._watches) <= 1
 
 
+def test_a_machine_without_threads_loses_no_later_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TasksMax is reached: nothing runs without its deadline, and what runs later has its own."""
+    dog, ended, barked = Watchdog(), threading.Event(), threading.Event()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError), dog.watching(soon(), ended.set):
+            pytest.fail("without a deadline")
+    with dog.watching(soon(0.1), barked.set):
+        assert barked.wait(10)
+    assert not ended.is_set()
+
+
 def child_of_busy_parent() -> None:
     """Fork while a watch and a look-up are under way; end as the child does, which begins its own."""
     system, asked = socket.getaddrinfo, threading.Event()

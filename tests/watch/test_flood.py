@@ -47,7 +47,7 @@ class Flood:
 
 
 def test_whatever_a_flood_consists_of(tmp_path: Path) -> None:
-    """All of them at once: what the buffers hold is sent at once, and then a few kilobytes a second."""
+    """All of them at once: what the buffers hold is sent at once, and then some eighty kilobytes a second."""
     floods = {kind: Flood(junk) for kind, junk in FLOODS.items()}
     heard: list[str] = []
     listeners = [

@@ -44,11 +44,12 @@ class Watchdog:
         watch = _Watch(until, bark)
         with self._changed:
             self._forget_ended()
-            heapq.heappush(self._watches, watch)
             if not self._running:
-                self._running = True
+                # Where no thread is to be had this raises, and the next watch asks for one again.
                 threading.Thread(target=self._run, name="vallum-watchdog", daemon=True).start()
-            elif self._watches[0] is watch:
+                self._running = True
+            heapq.heappush(self._watches, watch)
+            if self._watches[0] is watch:
                 self._changed.notify()
         try:
             yield
