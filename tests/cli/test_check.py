@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -219,24 +221,48 @@ def test_a_listed_file_is_found_by_what_it_holds(both: Path, client: Type, publi
     assert "by sha256" in result.out
 
 
-def test_another_generation_while_lines_still_come(both: Path, client: Type, publisher: Type) -> None:
-    """The answers name the version that is in force then, not the one at the start."""
+@contextmanager
+def _asking(folder: Path) -> Iterator[Callable[[], str]]:
+    """A command that answers lines while they come; asks the listed page, and returns the answer."""
     program = Path(sys.executable).parent / "vallum"
     with subprocess.Popen(
-        [program, "check", "-"], cwd=both / "provider", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [program, "check", "-"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, text=True, bufsize=1,
     ) as reading:  # fmt: skip
-        assert reading.stdin is not None
-        assert reading.stdout is not None
-        for generation in (1, 2):
+
+        def ask() -> str:
+            assert reading.stdin is not None
+            assert reading.stdout is not None
             reading.stdin.write(f"{LISTED}\n")
-            assert f"hotline/urls version {generation}.1 as url" in reading.stdout.readline()
-            if generation == 1:
-                assert publisher("list", "new-generation", "urls", "--reason", "a wanted change").code == 0
-                assert client("sync").code == 0
-                time.sleep(1.1)  # lists are looked at again once a second
+            return reading.stdout.readline()
+
+        yield ask
+        assert reading.stdin is not None
         reading.stdin.close()
     assert reading.returncode == 0
+
+
+def test_another_generation_while_lines_still_come(both: Path, client: Type, publisher: Type) -> None:
+    """The answers name the version that is in force then, not the one at the start."""
+    with _asking(both / "provider") as ask:
+        assert "hotline/urls version 1.1 as url" in ask()
+        assert publisher("list", "new-generation", "urls", "--reason", "a wanted change").code == 0
+        assert client("sync").code == 0
+        time.sleep(1.1)  # lists are looked at again once a second
+        assert "hotline/urls version 2.1 as url" in ask()
+
+
+def test_a_page_is_taken_off_while_lines_still_come(both: Path, client: Type, publisher: Type) -> None:
+    """Something else is allowed: that is not why the page is listed no more."""
+    why = ("--until", "2h", "--reason", "ours")
+    assert client("allow", "add", "https://shop.example/", *why).code == 0
+    with _asking(both / "provider") as ask:
+        assert "hotline/urls version 1.1 as url" in ask()
+        assert publisher("ingest", "urls", "-", "--remove", stdin=f"{LISTED}\n".encode()).code == 0
+        assert publisher("publish", "urls").code == 0
+        assert client("sync").code == 0
+        time.sleep(1.1)
+        assert ask() == "line 2: not listed\n"
 
 
 def test_a_list_that_no_sync_can_bring(both: Path, client: Type) -> None:

@@ -138,8 +138,8 @@ class _Answers:
         spared, why = self._spared(question, matches)
         if question.url and not (matches or spared):
             refuse_no_url(question.url)
-        if not matches:
-            self._refuse_unheard(question)
+        if not matches and (unheard := self._unheard(question)):
+            raise unheard
         if self._json:
             emit_line(
                 {
@@ -172,32 +172,28 @@ class _Answers:
         explanation = self._lists.explain_url(question.url)
         if explanation.url.host and not (explanation.matches or explanation.allowed):
             refuse_no_url(question.url)
-        answered = bool(explanation.matches) or not (self._lists.gaps or question.deaf(self._regardless))
+        unheard = None if explanation.matches else self._unheard(question)
         if self._json:
             emit_line({"asked": question.where, **explanation.to_dict()})
         else:
-            say("\n".join(explanation.lines()[0 if answered else 2 :]))  # less the verdict
+            say("\n".join(explanation.lines()[2 if unheard else 0 :]))  # less the verdict
         if not explanation.url.host:
             raise no_host(question.url)
-        if not answered:
-            self._refuse_unheard(question)
+        if unheard:
+            raise unheard
         return bool(explanation.matches)
 
-    def _refuse_unheard(self, question: _Question) -> None:
-        """What was not looked up in all lists, or in none of its kind, has no answer (client.md §13.4).
-
-        Raises:
-            UnavailableError: that is so.
-        """
-        gaps, deaf = self._lists.gaps, question.deaf(self._regardless)
-        if gaps:
+    def _unheard(self, question: _Question) -> UnavailableError | None:
+        """What was not looked up in all lists, or in none of its kind, has no answer (client.md §13.4)."""
+        if gaps := self._lists.gaps:
             says = "; ".join(gap.says for gap in gaps)
-            raise UnavailableError(f"not in what could be looked up, but: {says}", hint=gaps[0].hint)
-        if deaf:
-            raise UnavailableError(
+            return UnavailableError(f"not in what could be looked up, but: {says}", hint=gaps[0].hint)
+        if deaf := question.deaf(self._plain()):
+            return UnavailableError(
                 f"it could not be looked up: {deaf}",
                 hint="`vallum status` shows which lists are followed; others go into the configuration",
             )
+        return None
 
     def refuse(self, question: _Question, error: InputError | UnavailableError) -> None:
         """Say why there is no answer."""
@@ -216,6 +212,11 @@ class _Answers:
                 "`vallum check - < FILE` reads URLs from it, `--file FILE` looks its digests up"
             )
 
+    def _plain(self) -> Snapshot:
+        """The lists as if nothing were allowed; asked anew, since a sync may come while lines still come."""
+        self._regardless = self._lists.regardless(self._regardless)
+        return self._regardless
+
     def _named(self, question: _Question) -> str:
         return f"{question.where}: " if self._several else ""
 
@@ -225,7 +226,7 @@ class _Answers:
 
         if not self._allowances:
             return [], []
-        spared = [match for match in question.look_up(self._regardless) if match not in matches]
+        spared = [match for match in question.look_up(self._plain()) if match not in matches]
         if not spared:
             return [], []
         url = canonicalize(question.url) if question.url else None
@@ -236,7 +237,7 @@ class _Answers:
         reach = f" as {match.scope}" if match.scope else f" by {match.signal}"
         weak = " (weak: this signal is cheap to forge)" if match.weak else ""
         labels = ", ".join(match.labels) or "no labels"
-        # Asked anew each time: while lines still come, a sync may bring another generation into force.
+        # Asked anew each time: a sync may bring another generation into force.
         generations = {(one.source, one.list): one.generation for one in self._lists.status()}
         version = f"{generations[match.source, match.list]}.{match.version}"
         return f"{match.source}/{match.list} version {version}{reach}, id {match.id}, {labels}{weak}"
