@@ -7,13 +7,12 @@ wrong is :mod:`.condition`'s to say.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 from vallum_publisher.catalog import Catalog
 from vallum_publisher.errors import LostError
 from vallum_publisher.keys import belongs_here, copies, reach
 from vallum_publisher.recipients.inspection import stray_wraps
-from vallum_publisher.release.agreement import public_head
+from vallum_publisher.release.agreement import readable_heads
 from vallum_publisher.release.metadata import role_keys
 from vallum_publisher.release.readback import lacking
 from vallum_publisher.release.repository import Repository, Tip
@@ -23,13 +22,10 @@ from vallum_publisher.vault import file_of
 from vallum_publisher.workspace import Workspace
 
 
-def lost_runs(repository: Repository, store: ObjectStore, tip: Tip) -> dict[str, str]:
+def lost_runs(repository: Repository, tip: Tip) -> dict[str, str]:
     """Which streams list a run that the store has not whole, and what to do (:func:`.readback.lacking`)."""
-    heads = {}
-    for stream in tip.streams():
-        with suppress(LostError):  # what it lists is not known
-            heads[stream] = public_head(repository, tip, stream)
-    return lacking(store, {stream: held.listed.values() for stream, held in heads.items() if held})
+    heads = readable_heads(repository, tip)
+    return lacking(repository.store, {stream: held.listed.values() for stream, held in heads.items()})
 
 
 def lost_metadata(repository: Repository, tip: Tip) -> Iterator[str]:
@@ -62,7 +58,7 @@ def stray_warning(catalog: Catalog, store: ObjectStore) -> str:
     )
 
 
-def absent(workspace: Workspace, catalog: Catalog, repository: Repository, store: ObjectStore) -> list[str]:
+def absent(workspace: Workspace, catalog: Catalog, repository: Repository) -> list[str]:
     """All of it, one sentence each, for ``status``.
 
     Raises:
@@ -77,9 +73,9 @@ def absent(workspace: Workspace, catalog: Catalog, repository: Repository, store
             "`keys` command again, with --sign-with the new keys if they are not in the folder"
         )
     found += stray_keys(workspace)
-    found += lost_runs(repository, store, tip).values()
+    found += lost_runs(repository, tip).values()
     ours = {stream for info in catalog.lists() for stream in streams_of(info)}
-    if set(tip.streams()) <= ours and (strays := stray_warning(catalog, store)):
+    if set(tip.streams()) <= ours and (strays := stray_warning(catalog, repository.store)):
         found.append(strays)  # of a store with another catalog's lists, they may be that one's
     return found
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from vallum.errors import StateError
 from vallum_publisher.catalog import Catalog, ListInfo, Version
+from vallum_publisher.errors import LostError
 from vallum_publisher.release.metadata import head_of
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.version import StreamHead, streams_of
@@ -20,6 +22,16 @@ def public_head(repository: Repository, tip: Tip, stream: str) -> StreamHead | N
     """What one stream's role says under ``tip``; of one that is lost, the one before."""
     said = head_of(stream, repository.last_role(tip, stream))
     return StreamHead(*said) if said else None
+
+
+def readable_heads(repository: Repository, tip: Tip) -> dict[str, StreamHead]:
+    """What the roles of all streams say under ``tip``, but of those that were never published or are lost."""
+    heads: dict[str, StreamHead] = {}
+    for stream in tip.streams():
+        with suppress(LostError):
+            if held := public_head(repository, tip, stream):
+                heads[stream] = held
+    return heads
 
 
 def public_version(

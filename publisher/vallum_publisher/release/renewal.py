@@ -6,9 +6,8 @@ A client that is shown old metadata for ever is being frozen; expiry and ``as_of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from tuf.api.metadata import Targets
 
@@ -16,7 +15,7 @@ from vallum.errors import StateError
 from vallum.format.fields import format_time
 from vallum_publisher.catalog import Catalog, ListInfo
 from vallum_publisher.errors import LostError, with_hint
-from vallum_publisher.release.agreement import public_head, public_heads, public_version
+from vallum_publisher.release.agreement import public_head, public_heads, public_version, readable_heads
 from vallum_publisher.release.metadata import list_role, make_targets
 from vallum_publisher.release.repository import Repository, Tip
 from vallum_publisher.release.version import StreamHead, streams_of
@@ -25,7 +24,6 @@ from vallum_publisher.workspace import Lifetimes
 _AHEAD = timedelta(hours=1)
 """What lasts longer than this beyond its life was signed by a clock that was ahead. It is due at once: until
 it expires, it could be shown to clients as the newest."""
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp_is_due(tip: Tip, lifetimes: Lifetimes, now: datetime) -> bool:
@@ -111,15 +109,11 @@ def clock_doubt(repository: Repository, tip: Tip, now: datetime) -> str:
 
     Which of the two it is only a person can tell. What a clock that is behind signs is expired for everybody.
     """
-    signed = [_NEVER]
-    for stream in tip.streams():
-        with suppress(LostError):
-            if held := public_head(repository, tip, stream):
-                signed.append(held.head.as_of)
-    if max(signed) - now <= _AHEAD:
+    signed = max((held.head.as_of for held in readable_heads(repository, tip).values()), default=now)
+    if signed - now <= _AHEAD:
         return ""
     return (
-        f"what is public was signed at {format_time(max(signed))}, this clock says {format_time(now)}: if "
+        f"what is public was signed at {format_time(signed)}, this clock says {format_time(now)}: if "
         "it is behind, set it and run refresh again; if an earlier one was ahead, refresh has made that good"
     )
 

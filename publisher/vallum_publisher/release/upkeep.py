@@ -96,7 +96,7 @@ class Upkeep(Course):
                     del due[stream]
             snapshot = bool(due) or snapshot_is_due(tip, lifetimes, now)
             if not snapshot and not timestamp_is_due(tip, lifetimes, now):
-                lost = lost_runs(self.repository, self.store, tip)
+                lost = lost_runs(self.repository, tip)
                 return Refreshed((), restored, restored, refused, lost)
             self.tell(f"signing {', '.join(due) or 'the timestamp'} again")
             try:
@@ -108,7 +108,7 @@ class Upkeep(Course):
                 pause()
                 continue
             # Few need a lost run; to let the list go stale for everybody were the worse fault.
-            lost = lost_runs(self.repository, self.store, tip)
+            lost = lost_runs(self.repository, tip)
             return Refreshed(tuple(due), snapshot or restored, True, refused, lost)
         raise self.beaten()
 
@@ -121,7 +121,7 @@ class Upkeep(Course):
         """
         never, lifetimes = self.workspace.never_block(), self.workspace.settings.lifetimes
         lost = Counter(wrap.stream for wrap in lost_wraps(self.catalog, self.store))
-        warnings = absent(self.workspace, self.catalog, self.repository, self.store)
+        warnings = absent(self.workspace, self.catalog, self.repository)
         return read_condition(
             self.repository, self.catalog, self.custody, never, lifetimes, now, lost, warnings
         )
