@@ -14,8 +14,7 @@ import pytest
 
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from tests.servers.nginx import MIRROR, StartNginx, start_origin_and_mirror
-from tests.servers.process import free_ports
+from tests.servers.nginx import StartNginx, start_origin_and_mirror
 from vallum.sync.transport import open_transport
 from vallum_publisher.store import METADATA, PACKED_METADATA, RUN, TIMESTAMP, WRAP, ObjectStore
 from vallum_publisher.store.directory import DirectoryStore
@@ -192,14 +191,7 @@ def careless_origin() -> Iterator[CarelessOrigin]:
 def test_the_mirror_keeps_good_answers_only_whatever_the_origin_says(
     careless_origin: CarelessOrigin, tmp_path: Path, start_nginx: StartNginx
 ) -> None:
-    unused, mirror = free_ports(2)
-    replacements = {
-        "listen 127.0.0.1:8080": f"listen 127.0.0.1:{unused}",
-        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{mirror}",
-        "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{careless_origin.port}",
-        "/var/cache/nginx/vallum": str(tmp_path / "cache"),
-    }
-    start_nginx(MIRROR, replacements)
+    _, mirror = start_origin_and_mirror(start_nginx, tmp_path, careless_origin.port)
     for status in (403, 404, 500, 503):
         careless_origin.status = status
         assert ask(mirror, "/metadata/2.root.json").status == status
@@ -250,14 +242,7 @@ def test_a_question_about_an_object_is_not_kept_as_the_object(
     careless_origin: CarelessOrigin, tmp_path: Path, start_nginx: StartNginx, fresh: dict[str, str]
 ) -> None:
     """`?tagging` on a readable key gives 200 and XML (SeaweedFS): asked once, no client gets its root."""
-    unused, mirror = free_ports(2)
-    replacements = {
-        "listen 127.0.0.1:8080": f"listen 127.0.0.1:{unused}",
-        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{mirror}",
-        "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{careless_origin.port}",
-        "/var/cache/nginx/vallum": str(tmp_path / "cache"),
-    }
-    start_nginx(MIRROR, replacements)
+    _, mirror = start_origin_and_mirror(start_nginx, tmp_path, careless_origin.port)
     for path in ("/metadata/3.root.json", "/targets/a.full/1.run", "/wraps/00ff", "/metadata/timestamp.json"):
         # A client whose source has a `query` is served all the same.
         assert ask(mirror, f"{path}?tagging", **fresh).body == b"body"

@@ -100,6 +100,16 @@ def _published_often(scene: Publisher) -> set[str]:
     return before
 
 
+def _stopped_after_its_role(workspace: Workspace, store: MemoryStore) -> set[str]:
+    """A publication that leaves a role which no snapshot names; what was and is listed in force."""
+    with publisher(workspace, store) as scene:
+        _published_often(scene)
+        in_force = _listed(scene)
+        fill(scene.catalog, "urls", [url(f"c{at}.example/") for at in range(60)])
+    _killed(workspace, store, BEFORE_SNAPSHOT)
+    return in_force
+
+
 def test_what_a_crashed_publication_uploaded_waits_for_its_end(founded: Founded, tmp_path: Path) -> None:
     """A publication dies after its runs. A day later it is finished, while a ``gc`` that looked before is
     about to delete what is so old and listed by nobody.
@@ -123,11 +133,7 @@ def test_what_a_crashed_publication_uploaded_waits_for_its_end(founded: Founded,
 def test_a_role_that_never_was_in_force_replaces_none(founded: Founded, tmp_path: Path) -> None:
     """Who read the role before it is a client of a moment ago, however old the crash is."""
     workspace, store = _begun(founded, tmp_path)
-    with publisher(workspace, store) as scene:
-        _published_often(scene)
-        in_force = _listed(scene)
-        fill(scene.catalog, "urls", [url(f"c{at}.example/") for at in range(60)])
-    _killed(workspace, store, BEFORE_SNAPSHOT)
+    in_force = _stopped_after_its_role(workspace, store)
     store.now += LONG_AFTER
     with publisher(open_workspace(workspace.folder), store) as scene:
         scene.publish("urls", now=NOW)
@@ -196,11 +202,7 @@ def test_a_history_that_was_never_collected_is_read_once(founded: Founded, tmp_p
 def test_collecting_daily_while_a_publication_is_stopped(founded: Founded, tmp_path: Path) -> None:
     """It left a role days ago and is finished now: who read the role before is a client of a moment ago."""
     workspace, store = _begun(founded, tmp_path)
-    with publisher(workspace, store) as scene:
-        _published_often(scene)
-        in_force = _listed(scene)
-        fill(scene.catalog, "urls", [url(f"c{at}.example/") for at in range(60)])
-    _killed(workspace, store, BEFORE_SNAPSHOT)
+    in_force = _stopped_after_its_role(workspace, store)
     for _ in range(4):
         store.now += LONG_AFTER
         _collected(workspace, store)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.release.scenes import HASHES, NOW, URLS, Founded, digest, fill, liste
 from vallum_publisher.catalog import Mode, open_catalog
 from vallum_publisher.errors import ConflictError
 from vallum_publisher.release.publisher import Publisher
-from vallum_publisher.store import ObjectKind, Stored
+from vallum_publisher.store import ObjectKind, ObjectStore, Stored
 from vallum_publisher.workspace import open_workspace
 
 
@@ -62,18 +63,28 @@ def pair(founded: Founded, tmp_path: Path) -> tuple[Path, Path, MemoryStore]:
     return tmp_path / "first", tmp_path / "second", store
 
 
+@contextmanager
+def _rivals(
+    pair: tuple[Path, Path, MemoryStore], store: ObjectStore
+) -> Iterator[tuple[Publisher, Publisher]]:
+    """Both workspaces' publishers on one catalog, in which a page waits; the first one has ``store``."""
+    first, second, shared = pair
+    catalog_file = first / "catalog.sqlite"
+    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
+        fill(catalog, "urls", [url("a.example/x")])
+        one = Publisher(open_workspace(first), catalog=catalog, store=store)
+        yield one, Publisher(open_workspace(second), catalog=other_catalog, store=shared)
+
+
 @pytest.mark.parametrize("moment", [".full/", "urls.full.json", "snapshot.json", "timestamp.json"])
 @pytest.mark.parametrize("same_list", [True, False], ids=["one list", "two lists"])
 def test_another_publishes_at_each_moment(
     pair: tuple[Path, Path, MemoryStore], moment: str, same_list: bool
 ) -> None:
-    first, second, store = pair
+    first, _, store = pair
     interrupted = _Interrupted(store)
-    catalog_file = first / "catalog.sqlite"
-    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
-        one = Publisher(open_workspace(first), catalog=catalog, store=interrupted)
-        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
-        fill(catalog, "urls", [url("a.example/x")])
+    with _rivals(pair, interrupted) as (one, two):
+        catalog = one.catalog
         fill(catalog, "hashes", [digest(1)])
         name = "urls" if same_list else "hashes"
         interrupted.before[moment] = lambda: two.publish(name, now=NOW)
@@ -93,15 +104,10 @@ def test_who_loses_to_another_list_signs_a_snapshot_and_a_timestamp_again(
     pair: tuple[Path, Path, MemoryStore],
 ) -> None:
     """Nothing else is looked at or made anew: neither catalog nor runs nor roles."""
-    first, second, store = pair
-    interrupted = _Interrupted(store)
+    interrupted = _Interrupted(pair[2])
     counting = FaultyStore(interrupted)
-    catalog_file = first / "catalog.sqlite"
-    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
-        one = Publisher(open_workspace(first), catalog=catalog, store=counting)
-        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
-        fill(catalog, "urls", [url("a.example/x")])
-        fill(catalog, "hashes", [digest(1)])
+    with _rivals(pair, counting) as (one, two):
+        fill(one.catalog, "hashes", [digest(1)])
         interrupted.before["timestamp.json"] = lambda: two.publish("hashes", now=NOW)
         told: list[str] = []
         one.tell = told.append
@@ -116,22 +122,18 @@ def test_who_loses_to_another_list_signs_a_snapshot_and_a_timestamp_again(
 def test_another_finishes_the_version_and_begins_the_next_before_it_is_sealed(
     pair: tuple[Path, Path, MemoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second, store = pair
-    catalog_file = first / "catalog.sqlite"
-    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
-        one = Publisher(open_workspace(first), catalog=catalog, store=store)
-        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
-        fill(catalog, "urls", [url("a.example/x")])
-        seal = catalog.seal_version
+    first, _, store = pair
+    with _rivals(pair, store) as (one, two):
+        seal = one.catalog.seal_version
 
         def overtaken(*arguments: Any, **named: Any) -> object:
             monkeypatch.undo()
             two.publish("urls", now=NOW)
-            fill(other_catalog, "urls", [url("a.example/x"), url("b.example/y")])
-            other_catalog.begin_version("urls", salt=bytes(16), actor="test", now=NOW)
+            fill(two.catalog, "urls", [url("a.example/x"), url("b.example/y")])
+            two.catalog.begin_version("urls", salt=bytes(16), actor="test", now=NOW)
             return seal(*arguments, **named)
 
-        monkeypatch.setattr(catalog, "seal_version", overtaken)
+        monkeypatch.setattr(one.catalog, "seal_version", overtaken)
         assert one.publish("urls", now=NOW).versions == (3,)
         one.verify()
     values = listed_values(store, open_workspace(first).root_bytes(), "urls.full")
@@ -141,17 +143,12 @@ def test_another_finishes_the_version_and_begins_the_next_before_it_is_sealed(
 def test_another_publishes_the_next_version_before_ours_is_read_back(
     pair: tuple[Path, Path, MemoryStore],
 ) -> None:
-    first, second, store = pair
-    interrupted = _Interrupted(store)
-    catalog_file = first / "catalog.sqlite"
-    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
-        one = Publisher(open_workspace(first), catalog=catalog, store=interrupted)
-        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
-        fill(catalog, "urls", [url("a.example/x")])
+    interrupted = _Interrupted(pair[2])
+    with _rivals(pair, interrupted) as (one, two):
 
         def finish_and_go_on() -> None:
             two.publish("urls", now=NOW)
-            fill(other_catalog, "urls", [url("b.example/y")])
+            fill(two.catalog, "urls", [url("b.example/y")])
             two.publish("urls", now=NOW)
 
         # The first read after the swap is the next look's; the one after that is the reading back.
@@ -171,19 +168,14 @@ def test_another_publishes_the_next_version_before_ours_is_read_back(
 def test_who_always_loses_gives_up_with_a_hint(
     pair: tuple[Path, Path, MemoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second, store = pair
     monkeypatch.setattr("vallum_publisher.release.course.ATTEMPTS", 3)
-    interrupted = _Interrupted(store)
-    catalog_file = first / "catalog.sqlite"
-    with open_catalog(catalog_file) as catalog, open_catalog(catalog_file) as other_catalog:
-        one = Publisher(open_workspace(first), catalog=catalog, store=interrupted)
-        two = Publisher(open_workspace(second), catalog=other_catalog, store=store)
-        fill(catalog, "urls", [url("a.example/x")])
+    interrupted = _Interrupted(pair[2])
+    with _rivals(pair, interrupted) as (one, two):
         counter = iter(range(100))
 
         def rival() -> None:
             interrupted.before["timestamp.json"] = rival
-            fill(other_catalog, "hashes", [digest(next(counter))])
+            fill(two.catalog, "hashes", [digest(next(counter))])
             two.publish("hashes", now=NOW)
 
         interrupted.before["timestamp.json"] = rival

@@ -112,6 +112,19 @@ def test_a_crash_before_the_revocation(scene: Scene, step: int) -> None:
     scene.hotline.publisher.verify()
 
 
+def _published_by_another(scene: Scene, store: ObjectStore) -> None:
+    """Version 2, out of another folder with the same catalog. Who is revoked meanwhile reads none of it."""
+    first = scene.hotline.publisher
+    folder = first.workspace.folder.with_name("second")
+    shutil.copytree(first.workspace.folder, folder)
+    second = Publisher(open_workspace(folder), catalog=first.catalog, store=store)
+    assert second.publish("urls", now=NOW).version == 2
+    assert scene.stays.synced() == 2
+    scene.goes.refused(NotEntitledError)
+    assert scene.opened_by_the_revoked() == {1}
+    scene.hotline.publisher.verify()
+
+
 class RevokedMeanwhile:
     """A store in which somebody is revoked just before the first upload of a run, or just after it."""
 
@@ -133,16 +146,8 @@ class RevokedMeanwhile:
 @pytest.mark.parametrize("after", [False, True])
 def test_another_publisher_is_about_to_upload_under_the_old_key(scene: Scene, after: bool) -> None:
     """He computed version 2 before the revocation, on a machine of his own."""
-    first = scene.hotline.publisher
     store: ObjectStore = RevokedMeanwhile(scene, after)  # type: ignore[assignment]  # the rest by __getattr__
-    folder = first.workspace.folder.with_name("second")
-    shutil.copytree(first.workspace.folder, folder)
-    second = Publisher(open_workspace(folder), catalog=first.catalog, store=store)
-    assert second.publish("urls", now=NOW).version == 2
-    assert scene.stays.synced() == 2
-    scene.goes.refused(NotEntitledError)
-    assert scene.opened_by_the_revoked() == {1}
-    scene.hotline.publisher.verify()
+    _published_by_another(scene, store)
 
 
 class BeatenMeanwhile:
@@ -169,16 +174,8 @@ class BeatenMeanwhile:
 
 
 def test_who_lost_a_race_publishes_nothing_under_a_key_that_was_replaced_meanwhile(scene: Scene) -> None:
-    first = scene.hotline.publisher
     store: ObjectStore = BeatenMeanwhile(scene)  # type: ignore[assignment]  # the rest by __getattr__
-    folder = first.workspace.folder.with_name("second")
-    shutil.copytree(first.workspace.folder, folder)
-    second = Publisher(open_workspace(folder), catalog=first.catalog, store=store)
-    assert second.publish("urls", now=NOW).version == 2
-    assert scene.stays.synced() == 2
-    scene.goes.refused(NotEntitledError)
-    assert scene.opened_by_the_revoked() == {1}
-    scene.hotline.publisher.verify()
+    _published_by_another(scene, store)
 
 
 def test_a_generation_that_was_stopped_before_the_revocation(scene: Scene) -> None:

@@ -60,13 +60,16 @@ def start_nginx(tmp_path: Path) -> Iterator[StartNginx]:
         yield start
 
 
-def start_origin_and_mirror(start: StartNginx, folder: Path) -> tuple[int, int]:
-    """Starts both servers of the mirror's file over ``folder/store``; returns their ports."""
+def start_origin_and_mirror(start: StartNginx, folder: Path, mirrored: int | None = None) -> tuple[int, int]:
+    """Starts both servers of the mirror's file over ``folder/store``; returns their ports.
+
+    The mirror is one of the origin, or of what listens at the port ``mirrored``.
+    """
     origin, mirror = free_ports(2)
     replacements = {
         "listen 127.0.0.1:8080": f"listen 127.0.0.1:{origin}",
         "listen 127.0.0.1:8081": f"listen 127.0.0.1:{mirror}",
-        "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{origin}",
+        "proxy_pass http://127.0.0.1:8080": f"proxy_pass http://127.0.0.1:{mirrored or origin}",
         "/srv/vallum/store": str(folder / "store"),
         "/var/cache/nginx/vallum": str(folder / "cache"),
     }

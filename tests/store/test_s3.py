@@ -62,33 +62,43 @@ def content(store: ObjectStore, key: str) -> bytes | None:
 
 
 @dataclass
-class Answering:
-    """A store behind something that answers every request with status 200 and one body."""
+class Scripted:
+    """A store behind a server that answers PUT as told, then with success, and every GET with ``held``."""
 
     store: S3Store
-    body: bytes = b""
+    puts: list[int]
+    held: tuple[bytes, str] | None = None
+    """A body, and its tag if it has one."""
 
 
 @pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(made.body)))
+        def _answer(self, status: int, body: bytes = b"", tag: str = "") -> None:
+            self.send_response(status)
+            if tag:
+                self.send_header("ETag", tag)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(made.body)
+            self.wfile.write(body)
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(made.puts.pop(0) if made.puts else 200, tag='"new"')
+
+        def do_GET(self) -> None:
+            self._answer(200, *made.held) if made.held else self._answer(404)
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Answering(
-        S3Store("b", endpoint=f"http://127.0.0.1:{server.server_port}", region="any", patience=PATIENCE)
-    )
-    Thread(target=server.serve_forever).start()
+    store = S3Store("b", endpoint=f"http://127.0.0.1:{server.server_port}", region="any", patience=PATIENCE)
+    made = Scripted(store, [])
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
     try:
         yield made
     finally:
@@ -225,56 +235,12 @@ MORE = "<IsTruncated>true</IsTruncated>"
         (PAGE % "<IsTruncated>false</IsTruncated><Contents><Size>1</Size></Contents>", "without Key"),
     ],
 )
-def test_an_answer_that_is_no_listing_is_no_empty_store(body: str, reason: str, answering: Answering) -> None:
+def test_an_answer_that_is_no_listing_is_no_empty_store(body: str, reason: str, scripted: Scripted) -> None:
     """A proxy's page with status 200: `gc` would take every run for one that nobody lists."""
-    answering.body = body.encode()
+    scripted.held = (body.encode(), "")
     with pytest.raises(FetchError, match=reason) as refused:
-        list(answering.store.list("targets/"))
+        list(scripted.store.list("targets/"))
     assert refused.value.hint
-
-
-@dataclass
-class Scripted:
-    """A store behind a server that answers PUT as told, then with success, and holds ``object``."""
-
-    store: S3Store
-    puts: list[int]
-    held: tuple[bytes, str] | None = None
-
-
-@pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self, status: int, body: bytes = b"", tag: str = "") -> None:
-            self.send_response(status)
-            if tag:
-                self.send_header("ETag", tag)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_PUT(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer(made.puts.pop(0) if made.puts else 200, tag='"new"')
-
-        def do_GET(self) -> None:
-            self._answer(200, *made.held) if made.held else self._answer(404)
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    store = S3Store("b", endpoint=f"http://127.0.0.1:{server.server_port}", region="any", patience=PATIENCE)
-    made = Scripted(store, [])
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-    try:
-        yield made
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_server_that_refuses_its_own_tags_is_no_store(scripted: Scripted) -> None:
@@ -294,7 +260,7 @@ def test_a_redirection_while_names_spread_passes(scripted: Scripted) -> None:
     assert "region" in refused.value.hint
 
 
-def test_an_answer_without_a_tag_is_none(answering: Answering) -> None:
-    answering.body = b"somebody's page"
+def test_an_answer_without_a_tag_is_none(scripted: Scripted) -> None:
+    scripted.held = (b"somebody's page", "")
     with pytest.raises(FetchError, match="ETag"):
-        answering.store.get(HEAD)
+        scripted.store.get(HEAD)
