@@ -16,9 +16,11 @@ import pytest
 
 from tests.fakes.client import Client
 from tests.fakes.repository import Repository, listed
-from vallum.errors import BusyError, StorageError
+from vallum.errors import BusyError, StorageError, UnavailableError
 from vallum.lock import exclusive
+from vallum.sync import fetch
 from vallum.sync.updater import Updater
+from vallum.sync.watchdog import Watchdog
 
 _SYNC = """
 import resource, sys
@@ -154,6 +156,22 @@ def test_a_source_beyond_its_quota(repository: Repository, client: Client) -> No
     [source] = client.config.sources
     client.config = replace(client.config, sources=(replace(source, quota=12_000),))
     assert "quota" in client.refused(StorageError).hint
+
+
+def test_a_machine_without_threads(
+    repository: Repository, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No sync without its deadline: it fails as a source's trouble, and the next one is a sync as ever."""
+    repository.release("urls", listed("bad.example/c"))
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(fetch, "WATCHDOG", Watchdog())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert "limit of tasks" in client.refused(UnavailableError).hint
+    assert client.synced().after == 2
 
 
 def _fail_at(monkeypatch: pytest.MonkeyPatch, name: str, error: Callable[[], BaseException]) -> None:

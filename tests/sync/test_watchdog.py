@@ -13,6 +13,7 @@ from queue import Empty
 
 import pytest
 
+from vallum.errors import UnavailableError
 from vallum.sync.names import NAMES, Answers
 from vallum.sync.watchdog import WATCHDOG, Watchdog
 
@@ -91,7 +92,7 @@ def test_a_machine_without_threads_loses_no_later_deadline(monkeypatch: pytest.M
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(RuntimeError), dog.watching(soon(), ended.set):
+        with pytest.raises(UnavailableError), dog.watching(soon(), ended.set):
             pytest.fail("without a deadline")
     with dog.watching(soon(0.1), barked.set):
         assert barked.wait(10)

@@ -33,24 +33,29 @@ class SourceSync:
         self._hard_expiry = hard_expiry
 
     def run(self) -> Staged:
-        """Sync, and report what came of it."""
+        """Sync, cut off at the deadline, and report what came of it."""
         errand = self._errand
         try:
-            if self._is_unchanged():
-                return Staged(errand.report("unchanged", self._unchanged()), errand.held)
-            from vallum.sync.workflow import sync_whole
-
-            if not is_folder(errand.place.folder):
-                make_folder(errand.place.folder, FOLDER_MODE)
-            errand.place.clear_staging()
-            errand.place.clear_cache()
-            return sync_whole(errand, self._proven)
+            with errand.fetcher.watched():
+                return self._run()
         except Exception as error:  # foreseen: no error of a source may hold back another source
             report = replace(errand.report("failed"), error=foreseen(error))
             return unsynced(
                 errand.source, errand.held, report, errand.now, self._hard_expiry, errand.uptime,
                 errand.fetcher.date,
             )  # fmt: skip
+
+    def _run(self) -> Staged:
+        errand = self._errand
+        if self._is_unchanged():
+            return Staged(errand.report("unchanged", self._unchanged()), errand.held)
+        from vallum.sync.workflow import sync_whole
+
+        if not is_folder(errand.place.folder):
+            make_folder(errand.place.folder, FOLDER_MODE)
+        errand.place.clear_staging()
+        errand.place.clear_cache()
+        return sync_whole(errand, self._proven)
 
     def _is_unchanged(self) -> bool:
         """Ask with one conditional request, where its answer would prove anything (client.md §10)."""

@@ -206,8 +206,7 @@ class Updater:
         place = Place(self._config.state, source.name, source.quota)
         never = self._never_block(digest)
         errand = Errand(source, place, held or NOTHING, digest, fetcher, never, *clocks, self._tell)
-        with fetcher.watched():
-            staged = SourceSync(errand, self._proven, self._config.hard_expiry).run()
+        staged = SourceSync(errand, self._proven, self._config.hard_expiry).run()
         if fetcher.overdue:
             self._transports.pop(source.name, None)
         return staged

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from vallum.errors import UnavailableError
+
 
 @dataclass(order=True, slots=True)
 class _Watch:
@@ -40,13 +42,15 @@ class Watchdog:
         """Call ``bark`` in another thread if the block still runs at ``until`` on the monotonic clock.
 
         Once the block has ended, it has been called or never will be.
+
+        Raises:
+            UnavailableError: there is no thread to be had, and the block does not run; the next one may.
         """
         watch = _Watch(until, bark)
         with self._changed:
             self._forget_ended()
             if not self._running:
-                # Where no thread is to be had this raises, and the next watch asks for one again.
-                threading.Thread(target=self._run, name="vallum-watchdog", daemon=True).start()
+                self._start()
                 self._running = True
             heapq.heappush(self._watches, watch)
             if self._watches[0] is watch:
@@ -56,6 +60,15 @@ class Watchdog:
         finally:
             with watch.barking:
                 watch.bark = None
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._run, name="vallum-watchdog", daemon=True).start()
+        except RuntimeError:
+            raise UnavailableError(
+                "no thread is to be had that watches over the deadline",
+                hint="has the service reached its limit of tasks or of memory?",
+            ) from None
 
     def _forget_ended(self) -> None:
         while self._watches and self._watches[0].bark is None:
