@@ -52,6 +52,33 @@ def test_a_state_replaced_while_it_is_read_is_not_missed(
         assert not lists.problem
 
 
+def test_tables_removed_while_their_state_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sync ends just after a reader has read ``current.json``, and removes what that names; twice.
+
+    The reader takes the newest up, whether it opens the lists or has them open.
+    """
+    later: list[int] = []
+
+    def read_then_removed(state_dir: Path) -> Current:
+        current = read_current(state_dir)
+        if later:
+            for table in state_dir.glob("hotline/lists/*/*.exact"):
+                table.unlink()
+            write_state(state_dir, {"urls": url_table([PAGE], version=later.pop(0))})
+        return current
+
+    write_state(tmp_path, {"urls": url_table([PAGE], version=1)})
+    monkeypatch.setattr(loaded, "read_current", read_then_removed)
+    later += [2, 3]
+    with vallum.open(tmp_path) as lists:
+        assert [match.version for match in lists.match_url("http://example.com/listed")] == [3]
+        write_state(tmp_path, {"urls": url_table([PAGE], version=4)})
+        later += [5, 6]
+        due_now(lists)
+        assert [match.version for match in lists.match_url("http://example.com/listed")] == [6]
+        assert not lists.problem
+
+
 def test_a_new_state_is_taken_up_and_a_bad_one_is_not(tmp_path: Path) -> None:
     write_state(tmp_path, {"urls": url_table([PAGE], version=1)})
     lists = vallum.open(tmp_path)
