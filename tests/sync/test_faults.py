@@ -163,6 +163,7 @@ def test_a_machine_without_threads(
 ) -> None:
     """No sync without its deadline: it fails as a source's trouble, and the next one is a sync as ever."""
     repository.release("urls", listed("bad.example/c"))
+    [source] = client.config.sources
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -171,6 +172,9 @@ def test_a_machine_without_threads(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         assert "limit of tasks" in client.refused(UnavailableError).hint
+        two = replace(client.config, sources=(*client.config.sources, replace(source, name="other")))
+        with Updater(two, client.connect) as updater, pytest.raises(UnavailableError, match="each source"):
+            updater.sync(now=repository.now, wait_for_lock=0)
     assert client.synced().after == 2
 
 

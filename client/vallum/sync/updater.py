@@ -15,7 +15,7 @@ from vallum.access import prepare_state
 from vallum.allow import settle
 from vallum.config import Config, Source
 from vallum.durable import is_folder
-from vallum.errors import DataError, VallumError
+from vallum.errors import DataError, UnavailableError, VallumError
 from vallum.guard import NeverBlock
 from vallum.lock import WAIT, exclusive
 from vallum.progress import Tell, silent
@@ -31,6 +31,7 @@ from vallum.sync.report import SourceReport, SyncReport
 from vallum.sync.source import SourceSync
 from vallum.sync.tables import Proven
 from vallum.sync.transport import Transport, open_transport
+from vallum.sync.watchdog import NO_THREAD
 from vallum.uptime import Uptime, read_uptime
 
 PATIENCE = 30.0
@@ -96,6 +97,7 @@ class Updater:
         Raises:
             BusyError: another sync did not end in time.
             StorageError: the state folder cannot be read or written; all stays as it was.
+            UnavailableError: this machine has no threads for so many sources; likewise.
             NewerStateError: a newer release wrote the state folder; nothing is touched.
         """
         if now is None:
@@ -187,7 +189,10 @@ class Updater:
             yield [self._sync_one(due[0], before, digest, clocks)]
             return
         with ThreadPoolExecutor(max(1, len(due)), "vallum-source") as pool:
-            pending = {pool.submit(self._sync_one, source, before, digest, clocks) for source in due}
+            try:
+                pending = {pool.submit(self._sync_one, source, before, digest, clocks) for source in due}
+            except RuntimeError:
+                raise UnavailableError("no thread is to be had for each source", hint=NO_THREAD) from None
             while pending:
                 wait(pending, return_when=FIRST_COMPLETED)
                 done, pending = wait(pending, PATIENCE)

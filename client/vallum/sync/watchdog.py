@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 
 from vallum.errors import UnavailableError
 
+NO_THREAD = "has the service reached its limit of tasks or of memory?"
+"""What is asked of an operator whose machine starts no thread more."""
+
 
 @dataclass(order=True, slots=True)
 class _Watch:
@@ -66,8 +69,7 @@ class Watchdog:
             threading.Thread(target=self._run, name="vallum-watchdog", daemon=True).start()
         except RuntimeError:
             raise UnavailableError(
-                "no thread is to be had that watches over the deadline",
-                hint="has the service reached its limit of tasks or of memory?",
+                "no thread is to be had that watches over the deadline", hint=NO_THREAD
             ) from None
 
     def _forget_ended(self) -> None:
