@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -89,21 +90,29 @@ def _listed(scene: Publisher) -> set[str]:
     return {run_key(file) for file in role.targets.values() if file.length}
 
 
-def _published_often(scene: Publisher) -> set[str]:
-    """So many versions that runs fall off the list; what was listed before the last one."""
-    scene.publish("urls", now=NOW)
-    before: set[str] = set()
-    for number in range(12):
-        before = _listed(scene)
-        fill(scene.catalog, "urls", [url(f"b{number}.example/{at}") for at in range(60)])
+@dataclass(frozen=True)
+class Often(Founded):
+    """So many versions that runs fall off the list; ``before``: what was listed before the last one."""
+
+    before: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def often(founded: Founded, tmp_path_factory: pytest.TempPathFactory) -> Often:
+    workspace, store = _begun(founded, tmp_path_factory.mktemp("often"))
+    with publisher(workspace, store) as scene:
         scene.publish("urls", now=NOW)
-    return before
+        before: set[str] = set()
+        for number in range(12):
+            before = _listed(scene)
+            fill(scene.catalog, "urls", [url(f"b{number}.example/{at}") for at in range(60)])
+            scene.publish("urls", now=NOW)
+    return Often(workspace.folder, store, frozenset(before))
 
 
 def _stopped_after_its_role(workspace: Workspace, store: MemoryStore) -> set[str]:
     """A publication that leaves a role which no snapshot names; what was and is listed in force."""
     with publisher(workspace, store) as scene:
-        _published_often(scene)
         in_force = _listed(scene)
         fill(scene.catalog, "urls", [url(f"c{at}.example/") for at in range(60)])
     _killed(workspace, store, BEFORE_SNAPSHOT)
@@ -130,9 +139,9 @@ def test_what_a_crashed_publication_uploaded_waits_for_its_end(founded: Founded,
         scene.verify()
 
 
-def test_a_role_that_never_was_in_force_replaces_none(founded: Founded, tmp_path: Path) -> None:
+def test_a_role_that_never_was_in_force_replaces_none(often: Often, tmp_path: Path) -> None:
     """Who read the role before it is a client of a moment ago, however old the crash is."""
-    workspace, store = _begun(founded, tmp_path)
+    workspace, store = often.copy(tmp_path / "publisher")
     in_force = _stopped_after_its_role(workspace, store)
     store.now += LONG_AFTER
     with publisher(open_workspace(workspace.folder), store) as scene:
@@ -146,24 +155,21 @@ def test_a_role_that_never_was_in_force_replaces_none(founded: Founded, tmp_path
         scene.verify()
 
 
-def test_a_list_that_rests_keeps_nothing_for_its_renewals(founded: Founded, tmp_path: Path) -> None:
-    workspace, store = _begun(founded, tmp_path)
+def test_a_list_that_rests_keeps_nothing_for_its_renewals(often: Often, tmp_path: Path) -> None:
+    workspace, store = often.copy(tmp_path / "publisher")
     with publisher(workspace, store) as scene:
-        before = _published_often(scene)
         for day in range(1, 5):
             store.now += timedelta(days=1)
             scene.refresh(now=NOW + timedelta(days=day))
         scene.gc(now=store.now)
         kept = {key for key in _keys(store) if key.startswith("targets/")}
         # Which of the files of the version in force took the place of the one before is not told apart.
-        assert kept <= before | _listed(scene)
+        assert kept <= often.before | _listed(scene)
 
 
-def test_a_rest_of_any_length_costs_no_more_to_collect(founded: Founded, tmp_path: Path) -> None:
+def test_a_rest_of_any_length_costs_no_more_to_collect(often: Often, tmp_path: Path) -> None:
     """Each day a timer renews the list and collects; each year that makes 365 roles more."""
-    workspace, store = _begun(founded, tmp_path)
-    with publisher(workspace, store) as scene:
-        before = _published_often(scene)
+    workspace, store = often.copy(tmp_path / "publisher")
     counts = []
     for day in range(1, 13):
         store.now += timedelta(hours=25)
@@ -173,7 +179,7 @@ def test_a_rest_of_any_length_costs_no_more_to_collect(founded: Founded, tmp_pat
     with publisher(workspace, store) as scene:
         listed = _listed(scene)
         scene.verify()
-    assert before - listed, "something is listed no more"
+    assert often.before - listed, "something is listed no more"
     assert {key for key in _keys(store) if key.startswith("targets/")} == listed
     # All that versions and renewals listed is read while runs may go; what was seen in force ends it.
     assert sum(went for went, _ in counts) > 0
@@ -181,10 +187,9 @@ def test_a_rest_of_any_length_costs_no_more_to_collect(founded: Founded, tmp_pat
     assert counts[3:] == [(0, 0)] * 9
 
 
-def test_a_history_that_was_never_collected_is_read_once(founded: Founded, tmp_path: Path) -> None:
-    workspace, store = _begun(founded, tmp_path)
+def test_a_history_that_was_never_collected_is_read_once(often: Often, tmp_path: Path) -> None:
+    workspace, store = often.copy(tmp_path / "publisher")
     with publisher(workspace, store) as scene:
-        _published_often(scene)
         for day in range(1, 31):
             store.now += timedelta(days=1)
             scene.refresh(now=NOW + timedelta(days=day))
@@ -199,9 +204,9 @@ def test_a_history_that_was_never_collected_is_read_once(founded: Founded, tmp_p
         scene.verify()
 
 
-def test_collecting_daily_while_a_publication_is_stopped(founded: Founded, tmp_path: Path) -> None:
+def test_collecting_daily_while_a_publication_is_stopped(often: Often, tmp_path: Path) -> None:
     """It left a role days ago and is finished now: who read the role before is a client of a moment ago."""
-    workspace, store = _begun(founded, tmp_path)
+    workspace, store = often.copy(tmp_path / "publisher")
     in_force = _stopped_after_its_role(workspace, store)
     for _ in range(4):
         store.now += LONG_AFTER
@@ -216,11 +221,10 @@ def test_collecting_daily_while_a_publication_is_stopped(founded: Founded, tmp_p
     assert _collected(workspace, store)[0], "a day later nobody needs them"
 
 
-def test_what_was_seen_in_force_before_the_store_was_restored(founded: Founded, tmp_path: Path) -> None:
+def test_what_was_seen_in_force_before_the_store_was_restored(often: Often, tmp_path: Path) -> None:
     """By its number, what the copy has in force was replaced long ago; clients have read it until now."""
-    workspace, store = _begun(founded, tmp_path)
+    workspace, store = often.copy(tmp_path / "publisher")
     with publisher(workspace, store) as scene:
-        _published_often(scene)
         copied = dict(store._objects)
         fill(scene.catalog, "urls", [url("c.example/")])
         scene.publish("urls", now=NOW)

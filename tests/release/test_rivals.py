@@ -169,6 +169,7 @@ def test_who_always_loses_gives_up_with_a_hint(
     pair: tuple[Path, Path, MemoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vallum_publisher.release.course.ATTEMPTS", 3)
+    monkeypatch.setattr("vallum_publisher.release.commit._RACES", 2)
     interrupted = _Interrupted(pair[2])
     with _rivals(pair, interrupted) as (one, two):
         counter = iter(range(100))
