@@ -260,6 +260,44 @@ def test_a_signal_that_comes_while_an_object_dies(tmp_path: Path, name: str, cod
     assert b"internal error" not in done.stderr
 
 
+TELLING = """
+import io, os, signal, sys, time, click
+from vallum.cli.process import main
+
+class Terminal(io.TextIOWrapper):
+    def write(self, text):
+        os.kill(os.getpid(), signal.{signal})
+        return super().write(text)
+
+class Dying:
+    def __del__(self):
+        raise ValueError
+
+@click.command()
+def work():
+    sys.stderr = Terminal(sys.stderr.buffer, "utf-8", write_through=True)
+    try:
+        dying = Dying()
+        del dying
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            pass
+    finally:
+        print("tidied up")
+
+sys.argv = ["work"]
+main(work)
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_that_comes_while_a_swallowed_error_is_told(tmp_path: Path, name: str, code: int) -> None:
+    """Python swallows what is raised there, too."""
+    done = _run(TELLING.format(signal=name), tmp_path)
+    assert (done.returncode, done.stdout) == (code, b"tidied up\n"), done.stderr
+    assert b"internal error" in done.stderr
+
+
 def test_an_open_umask_opens_nothing_to_writers(folder: Path) -> None:
     """Under umask 000, as some service managers and containers have it, python-tuf's folders were 0777."""
     (folder / "open").mkdir(exist_ok=True)
