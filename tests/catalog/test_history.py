@@ -93,6 +93,17 @@ class Model:
         keys = wanted.keys() | known.keys()
         return {at: wanted.get(at) for at in keys if wanted.get(at) != known.get(at)}
 
+    def ended(self, known: dict[bytes, Labels | None], now: datetime) -> set[bytes]:
+        """Rows that are listed, or with other labels, although their entries' time is over."""
+        wanted = self.wanted(now)
+        over = {
+            at
+            for (at, _ref), record in self.entries.items()
+            if record.status is Status.ACTIVE and NOW.timestamp() < record.expires_at <= now.timestamp()
+        }
+        listed = {at: labels for at in over if (labels := known.get(at)) is not None}
+        return {at for at, labels in listed.items() if at not in wanted or set(labels) - set(wanted[at])}
+
     def finish(self) -> None:
         assert self.under_way is not None
         self.version += 1
@@ -172,8 +183,7 @@ def check(catalog: Catalog, model: Model) -> None:
         assert [change.key for change in changes] == sorted(change.key for change in changes)
         assert catalog.count_pending("urls", now=now) == len(changes)
     assert catalog.count_ended("urls", now=NOW) == 0
-    at_most = {at for at, _ref in model.entries} & coming.keys()
-    assert catalog.count_ended("urls", now=LATE) <= len(at_most)
+    assert catalog.count_ended("urls", now=LATE) == len(model.ended(coming, LATE))
 
     frozen = catalog.version_changes("urls")
     assert {change.key: change.labels for change in frozen} == under_way
