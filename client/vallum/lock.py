@@ -48,6 +48,10 @@ def exclusive(folder: Path, wait: float = WAIT, name: str = FILE) -> Iterator[No
         _acquire(descriptor, path, time.monotonic() + wait)
         yield
     finally:
+        if descriptor in _open:  # in a forked child it is not: the parent still holds the lock
+            # Not by closing alone: a child that is forked at this very moment keeps a descriptor of it.
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         _close(descriptor)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from vallum import lock
 from vallum.errors import BusyError
 from vallum.lock import exclusive
 
@@ -50,6 +51,18 @@ def test_a_forked_child_does_not_hold_its_parents_lock(tmp_path: Path) -> None:
             server.kill()
             with suppress(ValueError, ProcessLookupError):
                 os.kill(int(worker), signal.SIGKILL)
+
+
+def test_a_child_that_is_forked_while_the_lock_is_let_go_does_not_keep_it(tmp_path: Path) -> None:
+    """Between two steps of its parent it has a descriptor of which it does not know: here a copy."""
+    with exclusive(tmp_path):
+        [descriptor] = lock._open
+        copy = os.dup(descriptor)
+    try:
+        with exclusive(tmp_path, wait=0):
+            pass
+    finally:
+        os.close(copy)
 
 
 def test_a_child_that_leaves_the_block_closes_no_other_file(tmp_path: Path) -> None:
