@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import vallum
 from tests.match.states import digest_table, url_table, write_state
 from vallum.expression import Scope
+from vallum.failure import Failure
 from vallum.format.table import Table
 from vallum.match import lists as lists_module
 from vallum.match import loaded
@@ -137,6 +139,18 @@ def test_who_takes_less_than_is_followed_finds_nothing_clean(tmp_path: Path) -> 
         due_now(lists)
         assert lists.decide_url("http://clean.example/").outcome == "clean"
         assert lists.gaps == ()
+
+
+@pytest.mark.parametrize(("stream", "told"), [("", True), ("hashes.full", True), ("urls.full", False)])
+def test_what_is_missing_says_what_keeps_it_away(tmp_path: Path, stream: str, told: bool) -> None:
+    """The whole source fails, or that list of it; what fails of another list is no reason."""
+    write_state(tmp_path, {"urls": url_table([PAGE])}, missing=["hashes.full"])
+    failure = Failure(stream, datetime(2026, 1, 1, tzinfo=UTC), "FetchError", "no connection", "is it up?")
+    hotline = replace(read_current(tmp_path).sources["hotline"], failures=(failure,))
+    (tmp_path / FILE).write_bytes(format_current(Current({"hotline": hotline})))
+    with pytest.raises(vallum.UnavailableError, match=r"hotline/hashes\.full") as raised:
+        vallum.open(tmp_path)
+    assert ("no connection" in str(raised.value), raised.value.hint == "is it up?") == (told, told)
 
 
 def test_what_is_lifted_while_it_is_open_leaves_nothing_unchecked(tmp_path: Path) -> None:
