@@ -200,3 +200,34 @@ def test_help_and_version_are_no_errors(client: Type, word: str) -> None:
 
 def test_an_unknown_command_is_an_error_with_a_hint(client: Type) -> None:
     refused(client("frob"), 2, "No such command 'frob'", "--help")
+
+
+STOPPED_BETWEEN = """
+import os, signal, sys
+from pathlib import Path
+from vallum.cli import main
+from vallum.sync.watch import Watch
+
+run, runs = Watch.run, []
+
+def run_and_stop(watch):
+    runs.append(watch)
+    assert len(runs) == 1, "it went on"
+    config = Path("vallum.toml")
+    config.write_text(config.read_text().replace("[[source]]", "[[source]]\\ntimeout = 20"))
+    outdated = run(watch)
+    assert outdated
+    os.kill(os.getpid(), signal.SIGTERM)
+    return outdated
+
+Watch.run = run_and_stop
+sys.argv = ["vallum", "sync", "--watch"]
+main()
+"""
+
+
+def test_a_stop_between_two_configurations(both: Path) -> None:
+    """SIGTERM comes when polling by the old one has ended, and by the new one has not begun."""
+    command = [sys.executable, "-c", STOPPED_BETWEEN]
+    done = subprocess.run(command, cwd=both / "provider", capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
