@@ -241,6 +241,21 @@ def test_what_was_seen_in_force_before_the_store_was_restored(often: Often, tmp_
     assert in_force <= _keys(store)
 
 
+def test_a_clock_that_was_behind_proves_no_replacement(often: Often, tmp_path: Path) -> None:
+    """What it saw in force, it saw before the store had it: who read the role before is a client of now."""
+    workspace, store = often.copy(tmp_path / "publisher")
+    store.now += LONG_AFTER
+    with publisher(workspace, store) as scene:
+        in_force = _listed(scene)
+        fill(scene.catalog, "urls", [url(f"c{at}.example/") for at in range(60)])
+        scene.publish("urls", now=NOW)
+        assert in_force - _listed(scene), "something is listed no more"
+        scene.gc(now=store.now - 2 * LONG_AFTER)
+    store.now += timedelta(hours=1)
+    _collected(workspace, store)
+    assert in_force <= _keys(store)
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[1]", '{"urls.full": [["x", 1]]}', '{"urls.full": 7}'])
 def test_sightings_that_were_damaged_are_lost(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "cache" / "in-force.json"
