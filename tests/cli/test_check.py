@@ -238,7 +238,9 @@ def _asking(folder: Path) -> Iterator[Callable[[], str]]:
 
         yield ask
         assert reading.stdin is not None
+        assert reading.stdout is not None
         reading.stdin.close()
+        reading.stdout.read()  # what it says at its end
     assert reading.returncode == 0
 
 
@@ -263,6 +265,17 @@ def test_a_page_is_taken_off_while_lines_still_come(both: Path, client: Type, pu
         assert client("sync").code == 0
         time.sleep(1.1)
         assert ask() == "line 2: not listed\n"
+
+
+def test_a_page_is_allowed_while_lines_still_come(both: Path, client: Type) -> None:
+    """The answer names what was allowed since the start, not a reason left empty."""
+    until = ["--until", "1h", "--reason"]
+    assert client("allow", "add", "https://other.example/x", *until, "another page").code == 0
+    with _asking(both / "provider") as ask:
+        assert "hotline/urls version" in ask()
+        assert client("allow", "add", LISTED, *until, "ours, by mistake").code == 0
+        time.sleep(1.1)  # what is allowed is looked at again once a second
+        assert "ours, by mistake" in ask()
 
 
 def test_a_list_that_no_sync_can_bring(both: Path, client: Type) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -124,7 +125,7 @@ class _Answers:
     def __init__(self, lists: Lists, state: Path, as_json: bool, *, several: bool) -> None:
         from vallum.allow import UNREAD, read_allowances
 
-        self._lists, self._json, self._several = lists, as_json, several
+        self._lists, self._state, self._json, self._several = lists, state, as_json, several
         try:
             self._allowances = read_allowances(state)
         except (DataError, StorageError) as error:
@@ -222,6 +223,7 @@ class _Answers:
 
     def _spared(self, question: _Question, matches: Sequence[Match]) -> tuple[list[Match], list[Allowance]]:
         """What would be listed if nothing were allowed, and the allowances that lift it."""
+        from vallum.allow import read_allowances
         from vallum.url import canonicalize
 
         if not self._allowances:
@@ -229,6 +231,8 @@ class _Answers:
         spared = [match for match in question.look_up(self._plain()) if match not in matches]
         if not spared:
             return [], []
+        with suppress(DataError, StorageError):  # what was allowed since is a reason, too
+            self._allowances = read_allowances(self._state)
         url = canonicalize(question.url) if question.url else None
         ids, now = {one.id for one in spared}, clock()
         return spared, [entry for entry in self._allowances if entry.lasts(now) and entry.covers(url, ids)]
@@ -239,7 +243,8 @@ class _Answers:
         labels = ", ".join(match.labels) or "no labels"
         # Asked anew each time: a sync may bring another generation into force.
         generations = {(one.source, one.list): one.generation for one in self._lists.status()}
-        version = f"{generations[match.source, match.list]}.{match.version}"
+        generation = generations.get((match.source, match.list))  # it may have left force just now
+        version = str(match.version) if generation is None else f"{generation}.{match.version}"
         return f"{match.source}/{match.list} version {version}{reach}, id {match.id}, {labels}{weak}"
 
 
